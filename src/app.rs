@@ -1,0 +1,220 @@
+//! The composition root: builds every part from the configuration, opens the listeners, drains on shutdown.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::auth::{Auth, CacheBounds};
+use crate::config::Config;
+use crate::domain::clock::Clock;
+use crate::domain::randomness::Randomness;
+use crate::domain::tenant::RateLimit;
+use crate::error::chain;
+use crate::health::Health;
+use crate::http::listener::{ListenerOptions, serve};
+use crate::http::{Edge, Gateway, ops_router, public_router};
+use crate::limit::Limits;
+use crate::store::{Store, StoreError, StoreOptions};
+use crate::uploads::Uploads;
+use crate::uploads::recorder::{Recorder, RecorderOptions};
+use crate::vault::Vault;
+use crate::vault::keyring::{Keyring, KeyringError};
+
+/// Connections of the operators' listener; it has few users.
+const OPS_CONNECTIONS: usize = 256;
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("no database is named: set DATABASE_URL=postgres://USER:PASSWORD@HOST/DATABASE")]
+    NoDatabase,
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    #[error("database.url cannot be used")]
+    Database(#[source] StoreError),
+    #[error("cannot listen on {address} ({setting})")]
+    Listen {
+        address: SocketAddr,
+        setting: &'static str,
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A gateway that listens, and is about to serve.
+pub struct App {
+    gateway: Arc<Gateway>,
+    stores: [Store; 2],
+    public: TcpListener,
+    ops: TcpListener,
+    timing: Timing,
+}
+
+#[derive(Clone, Copy)]
+struct Timing {
+    last_used_flush: Duration,
+    public: ListenerOptions,
+}
+
+/// Makes the general pool.
+///
+/// # Errors
+/// No database is named, or its URL does not parse.
+pub fn open_store(config: &Config) -> Result<Store, StartError> {
+    open_pool(config, config.database.max_connections.get())
+}
+
+fn open_pool(config: &Config, max_connections: u32) -> Result<Store, StartError> {
+    if !config.database.is_set() {
+        return Err(StartError::NoDatabase);
+    }
+    let acquire_timeout = Duration::from_millis(config.database.acquire_timeout_ms.get());
+    let options = StoreOptions { url: config.database.url.clone(), max_connections, acquire_timeout };
+    Store::new(&options).map_err(StartError::Database)
+}
+
+impl App {
+    /// Builds every part and opens both listeners. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn build(config: &Config, clock: Clock, randomness: Randomness) -> Result<Self, StartError> {
+        let keyring = Arc::new(Keyring::new(&config.vault.keys)?);
+        let recorder_options = recorder_options(config);
+        let store = open_store(config)?;
+        let recorder_store = open_pool(config, u32::try_from(recorder_options.writers).unwrap_or(u32::MAX))?;
+        let public = listen(config.server.listen, "server.listen").await?;
+        let ops = listen(config.server.ops_listen, "server.ops_listen").await?;
+
+        let vault_age = Duration::from_secs(config.vault.cache_seconds);
+        let gateway = Gateway {
+            auth: Auth::new(store.clone(), Arc::clone(&keyring), clock.clone(), cache_bounds(config)),
+            limits: limits(config),
+            uploads: Uploads {
+                vault: Vault::new(store.clone(), keyring, config.vault.cache_entries.get(), vault_age),
+                recorder: Recorder::start(&recorder_store, recorder_options),
+                clock,
+                randomness,
+            },
+            health: Health::new(store.clone()),
+            edge: edge(config),
+        };
+        Ok(Self { gateway: Arc::new(gateway), stores: [store, recorder_store], public, ops, timing: timing(config) })
+    }
+
+    /// Where the public listener listens.
+    ///
+    /// # Errors
+    /// The operating system does not say.
+    pub fn public_address(&self) -> io::Result<SocketAddr> {
+        self.public.local_addr()
+    }
+
+    /// Where the operators' listener listens.
+    ///
+    /// # Errors
+    /// The operating system does not say.
+    pub fn ops_address(&self) -> io::Result<SocketAddr> {
+        self.ops.local_addr()
+    }
+
+    /// Serves until `shutdown` completes; then takes no new connections, finishes the requests under way, and writes
+    /// every row that was accepted.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) {
+        let Self { gateway, stores, public, ops, timing } = self;
+        // The operators' listener stays until the very end, so that /readyz can say what goes on.
+        let (stop_ops, ops_stopped) = watch::channel(());
+        let ops_options = ListenerOptions { max_connections: OPS_CONNECTIONS, ..timing.public };
+        let ops = tokio::spawn(serve(ops, ops_router(&gateway), ops_options, closed(ops_stopped.clone())));
+        let flusher = tokio::spawn(flush_last_used(Arc::clone(&gateway), timing.last_used_flush, closed(ops_stopped)));
+
+        let health = Arc::clone(&gateway);
+        let drain = async move {
+            shutdown.await;
+            health.health.start_draining();
+            tracing::info!("shutting down: finishing requests under way");
+        };
+        serve(public, public_router(&gateway), timing.public, drain).await;
+        gateway.uploads.recorder.drain().await;
+        drop(stop_ops);
+        let _ = tokio::join!(ops, flusher);
+        for store in stores {
+            store.close().await;
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// Completes when the other end is dropped.
+async fn closed(mut receiver: watch::Receiver<()>) {
+    while receiver.changed().await.is_ok() {}
+}
+
+async fn flush_last_used(gateway: Arc<Gateway>, every: Duration, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let stopping = tokio::select! {
+            () = tokio::time::sleep(every) => false,
+            () = &mut stop => true,
+        };
+        if let Err(error) = gateway.auth.flush_last_used().await {
+            tracing::warn!(cause = %chain(&error), "last uses of API keys not written yet");
+        }
+        if stopping {
+            return;
+        }
+    }
+}
+
+async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, setting, source })
+}
+
+fn cache_bounds(config: &Config) -> CacheBounds {
+    CacheBounds {
+        max_entries: config.auth.cache_entries.get(),
+        max_age: Duration::from_secs(config.auth.cache_seconds),
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let anonymous = RateLimit { per_second: config.oss.anonymous_per_second, burst: config.oss.anonymous_burst };
+    let strangers = RateLimit { per_second: config.auth.failures_per_second, burst: config.auth.failures_burst };
+    Limits::new(anonymous, strangers, config.limits.max_addresses.get())
+}
+
+fn recorder_options(config: &Config) -> RecorderOptions {
+    RecorderOptions {
+        queue: config.uploads.recorder_queue.get(),
+        writers: config.uploads.recorder_writers.get(),
+        max_batch: config.uploads.recorder_max_batch.get(),
+        commit_timeout: Duration::from_millis(config.uploads.commit_timeout_ms.get()),
+    }
+}
+
+fn edge(config: &Config) -> Edge {
+    Edge {
+        anonymous_tenant: config.oss.anonymous_tenant.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        cors_origins: config.server.cors_origins.clone(),
+        request_timeout: Duration::from_secs(config.server.request_timeout_seconds.get()),
+        max_query_bytes: config.server.max_query_bytes.get(),
+        max_body_bytes: config.server.max_body_bytes.get(),
+    }
+}
+
+fn timing(config: &Config) -> Timing {
+    Timing {
+        last_used_flush: Duration::from_secs(config.auth.last_used_flush_seconds.get()),
+        public: ListenerOptions {
+            max_connections: usize::try_from(config.server.max_connections.get()).unwrap_or(usize::MAX),
+            header_timeout: Duration::from_secs(config.server.header_timeout_seconds.get()),
+            drain_timeout: Duration::from_secs(config.server.shutdown_timeout_seconds),
+        },
+    }
+}

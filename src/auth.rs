@@ -1,0 +1,300 @@
+//! Authentication: what a client presents → who is calling.
+//!
+//! Knows nothing of HTTP. Every way of being wrong is one [`AuthError::Refused`], so that an answer can tell a stranger
+//! nothing; the reason is for the log. Keys, issuers and tenants are kept in memory for a bounded time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::time::Duration;
+
+use moka::future::Cache;
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use crate::domain::Invalid;
+use crate::domain::caller::{Caller, CallerKind, Scope, Scopes};
+use crate::domain::clock::Clock;
+use crate::domain::ids::TenantId;
+use crate::domain::tenant::{Slug, Tenant, TenantStatus};
+use crate::store::api_keys::ApiKey;
+use crate::store::jwt_issuers::{JwtIssuer, Verification};
+use crate::store::{Store, StoreError, api_keys, jwt_issuers, tenants};
+use crate::vault::cipher::{Binding, CipherError};
+use crate::vault::keyring::Keyring;
+
+use self::api_key::PresentedApiKey;
+use self::jwt::{Claimed, KeyMaterial, Verifier};
+use self::last_used::LastUsed;
+
+pub mod api_key;
+pub mod jwt;
+pub mod last_used;
+
+/// What a client shows to prove who it is.
+pub enum Presented {
+    ApiKey(SecretString),
+    Jwt(SecretString),
+    /// Something, but nothing that could be either.
+    Malformed,
+}
+
+impl Presented {
+    /// Tells an API key from a JWT by its prefix.
+    #[must_use]
+    pub fn bearer(text: &str) -> Self {
+        if text.starts_with(api_key::PREFIX) { Self::ApiKey(text.into()) } else { Self::Jwt(text.into()) }
+    }
+}
+
+/// Why a client was refused; for the log only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    Malformed,
+    UnknownApiKey,
+    WrongSecret,
+    Revoked,
+    Expired,
+    UnknownIssuer,
+    InvalidToken,
+}
+
+impl Refusal {
+    /// Its stable word in logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownApiKey => "unknown_api_key",
+            Self::WrongSecret => "wrong_secret",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::InvalidToken => "invalid_token",
+        }
+    }
+}
+
+/// Why nobody was authenticated.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AuthError {
+    #[error("no credential was presented")]
+    Missing,
+    #[error("the credential was refused: {}", .0.as_str())]
+    Refused(Refusal),
+    #[error("tenant {0} is suspended")]
+    TenantSuspended(Slug),
+    #[error("operators issue no uploads")]
+    IsOperator,
+    #[error("the configured anonymous tenant does not exist")]
+    NoAnonymousTenant,
+    #[error("JWT issuer {0} cannot be used")]
+    IssuerUnusable(Uuid, #[source] IssuerFault),
+    #[error(transparent)]
+    Store(#[from] Arc<StoreError>),
+}
+
+/// What is wrong with an issuer's row.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum IssuerFault {
+    #[error("its secret does not open")]
+    Sealed(#[from] CipherError),
+    #[error("its key material is not valid")]
+    Material(#[from] Invalid),
+}
+
+/// How much is kept in memory, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheBounds {
+    pub max_entries: u64,
+    pub max_age: Duration,
+}
+
+struct KnownApiKey {
+    row: ApiKey,
+    last_used_unix_seconds: AtomicI64,
+    /// Whether the next flush will see this key already.
+    noted: AtomicBool,
+}
+
+struct KnownIssuer {
+    row: JwtIssuer,
+    verifier: Verifier,
+}
+
+/// Turns what clients present into callers.
+pub struct Auth {
+    store: Store,
+    keyring: Arc<Keyring>,
+    clock: Clock,
+    // `None` is remembered too, so that a stranger who repeats himself does not reach the database each time.
+    api_keys: Cache<String, Option<Arc<KnownApiKey>>>,
+    issuers: Cache<(String, String), Option<Arc<KnownIssuer>>>,
+    tenants: Cache<TenantId, Option<Arc<Tenant>>>,
+    tenant_ids: Cache<Slug, Option<TenantId>>,
+    last_used: LastUsed,
+}
+
+impl Auth {
+    #[must_use]
+    pub fn new(store: Store, keyring: Arc<Keyring>, clock: Clock, bounds: CacheBounds) -> Self {
+        Self {
+            last_used: LastUsed::new(store.clone()),
+            store,
+            keyring,
+            clock,
+            api_keys: cache(bounds),
+            issuers: cache(bounds),
+            tenants: cache(bounds),
+            tenant_ids: cache(bounds),
+        }
+    }
+
+    /// Finds out who is calling.
+    ///
+    /// # Errors
+    /// [`AuthError::Refused`] for a stranger; [`AuthError::TenantSuspended`] for a caller who may not be served.
+    pub async fn authenticate(&self, presented: &Presented) -> Result<Caller, AuthError> {
+        match presented {
+            Presented::ApiKey(text) => self.authenticate_api_key(text).await,
+            Presented::Jwt(token) => self.authenticate_jwt(token.expose_secret()).await,
+            Presented::Malformed => Err(AuthError::Refused(Refusal::Malformed)),
+        }
+    }
+
+    /// The caller that stands for everybody who presents nothing.
+    ///
+    /// # Errors
+    /// There is no such tenant, or it is suspended.
+    pub async fn anonymous(&self, slug: &Slug) -> Result<Caller, AuthError> {
+        let find = async { tenants::find_id_by_slug(&self.store, slug).await };
+        let id = self.tenant_ids.try_get_with_by_ref(slug, find).await?.ok_or(AuthError::NoAnonymousTenant)?;
+        let tenant = self.active_tenant(id).await?;
+        Ok(Caller {
+            tenant,
+            kind: CallerKind::Anonymous,
+            id: None,
+            subject: None,
+            scopes: Scopes::default().with(Scope::UploadsIssue),
+        })
+    }
+
+    /// Writes down which API keys were used since the last time.
+    ///
+    /// # Errors
+    /// The database is away; what was to be written is kept for the next time.
+    pub async fn flush_last_used(&self) -> Result<(), StoreError> {
+        self.last_used.flush().await
+    }
+
+    async fn authenticate_api_key(&self, text: &SecretString) -> Result<Caller, AuthError> {
+        let refused = |refusal| Err(AuthError::Refused(refusal));
+        let Some(presented) = PresentedApiKey::parse(text.expose_secret()) else { return refused(Refusal::Malformed) };
+        let Some(known) = self.find_api_key(presented.public_id).await? else { return refused(Refusal::UnknownApiKey) };
+        if !presented.matches(&known.row.secret_sha256) {
+            return refused(Refusal::WrongSecret);
+        }
+        let now = self.clock.now();
+        if known.row.revoked_at.is_some() {
+            return refused(Refusal::Revoked);
+        }
+        if known.row.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            return refused(Refusal::Expired);
+        }
+        self.last_used.note(&known, now);
+        let tenant = self.active_tenant(known.row.tenant_id.ok_or(AuthError::IsOperator)?).await?;
+        Ok(Caller {
+            tenant,
+            kind: CallerKind::ApiKey,
+            id: Some(known.row.id.uuid()),
+            subject: None,
+            scopes: known.row.scopes,
+        })
+    }
+
+    async fn find_api_key(&self, public_id: &str) -> Result<Option<Arc<KnownApiKey>>, AuthError> {
+        let find = async {
+            let row = api_keys::find_any_tenant(&self.store, public_id).await?;
+            Ok(row.map(|row| {
+                Arc::new(KnownApiKey { row, last_used_unix_seconds: AtomicI64::new(0), noted: AtomicBool::new(false) })
+            }))
+        };
+        Ok(self.api_keys.try_get_with_by_ref(public_id, find).await.map_err(|error: Arc<StoreError>| error)?)
+    }
+
+    async fn authenticate_jwt(&self, token: &str) -> Result<Caller, AuthError> {
+        let claimed = Claimed::read(token).ok_or(AuthError::Refused(Refusal::Malformed))?;
+        let mut found = None;
+        for audience in claimed.audiences {
+            let issuer = self.find_issuer((claimed.issuer.clone(), audience)).await?;
+            // A token that names two tenants names none.
+            if issuer.is_some() && found.is_some() {
+                return Err(AuthError::Refused(Refusal::UnknownIssuer));
+            }
+            found = found.or(issuer);
+        }
+        let known = found.ok_or(AuthError::Refused(Refusal::UnknownIssuer))?;
+        let verified = known.verifier.verify(token).ok_or(AuthError::Refused(Refusal::InvalidToken))?;
+        let tenant = self.active_tenant(known.row.tenant_id).await?;
+        let granted = known.row.scopes;
+        Ok(Caller {
+            tenant,
+            kind: CallerKind::Jwt,
+            id: Some(known.row.id.uuid()),
+            subject: Some(verified.subject.into()),
+            scopes: verified.scopes.map_or(granted, |scopes| scopes.and(granted)),
+        })
+    }
+
+    async fn find_issuer(&self, pair: (String, String)) -> Result<Option<Arc<KnownIssuer>>, AuthError> {
+        let (issuer, audience) = pair.clone();
+        let find = async {
+            let Some(row) = jwt_issuers::find_any_tenant(&self.store, &issuer, &audience).await.map_err(Arc::new)?
+            else {
+                return Ok(None);
+            };
+            let verifier =
+                open_verifier(&self.keyring, &row).map_err(|fault| AuthError::IssuerUnusable(row.id.uuid(), fault))?;
+            Ok(Some(Arc::new(KnownIssuer { row, verifier })))
+        };
+        self.issuers.try_get_with(pair, find).await.map_err(|error: Arc<AuthError>| Arc::unwrap_or_clone(error))
+    }
+
+    async fn active_tenant(&self, id: TenantId) -> Result<Arc<Tenant>, AuthError> {
+        let find = async { Ok(tenants::find(&self.store, id).await?.map(Arc::new)) };
+        let tenant = self.tenants.try_get_with(id, find).await.map_err(|error: Arc<StoreError>| error)?;
+        // Rows refer to their tenant by foreign key, so one that is missing was never there.
+        let tenant = tenant.ok_or(AuthError::Refused(Refusal::Malformed))?;
+        match tenant.status {
+            TenantStatus::Active => Ok(tenant),
+            TenantStatus::Suspended => Err(AuthError::TenantSuspended(tenant.slug.clone())),
+        }
+    }
+}
+
+fn cache<K, V>(bounds: CacheBounds) -> Cache<K, V>
+where
+    K: std::hash::Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    Cache::builder().max_capacity(bounds.max_entries).time_to_live(bounds.max_age).build()
+}
+
+/// Where an issuer's HMAC secret belongs; it is written once and never changed.
+#[must_use]
+pub fn hmac_secret_binding(issuer_id: Uuid) -> Binding {
+    Binding { table: "jwt_issuers", row: issuer_id, column: "sealed_hmac_secret", version: 1 }
+}
+
+fn open_verifier(keyring: &Keyring, row: &JwtIssuer) -> Result<Verifier, IssuerFault> {
+    let new = |material: KeyMaterial<'_>| {
+        Verifier::new(&row.issuer, &row.audience, row.algorithm, row.leeway_seconds, &material)
+    };
+    Ok(match &row.verification {
+        Verification::SealedHmacSecret { sealing_key_id, sealed } => {
+            let secret = keyring.open(sealing_key_id, hmac_secret_binding(row.id.uuid()), sealed)?;
+            new(KeyMaterial::HmacSecret(&secret))?
+        }
+        Verification::Jwks(jwks) => new(KeyMaterial::Jwks(jwks))?,
+        Verification::PublicKeyPem(pem) => new(KeyMaterial::PublicKeyPem(pem))?,
+    })
+}

@@ -1,0 +1,56 @@
+//! When API keys were last used: noted in memory on each call, written to the store in batches.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use crate::store::{Store, StoreError, api_keys};
+
+use super::KnownApiKey;
+
+/// The keys that were used since the last flush; each is there once, so there are at most as many as keys in memory.
+pub struct LastUsed {
+    store: Store,
+    noted: Mutex<Vec<Arc<KnownApiKey>>>,
+}
+
+impl LastUsed {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, noted: Mutex::default() }
+    }
+
+    /// Notes a use; costs two atomic operations when the key is noted already.
+    pub(super) fn note(&self, known: &Arc<KnownApiKey>, now: DateTime<Utc>) {
+        known.last_used_unix_seconds.fetch_max(now.timestamp(), Ordering::Relaxed);
+        if !known.noted.swap(true, Ordering::AcqRel) {
+            self.lock().push(Arc::clone(known));
+        }
+    }
+
+    pub(super) async fn flush(&self) -> Result<(), StoreError> {
+        let noted = std::mem::take(&mut *self.lock());
+        if noted.is_empty() {
+            return Ok(());
+        }
+        let used: Vec<_> = noted
+            .iter()
+            .filter_map(|known| {
+                // Cleared before the time is read: a use in between is noted again.
+                known.noted.store(false, Ordering::Release);
+                let at = DateTime::from_timestamp(known.last_used_unix_seconds.load(Ordering::Relaxed), 0)?;
+                Some((known.row.id, at))
+            })
+            .collect();
+        let written = api_keys::touch_any_tenant(&self.store, &used).await;
+        if written.is_err() {
+            let unwritten = noted.into_iter().filter(|known| !known.noted.swap(true, Ordering::AcqRel));
+            self.lock().extend(unwritten);
+        }
+        written
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<KnownApiKey>>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,113 @@
+//! What talks to a bucket. The gateway itself never does on the way of a presign: this is for the doctor.
+
+use std::time::Duration;
+
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use secrecy::ExposeSecret;
+
+use crate::domain::bucket::Addressing;
+use crate::vault::OpenBucket;
+
+pub mod doctor;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Calls one bucket.
+#[derive(Debug, Clone)]
+pub struct BucketClient {
+    client: aws_sdk_s3::Client,
+    bucket_name: String,
+}
+
+/// Why a call failed: the store's stable code, or our own word where there was no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}")]
+pub struct BucketError {
+    pub code: String,
+}
+
+/// What a bucket says of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectFacts {
+    pub size_bytes: i64,
+    /// The value of one metadata name.
+    pub width: Option<String>,
+}
+
+impl BucketClient {
+    #[must_use]
+    pub fn new(open: &OpenBucket) -> Self {
+        let location = &open.bucket.location;
+        let credential = &open.credential;
+        let token = credential.session_token.as_ref().map(|token| token.expose_secret().to_owned());
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(Credentials::new(
+                &credential.access_key_id,
+                credential.secret_access_key.expose_secret(),
+                token,
+                None,
+                "presign-gateway",
+            ))
+            .region(Region::new(location.region.as_str().to_owned()))
+            .endpoint_url(location.endpoint.to_string())
+            .force_path_style(location.addressing == Addressing::Path)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(
+                TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT).build(),
+            )
+            .build();
+        Self { client: aws_sdk_s3::Client::from_conf(config), bucket_name: location.bucket_name.as_str().to_owned() }
+    }
+
+    /// HEAD.
+    ///
+    /// # Errors
+    /// The store refuses, or does not answer.
+    pub async fn head(&self, object_key: &str) -> Result<ObjectFacts, BucketError> {
+        let head = self
+            .client
+            .head_object()
+            .bucket(&self.bucket_name)
+            .key(object_key)
+            .send()
+            .await
+            .map_err(|error| code(&error))?;
+        let width = head.metadata().and_then(|metadata| metadata.get("width")).cloned();
+        Ok(ObjectFacts { size_bytes: head.content_length().unwrap_or(0), width })
+    }
+
+    /// DELETE.
+    ///
+    /// # Errors
+    /// The store refuses, or does not answer.
+    pub async fn delete(&self, object_key: &str) -> Result<(), BucketError> {
+        self.client
+            .delete_object()
+            .bucket(&self.bucket_name)
+            .key(object_key)
+            .send()
+            .await
+            .map_err(|error| code(&error))?;
+        Ok(())
+    }
+}
+
+fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> BucketError {
+    let code = match error {
+        SdkError::TimeoutError(_) => "no answer in time".to_owned(),
+        SdkError::DispatchFailure(_) => "cannot connect".to_owned(),
+        // A HEAD has no body, so its status is all that there is.
+        other => match (other.code(), other.raw_response()) {
+            (Some(code), _) => code.to_owned(),
+            (None, Some(response)) => format!("HTTP {}", response.status().as_u16()),
+            (None, None) => "no answer".to_owned(),
+        },
+    };
+    BucketError { code }
+}

@@ -1,0 +1,265 @@
+//! The doctor: does with a bucket what a client would, and says how to mend what fails.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::{Client, Method, Response, header};
+
+use crate::domain::clock::Clock;
+use crate::domain::randomness::Randomness;
+use crate::presign::{self, Operation, SignedUrl};
+use crate::vault::OpenBucket;
+
+use super::{BucketClient, BucketError, CONNECT_TIMEOUT, OPERATION_TIMEOUT};
+
+/// How a check went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Health {
+    Good,
+    /// Works, with a limit worth knowing.
+    Fair,
+    Bad,
+}
+
+/// One check and what came of it.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Finding {
+    pub check: &'static str,
+    pub health: Health,
+    pub found: String,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+impl Finding {
+    fn good(check: &'static str, found: impl Into<String>) -> Self {
+        Self { check, health: Health::Good, found: found.into(), remedy: None }
+    }
+
+    fn fair(check: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, health: Health::Fair, found: found.into(), remedy: Some(remedy.into()) }
+    }
+
+    fn bad(check: &'static str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { check, health: Health::Bad, found: found.into(), remedy: Some(remedy.into()) }
+    }
+}
+
+const BODY: &[u8] = b"presign-gateway doctor\n";
+const EXPIRY_SECONDS: u32 = 60;
+/// What S3 tolerates before it answers RequestTimeTooSkewed.
+const MOST_SKEW: TimeDelta = TimeDelta::minutes(15);
+const NOTEWORTHY_SKEW: TimeDelta = TimeDelta::seconds(30);
+/// How much of an error's body is looked at.
+const MOST_ERROR_BYTES: usize = 4096;
+
+/// Examines a bucket; leaves nothing behind in it.
+pub async fn examine(open: &OpenBucket, origin: &str, clock: &Clock, randomness: &Randomness) -> Vec<Finding> {
+    let now = clock.now();
+    let id = uuid::Uuid::from_bytes(randomness.bytes());
+    let object_key = format!("presign-gateway-doctor/{id}.txt");
+    let metadata = [("width", "1".to_owned())];
+    let location = &open.bucket.location;
+    let signed = presign::sign(
+        &open.credential,
+        location,
+        Operation::Put { metadata: &metadata },
+        &object_key,
+        EXPIRY_SECONDS,
+        now,
+    );
+    let url = match signed {
+        Ok(url) => url,
+        Err(error) => return vec![Finding::bad("sign a URL", error.to_string(), "this is a bug; please report it")],
+    };
+    let client = match client() {
+        Ok(client) => client,
+        Err(error) => {
+            return vec![Finding::bad(
+                "sign a URL",
+                error.to_string(),
+                "the TLS certificates of this machine cannot be read",
+            )];
+        }
+    };
+
+    let mut findings =
+        vec![Finding::good("sign a URL", format!("{} in {}", location.bucket_name.as_str(), location.endpoint))];
+    let put = client.put(url.expose()).header(header::ORIGIN, origin).body(BODY).send().await;
+    let answer = match put {
+        Ok(answer) => answer,
+        Err(error) => {
+            findings.push(Finding::bad(
+                "PUT a file",
+                describe(&error),
+                format!("check the endpoint {}, DNS and the firewall", location.endpoint),
+            ));
+            return findings;
+        }
+    };
+    findings.extend(check_clock(&answer, clock.now()));
+    let exposes_etag = exposes_etag(&answer);
+    if !answer.status().is_success() {
+        findings.push(refused(answer).await);
+        return findings;
+    }
+    findings.push(Finding::good("PUT a file", format!("{} bytes, no special header", BODY.len())));
+    findings.extend(check_object(&BucketClient::new(open), &object_key).await);
+    findings.push(check_cors(&client, &url, origin, exposes_etag).await);
+    findings
+}
+
+fn client() -> reqwest::Result<Client> {
+    Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(OPERATION_TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+}
+
+/// The kind of failure only: reqwest's own text holds the URL, and so the signature.
+fn describe(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "cannot connect"
+    } else {
+        "no answer"
+    }
+    .to_owned()
+}
+
+fn check_clock(answer: &Response, now: DateTime<Utc>) -> Option<Finding> {
+    let date = answer.headers().get(header::DATE)?.to_str().ok()?;
+    let theirs = DateTime::parse_from_rfc2822(date).ok()?.to_utc();
+    let skew = (now - theirs).abs();
+    let found = format!("{} s apart", skew.num_seconds());
+    let remedy = "set this machine's clock, best by NTP";
+    Some(match skew {
+        skew if skew > MOST_SKEW => Finding::bad("compare clocks", found, remedy),
+        skew if skew > NOTEWORTHY_SKEW => Finding::fair("compare clocks", found, remedy),
+        _ => Finding::good("compare clocks", found),
+    })
+}
+
+async fn refused(answer: Response) -> Finding {
+    let status = answer.status().as_u16();
+    let code = error_code(answer).await.unwrap_or_else(|| "no error code".to_owned());
+    let remedy = match code.as_str() {
+        "InvalidAccessKeyId" | "NotSignedUp" | "Unauthorized" => {
+            "the access key id is unknown to the store: check it with `bucket set`"
+        }
+        "SignatureDoesNotMatch" => {
+            "the secret does not belong to the access key id: set both again with `bucket set --secret-stdin`"
+        }
+        "AccessDenied" => {
+            "the credential may not write: it needs PutObject, GetObject and DeleteObject on this bucket (R2: Object Read & Write)"
+        }
+        "NoSuchBucket" => {
+            "there is no such bucket at this endpoint: check its name, and for R2 the jurisdiction (.eu.)"
+        }
+        "RequestTimeTooSkewed" | "RequestExpired" | "ExpiredRequest" => {
+            "this machine's clock is wrong: set it, best by NTP"
+        }
+        "InvalidRegionName" | "AuthorizationHeaderMalformed" | "AuthorizationQueryParametersError" => {
+            "the region is wrong: `auto` for R2, the bucket's own elsewhere"
+        }
+        "PermanentRedirect" | "TemporaryRedirect" => "the bucket lives at another endpoint: use its region's",
+        _ => "look the code up in the store's documentation",
+    };
+    Finding::bad("PUT a file", format!("HTTP {status}, {code}"), remedy)
+}
+
+/// The `<Code>` of an S3 error; nothing else of a foreign body is shown.
+async fn error_code(mut answer: Response) -> Option<String> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() > MOST_ERROR_BYTES {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&body);
+    let (_, rest) = text.split_once("<Code>")?;
+    let (code, _) = rest.split_once("</Code>")?;
+    let plain = code.len() <= 64 && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    plain.then(|| code.to_owned())
+}
+
+async fn check_object(client: &BucketClient, object_key: &str) -> Vec<Finding> {
+    let permission = |what: &str| format!("the credential needs {what} on this bucket (R2: Object Read & Write)");
+    let mut findings = Vec::new();
+    match client.head(object_key).await {
+        Ok(facts) => {
+            let found = format!("{} bytes", facts.size_bytes);
+            let whole = usize::try_from(facts.size_bytes).is_ok_and(|size| size == BODY.len());
+            findings.push(if whole {
+                Finding::good("HEAD it", found)
+            } else {
+                Finding::bad("HEAD it", found, "the store changed the file's size")
+            });
+            findings.push(match facts.width.as_deref() {
+                Some("1") => Finding::good("read back its metadata", "x-amz-meta-width=1"),
+                _ => Finding::fair(
+                    "read back its metadata",
+                    "the store keeps none from the query",
+                    "nothing to do: the ledger in Postgres has it all",
+                ),
+            });
+        }
+        Err(BucketError { code }) => findings.push(Finding::bad("HEAD it", code, permission("GetObject"))),
+    }
+    findings.push(match client.delete(object_key).await {
+        Ok(()) => Finding::good("DELETE it", "gone"),
+        Err(BucketError { code }) => {
+            Finding::bad("DELETE it", format!("{code}; {object_key} is left behind"), permission("DeleteObject"))
+        }
+    });
+    findings
+}
+
+/// Asks what a browser asks before it sends a PUT from a page of `origin`.
+async fn check_cors(client: &Client, url: &SignedUrl, origin: &str, exposes_etag: bool) -> Finding {
+    const CHECK: &str = "ask as a browser (CORS)";
+    let remedy = format!(
+        "for uploads from web pages allow origin {origin}, method PUT, header content-type, and expose ETag in the bucket's CORS rules"
+    );
+    let preflight = client
+        .request(Method::OPTIONS, url.expose())
+        .header(header::ORIGIN, origin)
+        .header(header::ACCESS_CONTROL_REQUEST_METHOD, "PUT")
+        .header(header::ACCESS_CONTROL_REQUEST_HEADERS, "content-type")
+        .send()
+        .await;
+    let answer = match preflight {
+        Ok(answer) => answer,
+        Err(error) => return Finding::fair(CHECK, describe(&error), remedy),
+    };
+    let value = |name| {
+        answer
+            .headers()
+            .get(name)
+            .and_then(|value: &header::HeaderValue| value.to_str().ok())
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+    };
+    let allowed_origin = value(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+    let methods = value(header::ACCESS_CONTROL_ALLOW_METHODS);
+    if !answer.status().is_success() || !(allowed_origin == "*" || allowed_origin == origin.to_ascii_lowercase()) {
+        Finding::fair(CHECK, format!("pages of {origin} may not upload"), remedy)
+    } else if !(methods == "*" || methods.split(',').any(|method| method.trim() == "put")) {
+        Finding::fair(CHECK, "PUT is not allowed", remedy)
+    } else if !exposes_etag {
+        Finding::fair(CHECK, "pages may upload, but not read the ETag", remedy)
+    } else {
+        Finding::good(CHECK, format!("pages of {origin} may upload and read the ETag"))
+    }
+}
+
+fn exposes_etag(answer: &Response) -> bool {
+    let exposed =
+        answer.headers().get_all(header::ACCESS_CONTROL_EXPOSE_HEADERS).iter().filter_map(|value| value.to_str().ok());
+    exposed
+        .flat_map(|value| value.split(','))
+        .any(|name| matches!(name.trim().to_ascii_lowercase().as_str(), "etag" | "*"))
+}

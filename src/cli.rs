@@ -1,0 +1,118 @@
+//! The command line: one subcommand a file; each calls use cases and shows what they say.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::context::Context;
+use self::output::OutputFormat;
+
+mod api_key;
+mod bucket;
+mod config;
+mod context;
+#[cfg(feature = "dev")]
+mod dev;
+mod doctor;
+mod jwt_issuer;
+mod keyring;
+mod migrate;
+mod output;
+mod secret;
+mod serve;
+mod shutdown;
+mod tenant;
+
+const EXAMPLES: &str = "\
+Examples:
+  presign-gateway dev                      everything on this machine, with demo tenants and a curl that works
+  presign-gateway keyring generate         a sealing key for PRESIGN__VAULT__KEYS
+  presign-gateway migrate                  create or update the tables in DATABASE_URL
+  presign-gateway tenant create my-app     add an app
+  presign-gateway serve                    run the gateway
+
+Settings: config/default.toml names them all; `presign-gateway config show` tells what is in force.";
+
+/// Hands out presigned upload URLs for S3 and Cloudflare R2, and keeps a record of every one.
+#[derive(Debug, Parser)]
+#[command(name = "presign-gateway", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    /// A TOML file with settings that differ from the defaults.
+    #[arg(long, global = true, value_name = "FILE", env = "PRESIGN_CONFIG")]
+    config: Option<PathBuf>,
+    /// How to show results: a table for people, JSON for programs.
+    #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Table)]
+    output: OutputFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve(serve::Serve),
+    /// Run everything on this machine: a private Postgres, an S3 store, demo tenants.
+    #[cfg(feature = "dev")]
+    Dev(dev::Dev),
+    /// Create the tables, or bring them up to date.
+    Migrate,
+    /// Add, list and change tenants.
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// Say where a tenant's objects live.
+    #[command(subcommand)]
+    Bucket(bucket::BucketCommand),
+    /// Make, list and revoke API keys.
+    #[command(subcommand)]
+    ApiKey(api_key::ApiKeyCommand),
+    /// Say whose JWTs speak for a tenant.
+    #[command(subcommand)]
+    JwtIssuer(jwt_issuer::JwtIssuerCommand),
+    /// Make sealing keys.
+    #[command(subcommand)]
+    Keyring(keyring::KeyringCommand),
+    /// Check the configuration, or show it.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Try a tenant's bucket the way a client would, and say how to mend what fails.
+    Doctor(doctor::Doctor),
+}
+
+/// Runs the command; errors go to standard error.
+#[must_use]
+#[expect(clippy::print_stderr, reason = "this is where errors are told to a person")]
+pub fn run(cli: Cli) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(dispatch(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
+    let context = Context { config_file: cli.config, output: cli.output };
+    match cli.command {
+        Command::Serve(command) => command.run(&context).await?,
+        #[cfg(feature = "dev")]
+        Command::Dev(command) => command.run(&context).await?,
+        Command::Migrate => migrate::run(&context).await?,
+        Command::Tenant(command) => command.run(&context).await?,
+        Command::Bucket(command) => command.run(&context).await?,
+        Command::ApiKey(command) => command.run(&context).await?,
+        Command::JwtIssuer(command) => command.run(&context).await?,
+        Command::Keyring(command) => command.run(&context)?,
+        Command::Config(command) => command.run(&context)?,
+        Command::Doctor(command) => return command.run(&context).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,48 @@
+//! What every subcommand needs: the configuration, and the use cases on its database.
+
+use std::path::PathBuf;
+
+use crate::app;
+use crate::config::Config;
+use crate::domain::clock::Clock;
+use crate::domain::randomness::Randomness;
+use crate::tenants::Tenants;
+use crate::vault::keyring::Keyring;
+
+use super::output::OutputFormat;
+
+/// The options that every subcommand has.
+pub(super) struct Context {
+    pub config_file: Option<PathBuf>,
+    pub output: OutputFormat,
+}
+
+impl Context {
+    /// Reads the configuration.
+    pub fn config(&self) -> anyhow::Result<Config> {
+        Ok(Config::load(self.config_file.as_deref(), std::env::vars())?)
+    }
+
+    /// The operator's use cases, in the name of whoever runs this.
+    pub fn tenants(&self) -> anyhow::Result<Tenants> {
+        Ok(tenants_of(&self.config()?)?)
+    }
+
+    /// The same, with the keyring, for what seals a secret.
+    pub fn tenants_and_keyring(&self) -> anyhow::Result<(Tenants, Keyring, Config)> {
+        let config = self.config()?;
+        let keyring = Keyring::new(&config.vault.keys)?;
+        Ok((tenants_of(&config)?, keyring, config))
+    }
+}
+
+fn tenants_of(config: &Config) -> Result<Tenants, app::StartError> {
+    let store = app::open_store(config)?;
+    Ok(Tenants { store, clock: Clock::System, randomness: Randomness::System, actor: actor() })
+}
+
+/// Who runs the command, as the audit has it.
+fn actor() -> String {
+    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).or_else(|_| std::env::var("LOGNAME"));
+    format!("cli:{}", user.as_deref().unwrap_or("unknown"))
+}

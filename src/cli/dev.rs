@@ -1,0 +1,88 @@
+//! `dev`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::config::telemetry::{Format, TelemetryConfig};
+use crate::dev::stack::{self, Facts, Stack, StackOptions};
+use crate::telemetry;
+
+use super::context::Context;
+use super::{output, shutdown};
+
+/// Run everything on this machine: a private Postgres, an S3 store, two demo tenants, the gateway.
+///
+/// Data and demo keys are kept between starts. Ctrl-C stops all of it.
+#[derive(Debug, Args)]
+pub(super) struct Dev {
+    /// Where the stack keeps its data.
+    #[arg(long, default_value = ".data/dev", value_name = "FOLDER")]
+    data_dir: PathBuf,
+    /// Public address; port 0 takes any free one.
+    #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Operators' address.
+    #[arg(long, default_value = "127.0.0.1:3001", value_name = "ADDRESS")]
+    ops_listen: SocketAddr,
+    /// The object store's address.
+    #[arg(long, default_value = "127.0.0.1:3002", value_name = "ADDRESS")]
+    s3_listen: SocketAddr,
+    /// Remove what earlier starts left, and begin afresh.
+    #[arg(long)]
+    reset: bool,
+}
+
+impl Dev {
+    pub async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let TelemetryConfig { level, format } = context.config()?.telemetry;
+        // People read this log, unless they ask for JSON.
+        let format = if format == Format::Auto { Format::Pretty } else { format };
+        telemetry::start(TelemetryConfig { level, format })?;
+        let stop = shutdown::requested()?;
+        let data_dir = std::path::absolute(&self.data_dir)?;
+        if self.reset {
+            stack::reset(&data_dir)?;
+        }
+        let options =
+            StackOptions { data_dir, listen: self.listen, ops_listen: self.ops_listen, s3_listen: self.s3_listen };
+        let mut stop = Box::pin(stop);
+        let stack = tokio::select! {
+            started = Stack::start(options) => started?,
+            () = &mut stop => return Ok(()),
+        };
+        output::say(&welcome(&stack.facts));
+        stack.run(stop).await;
+        Ok(())
+    }
+}
+
+fn welcome(facts: &Facts) -> String {
+    let Facts { url, ops_url, s3_url, demo, data_dir, cluster_folder, .. } = facts;
+    let api_key = &demo.alpha.api_key;
+    let env_file = facts.env_file();
+    let env_file = env_file.display();
+    let data = if cluster_folder.starts_with(data_dir) {
+        data_dir.display().to_string()
+    } else {
+        format!("{} and {}", data_dir.display(), cluster_folder.display())
+    };
+    format!(
+        r#"
+presign-gateway is ready.
+
+  public    {url}
+  ops       {ops_url}
+  store     {s3_url}  (S3-compatible)
+  data      {data}
+  settings  . {env_file}  (keys, addresses, AWS_… for the AWS CLI)
+
+Try it in another terminal: ask for a place, then PUT a file there.
+
+  URL=$(curl -sS -H 'Authorization: Bearer {api_key}' '{url}/oss/presign?ext=jpg&width=640&height=480&type=origin' | sed 's/.*"url":"\([^"]*\)".*/\1/')
+  curl -sS -i -T README.md "$URL"
+
+Ctrl-C stops everything."#
+    )
+}

@@ -1,0 +1,21 @@
+//! Waits to be told to stop.
+
+use std::future::Future;
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Listens for SIGTERM and Ctrl-C from now on; completes at the first.
+///
+/// # Errors
+/// The operating system refuses the handlers.
+pub(super) fn requested() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+    })
+}

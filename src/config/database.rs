@@ -1,0 +1,44 @@
+//! `[database]`: how to reach Postgres.
+
+use std::num::{NonZeroU32, NonZeroU64};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Raw")]
+pub struct DatabaseConfig {
+    /// Empty where no database is named.
+    pub url: SecretString,
+    pub max_connections: NonZeroU32,
+    pub acquire_timeout_ms: NonZeroU64,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    url: String,
+    url_file: String,
+    max_connections: NonZeroU32,
+    acquire_timeout_ms: NonZeroU64,
+}
+
+impl TryFrom<Raw> for DatabaseConfig {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        let url = super::secret_or_file("database.url", raw.url, &raw.url_file)?;
+        // Said without the value: it holds a password.
+        if !(url.is_empty() || url.starts_with("postgres://") || url.starts_with("postgresql://")) {
+            return Err("must begin with postgres://".to_owned());
+        }
+        Ok(Self { url: url.into(), max_connections: raw.max_connections, acquire_timeout_ms: raw.acquire_timeout_ms })
+    }
+}
+
+impl DatabaseConfig {
+    /// Whether a database is named at all.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        !self.url.expose_secret().is_empty()
+    }
+}

@@ -1,0 +1,139 @@
+//! Lays the configuration's sources over one another. The defaults name every setting and its type, so what a file or
+//! the environment says can be checked against them, name by name.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::{Table, Value};
+
+/// What the environment's settings begin with.
+const PREFIX: &str = "PRESIGN__";
+
+/// The sources, merged.
+pub(super) struct Layers {
+    pub defaults: Table,
+    pub merged: Table,
+    from: BTreeMap<String, String>,
+}
+
+impl Layers {
+    /// Where a setting's value came from.
+    pub fn from(&self, path: &str) -> &str {
+        self.from.get(path).map_or("default", String::as_str)
+    }
+
+    /// Sets one value, if there is such a setting and it is of that type.
+    fn set(
+        &mut self,
+        path: &str,
+        from: &str,
+        value: impl FnOnce(&Value) -> Result<Value, String>,
+    ) -> Result<(), String> {
+        let (section_name, setting) = path.split_once('.').unwrap_or((path, ""));
+        let unknown = |expected: String| format!("{path} ({from}): there is no such setting; {expected}");
+        let Some(section) = self.merged.get_mut(section_name).and_then(Value::as_table_mut) else {
+            return Err(unknown(format!("the sections are {}", names(&self.defaults))));
+        };
+        let Some(current) = section.get_mut(setting) else {
+            return Err(unknown(format!("[{section_name}] has {}", names(section))));
+        };
+        *current = value(current).map_err(|expected| format!("{path} ({from}): must be {expected}"))?;
+        self.from.insert(path.to_owned(), from.to_owned());
+        Ok(())
+    }
+}
+
+fn names(table: &Table) -> String {
+    table.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Reads every source and says what is wrong with them.
+pub(super) fn read(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> (Layers, Vec<String>) {
+    let mut faults = Vec::new();
+    let defaults: Table = super::DEFAULTS.parse().unwrap_or_else(|error| {
+        faults.push(format!("the compiled-in defaults do not parse: {error}"));
+        Table::new()
+    });
+    let mut layers = Layers { merged: defaults.clone(), defaults, from: BTreeMap::new() };
+    if let Some(file) = file {
+        lay_file(&mut layers, file, &mut faults);
+    }
+    lay_environment(&mut layers, environment, &mut faults);
+    (layers, faults)
+}
+
+fn lay_file(layers: &mut Layers, file: &Path, faults: &mut Vec<String>) {
+    let from = file.display().to_string();
+    let parsed = std::fs::read_to_string(file)
+        .map_err(|error| error.to_string())
+        .and_then(|text| text.parse::<Table>().map_err(|error| error.to_string()));
+    let table = match parsed {
+        Ok(table) => table,
+        Err(error) => return faults.push(format!("{from}: {error}")),
+    };
+    for (name, section) in table {
+        let Value::Table(section) = section else {
+            faults.push(format!("{name} ({from}): settings stand in sections, such as [server]"));
+            continue;
+        };
+        for (setting, value) in section {
+            let result = layers.set(&format!("{name}.{setting}"), &from, |current| {
+                if value.same_type(current) { Ok(value) } else { Err(type_name(current).to_owned()) }
+            });
+            faults.extend(result.err());
+        }
+    }
+}
+
+fn lay_environment(
+    layers: &mut Layers,
+    environment: impl IntoIterator<Item = (String, String)>,
+    faults: &mut Vec<String>,
+) {
+    let mut ours: Vec<_> = environment
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let path = match name.strip_prefix(PREFIX) {
+                Some(rest) => rest.to_ascii_lowercase().replacen("__", ".", 1),
+                None if name == "DATABASE_URL" => "database.url".to_owned(),
+                None => return None,
+            };
+            Some((name, path, value))
+        })
+        .collect();
+    // DATABASE_URL sorts before PRESIGN__DATABASE__URL, which therefore wins.
+    ours.sort_unstable();
+    for (name, path, text) in ours {
+        faults.extend(
+            layers
+                .set(&path, &name, |current| parse_as(current, &text).ok_or_else(|| type_name(current).to_owned()))
+                .err(),
+        );
+    }
+}
+
+/// Reads text as a value of the same type.
+fn parse_as(current: &Value, text: &str) -> Option<Value> {
+    match current {
+        Value::String(_) => Some(Value::String(text.to_owned())),
+        Value::Integer(_) => text.trim().parse().ok().map(Value::Integer),
+        Value::Boolean(_) => text.trim().parse().ok().map(Value::Boolean),
+        Value::Array(_) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Some(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
+        }
+        Value::Float(_) | Value::Datetime(_) | Value::Table(_) => None,
+    }
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Integer(_) => "a whole number",
+        Value::Boolean(_) => "true or false",
+        Value::Array(_) => "a list of strings",
+        Value::String(_) | Value::Float(_) | Value::Datetime(_) | Value::Table(_) => "a string",
+    }
+}

@@ -1,0 +1,35 @@
+//! `[vault]`: the sealing keys, and the cache of opened credentials.
+
+use std::num::NonZeroU64;
+
+use serde::Deserialize;
+
+use crate::domain::sealing_key::SealingKey;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "Raw")]
+pub struct VaultConfig {
+    /// The first seals, all open. May be empty: commands that touch no secret need none.
+    pub keys: Vec<SealingKey>,
+    pub cache_entries: NonZeroU64,
+    pub cache_seconds: u64,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    keys: Vec<String>,
+    keys_file: String,
+    cache_entries: NonZeroU64,
+    cache_seconds: u64,
+}
+
+impl TryFrom<Raw> for VaultConfig {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        let text = super::secret_or_file("vault.keys", raw.keys.join("\n"), &raw.keys_file)?;
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let keys = lines.map(SealingKey::parse).collect::<Result<_, _>>().map_err(|invalid| invalid.to_string())?;
+        Ok(Self { keys, cache_entries: raw.cache_entries, cache_seconds: raw.cache_seconds })
+    }
+}

@@ -1,0 +1,9 @@
+//! The embedded stack behind `presign-gateway dev` and the tests: a private Postgres and an in-process S3 store.
+//!
+//! For one developer's machine; never for production.
+
+pub mod demo;
+pub mod fetch;
+pub mod object_store;
+pub mod postgres;
+pub mod stack;

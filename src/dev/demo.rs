@@ -1,0 +1,182 @@
+//! The demo: two tenants, their buckets, keys and tokens; made once and the same after each restart.
+
+use std::io;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::auth::api_key;
+use crate::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
+use crate::domain::caller::{Scope, Scopes};
+use crate::domain::credential::Credential;
+use crate::domain::extension::ExtensionSet;
+use crate::domain::jwt_issuer::JwtAlgorithm;
+use crate::domain::object_key::Template;
+use crate::domain::randomness::Randomness;
+use crate::domain::tenant::{Expiry, Policy, RateLimit, Slug};
+use crate::tenants::{ManageError, NewApiKey, NewBucket, NewJwtIssuer, NewTenant, NewVerification, Tenants};
+use crate::vault::keyring::Keyring;
+
+use super::object_store::{Account, REGION};
+
+/// `iss` and `aud` of the demo token.
+pub const ISSUER: &str = "https://auth.demo.example";
+pub const AUDIENCE: &str = "presign-gateway-demo";
+const RATE_PER_SECOND: u32 = 1000;
+const BURST: u32 = 2000;
+const TOKEN_LIFE: TimeDelta = TimeDelta::days(1);
+
+/// Every secret of the demo; lives in a file that only its owner can read.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Demo {
+    pub alpha: DemoTenant,
+    pub beta: DemoTenant,
+    pub operator_key: String,
+    pub jwt_secret: String,
+}
+
+/// One tenant of the demo.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct DemoTenant {
+    pub slug: String,
+    pub bucket: String,
+    pub api_key: String,
+    pub access_key_id: String,
+    pub secret_access_key: String,
+}
+
+impl Demo {
+    /// Reads the demo, or makes it.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or is not the demo's.
+    pub fn load_or_make(file: &Path, randomness: &Randomness) -> io::Result<Self> {
+        if let Ok(text) = std::fs::read_to_string(file) {
+            return Ok(serde_json::from_str(&text)?);
+        }
+        let demo = Self {
+            alpha: DemoTenant::make("alpha", randomness),
+            beta: DemoTenant::make("beta", randomness),
+            operator_key: new_api_key(randomness),
+            jwt_secret: random_text(randomness),
+        };
+        super::postgres::write_private(file, &serde_json::to_string_pretty(&demo)?)?;
+        Ok(demo)
+    }
+
+    /// The object store's accounts.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Account> {
+        let account = |tenant: &DemoTenant| Account { bucket: tenant.bucket.clone(), credential: tenant.credential() };
+        vec![account(&self.alpha), account(&self.beta)]
+    }
+
+    /// Writes the demo into the database, where it is not there yet.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn ensure(&self, tenants: &Tenants, keyring: &Keyring, s3_url: &str) -> Result<(), ManageError> {
+        for tenant in [&self.alpha, &self.beta] {
+            tenant.ensure(tenants, keyring, s3_url).await?;
+        }
+        let operator =
+            NewApiKey { tenant: None, label: "demo operator".to_owned(), scopes: Scopes::default(), expires_at: None };
+        tenants.ensure_api_key(operator, &self.operator_key.as_str().into()).await?;
+        let issuer = NewJwtIssuer {
+            issuer: ISSUER.to_owned(),
+            audience: AUDIENCE.to_owned(),
+            algorithm: JwtAlgorithm::Hs256,
+            verification: NewVerification::HmacSecret(self.jwt_secret.as_str().into()),
+            leeway_seconds: 30,
+            scopes: all_scopes(),
+        };
+        absent_or_taken(tenants.add_jwt_issuer(&Slug::parse(&self.alpha.slug)?, issuer, keyring).await.map(drop))
+    }
+
+    /// A token of alpha's issuer, good for a day.
+    ///
+    /// # Errors
+    /// It cannot be signed.
+    pub fn token(&self, tenants: &Tenants) -> Result<SecretString, jsonwebtoken::errors::Error> {
+        let now = tenants.clock.now();
+        let claims = serde_json::json!({
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": "demo-user",
+            "iat": now.timestamp(),
+            "exp": (now + TOKEN_LIFE).timestamp(),
+        });
+        let key = jsonwebtoken::EncodingKey::from_secret(self.jwt_secret.as_bytes());
+        jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).map(SecretString::from)
+    }
+}
+
+impl DemoTenant {
+    fn make(slug: &str, randomness: &Randomness) -> Self {
+        Self {
+            slug: slug.to_owned(),
+            bucket: format!("{slug}-uploads"),
+            api_key: new_api_key(randomness),
+            access_key_id: format!("demo-{slug}"),
+            secret_access_key: random_text(randomness),
+        }
+    }
+
+    fn credential(&self) -> Credential {
+        Credential {
+            access_key_id: self.access_key_id.clone(),
+            secret_access_key: self.secret_access_key.as_str().into(),
+            session_token: None,
+        }
+    }
+
+    async fn ensure(&self, tenants: &Tenants, keyring: &Keyring, s3_url: &str) -> Result<(), ManageError> {
+        let slug = Slug::parse(&self.slug)?;
+        let policy = Policy {
+            allowed_extensions: ExtensionSet::all(),
+            max_size_bytes: None,
+            expiry: Expiry::new(300, 3600)?,
+            object_key_template: Template::parse(Template::CONTRACT)?,
+            time_zone: chrono_tz::UTC,
+        };
+        let name = format!("Demo app {slug}");
+        let new = NewTenant { slug: slug.clone(), name, rate_limit: RateLimit::new(RATE_PER_SECOND, BURST)?, policy };
+        absent_or_taken(tenants.create_tenant(new).await.map(drop))?;
+        let location = Location {
+            endpoint: Endpoint::parse(s3_url, true)?,
+            region: Region::parse(REGION)?,
+            bucket_name: BucketName::parse(&self.bucket)?,
+            addressing: Addressing::Path,
+            provider: Provider::Generic,
+        };
+        // Written at each start: the store's port may have moved.
+        tenants.set_bucket(&slug, NewBucket { location, credential: self.credential() }, keyring).await?;
+        let api_key =
+            NewApiKey { tenant: Some(slug), label: "demo app".to_owned(), scopes: all_scopes(), expires_at: None };
+        tenants.ensure_api_key(api_key, &self.api_key.as_str().into()).await
+    }
+}
+
+/// What is there from the last start is fine.
+fn absent_or_taken(result: Result<(), ManageError>) -> Result<(), ManageError> {
+    match result {
+        Err(ManageError::Taken { .. }) => Ok(()),
+        other => other,
+    }
+}
+
+fn all_scopes() -> Scopes {
+    Scopes::default().with(Scope::UploadsIssue).with(Scope::UploadsRead)
+}
+
+fn new_api_key(randomness: &Randomness) -> String {
+    api_key::generate(randomness).text.expose_secret().to_owned()
+}
+
+fn random_text(randomness: &Randomness) -> String {
+    URL_SAFE_NO_PAD.encode(randomness.bytes::<32>())
+}

@@ -1,0 +1,95 @@
+//! An S3-compatible store in this process: s3s over a folder, signatures checked, each credential for its own bucket only.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderName, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Router, routing::any};
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::SimpleAuth;
+use s3s::path::S3Path;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::{S3Result, s3_error};
+use s3s_fs::FileSystem;
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
+
+use crate::domain::credential::Credential;
+use crate::http::listener::{ListenerOptions, serve};
+
+/// The region that the store takes itself to be in.
+pub const REGION: &str = "us-east-1";
+
+const OPTIONS: ListenerOptions = ListenerOptions {
+    max_connections: 4096,
+    header_timeout: Duration::from_secs(10),
+    drain_timeout: Duration::from_secs(2),
+};
+
+/// A bucket and who may use it.
+#[derive(Debug)]
+pub struct Account {
+    pub bucket: String,
+    pub credential: Credential,
+}
+
+/// Makes the store's routes; the buckets' folders are made where they are missing.
+///
+/// # Errors
+/// The folder cannot be used.
+pub fn router(folder: &Path, accounts: &[Account]) -> io::Result<Router> {
+    let mut auth = SimpleAuth::new();
+    let mut own_buckets = OwnBuckets::default();
+    for Account { bucket, credential } in accounts {
+        std::fs::create_dir_all(folder.join(bucket))?;
+        auth.register(credential.access_key_id.clone(), credential.secret_access_key.expose_secret().into());
+        own_buckets.0.insert(credential.access_key_id.clone(), bucket.clone());
+    }
+    let files = FileSystem::new(folder).map_err(|error| io::Error::other(format!("{error:?}")))?;
+    let mut builder = S3ServiceBuilder::new(files);
+    builder.set_auth(auth);
+    builder.set_access(own_buckets);
+    let service = builder.build();
+    let cors = CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods([Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([header::ETAG, HeaderName::from_static("x-amz-request-id")]);
+    Ok(Router::new().fallback(any(move |request| call(service.clone(), request))).layer(cors))
+}
+
+/// Serves the store until `shutdown` completes.
+pub async fn run(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
+    serve(listener, router, OPTIONS, shutdown).await;
+}
+
+async fn call(service: S3Service, request: Request) -> Response {
+    match service.call(request.map(s3s::Body::http_body_unsync)).await {
+        Ok(response) => response.map(Body::new),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Which access key id may use which bucket.
+#[derive(Default)]
+struct OwnBuckets(HashMap<String, String>);
+
+#[async_trait::async_trait]
+impl S3Access for OwnBuckets {
+    async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let own = context.credentials().and_then(|credentials| self.0.get(&credentials.access_key));
+        match context.s3_path() {
+            S3Path::Bucket { bucket } | S3Path::Object { bucket, .. } if own.is_some_and(|own| **own == **bucket) => {
+                Ok(())
+            }
+            _ => Err(s3_error!(AccessDenied, "Access Denied")),
+        }
+    }
+}

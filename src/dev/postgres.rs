@@ -1,0 +1,333 @@
+//! A private Postgres cluster on a free port, protected by a password.
+//!
+//! The server runs beside a small shell that waits on a pipe from this process: when this process ends, however it does,
+//! the pipe closes and the shell stops the server. As root the server runs as an unprivileged user, since it refuses root.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nix::unistd::User;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::process::{Child, ChildStdin, Command};
+
+use crate::domain::randomness::Randomness;
+use crate::store::{Store, StoreError, StoreOptions};
+
+use super::fetch::{self, NoPostgres};
+
+/// Unprivileged users that the server may run as, the best first.
+const USERS: [&str; 2] = ["postgres", "nobody"];
+/// Where root keeps what the unprivileged user must reach when the data folder is out of its reach.
+const ROOTS_FOLDER: &str = "/var/lib/presign-gateway-dev";
+const ROOTS_CACHE: &str = "/var/cache/presign-gateway-dev";
+const SUPERUSER: &str = "presign";
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Runs "$@" until standard input closes, then sends it $SIGNAL; then removes $REMOVE, if that is set.
+const SUPERVISOR: &str = r#"
+exec 3<&0
+"$@" 3<&- </dev/null &
+server=$!
+( read -r _ <&3; kill -"$SIGNAL" "$server" ) &
+watcher=$!
+exec 3<&-
+wait "$server"
+status=$?
+kill "$watcher" 2>/dev/null
+if [ -n "$REMOVE" ]; then rm -rf -- "$REMOVE"; fi
+exit "$status"
+"#;
+
+/// Why the cluster does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresError {
+    #[error(transparent)]
+    Binaries(#[from] NoPostgres),
+    #[error("{what} failed for {}", path.display())]
+    File {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("PostgreSQL refuses to run as root, and there is no user {} to run it as", USERS.join(" or "))]
+    NoUser,
+    #[error("{program} failed:\n{output}")]
+    Program { program: &'static str, output: String },
+    #[error("PostgreSQL did not start; the end of {} says:\n{output}", log.display())]
+    Start { log: PathBuf, output: String },
+    #[error("PostgreSQL started, but does not let us in")]
+    Store(#[from] StoreError),
+}
+
+/// How long the cluster's data should last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lifetime {
+    /// Kept between starts, with Postgres's own durability.
+    Kept,
+    /// Removed when this process ends; fast rather than durable. For tests.
+    Ephemeral,
+}
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    password: SecretString,
+    port: u16,
+    server: Child,
+    /// The server lives as long as this is open.
+    alive: ChildStdin,
+    /// Where its data are; not in the data folder if the unprivileged user cannot reach that.
+    pub folder: PathBuf,
+}
+
+impl Cluster {
+    /// Starts the cluster whose data lie under `data_dir`, making it first where there is none.
+    ///
+    /// # Errors
+    /// See [`PostgresError`].
+    pub async fn start(data_dir: &Path, lifetime: Lifetime) -> Result<Self, PostgresError> {
+        let user = unprivileged_user()?;
+        let folder = reachable_folder(data_dir, user.as_ref())?;
+        let password_file = data_dir.join("postgres.password");
+        let existing = existing_cluster(&folder, &password_file);
+        let major = existing.as_ref().map(|existing| existing.major.as_str());
+        let bin = fetch::binaries(major, &cache(user.as_ref())).await?;
+        let run = Run { bin, folder, user, lifetime };
+        let password = match existing {
+            Some(existing) => existing.password,
+            None => run.initialize(&password_file).await?,
+        };
+        run.start(password).await
+    }
+
+    /// A URL of one of the cluster's databases; it holds the password.
+    #[must_use]
+    pub fn url(&self, database: &str) -> SecretString {
+        let password = self.password.expose_secret();
+        SecretString::from(format!("postgres://{SUPERUSER}:{password}@127.0.0.1:{}/{database}", self.port))
+    }
+
+    /// Stops the server and waits until it is gone.
+    pub async fn stop(mut self) {
+        drop(self.alive);
+        let _ = self.server.wait().await;
+    }
+}
+
+struct Existing {
+    password: SecretString,
+    major: String,
+}
+
+/// A cluster that was made before; one whose password is lost is of no use.
+fn existing_cluster(folder: &Path, password_file: &Path) -> Option<Existing> {
+    let password = std::fs::read_to_string(password_file).ok()?.trim().into();
+    let major = std::fs::read_to_string(folder.join("PG_VERSION")).ok()?.trim().to_owned();
+    Some(Existing { password, major })
+}
+
+/// Whom to run the server as; `None` means as ourselves.
+fn unprivileged_user() -> Result<Option<User>, PostgresError> {
+    if !nix::unistd::geteuid().is_root() {
+        return Ok(None);
+    }
+    USERS.iter().find_map(|name| User::from_name(name).ok().flatten()).map(Some).ok_or(PostgresError::NoUser)
+}
+
+fn cache(user: Option<&User>) -> PathBuf {
+    if user.is_some() {
+        return ROOTS_CACHE.into();
+    }
+    let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
+    std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("presign-gateway-dev")
+}
+
+/// The cluster's folder: in the data folder, or where the unprivileged user can reach it.
+fn reachable_folder(data_dir: &Path, user: Option<&User>) -> Result<PathBuf, PostgresError> {
+    let folder = data_dir.join("postgres");
+    if user.is_none_or(|user| can_enter(data_dir, user)) {
+        return Ok(folder);
+    }
+    let moved = moved_folder(data_dir);
+    make_folder(Path::new(ROOTS_FOLDER))?;
+    Ok(moved)
+}
+
+/// Where a cluster is kept that the unprivileged user could not reach in `data_dir`.
+fn moved_folder(data_dir: &Path) -> PathBuf {
+    let name = data_dir.to_string_lossy();
+    Path::new(ROOTS_FOLDER).join(format!("{:08x}{}", crc32fast::hash(name.as_bytes()), name.replace('/', "-")))
+}
+
+/// Removes a cluster that is not running, wherever it is kept.
+///
+/// # Errors
+/// A folder cannot be removed.
+pub fn remove(data_dir: &Path) -> io::Result<()> {
+    for folder in [data_dir.join("postgres"), moved_folder(data_dir)] {
+        if folder.exists() {
+            std::fs::remove_dir_all(folder)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the user can get into a folder; asked by trying, since nothing else knows all the rules.
+fn can_enter(folder: &Path, user: &User) -> bool {
+    let status = std::process::Command::new("/bin/sh")
+        .args(["-c", "cd \"$1\"", "sh"])
+        .arg(folder)
+        .current_dir("/")
+        .uid(user.uid.as_raw())
+        .gid(user.gid.as_raw())
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn make_folder(folder: &Path) -> Result<(), PostgresError> {
+    std::fs::create_dir_all(folder).map_err(file_error("creating the folder", folder))
+}
+
+fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PostgresError {
+    let path = path.to_owned();
+    move |source| PostgresError::File { what, path, source }
+}
+
+/// Writes a file that only its owner can read.
+pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+
+    // Under another name first: a reader never sees half of it, and an old file's permissions do not linger.
+    let draft = path.with_extension("draft");
+    let _ = std::fs::remove_file(&draft);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    std::fs::rename(draft, path)
+}
+
+/// What it takes to run the server's programs.
+struct Run {
+    bin: PathBuf,
+    folder: PathBuf,
+    user: Option<User>,
+    lifetime: Lifetime,
+}
+
+impl Run {
+    fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = std::process::Command::new(program);
+        // A group of its own: Ctrl-C is for us, and we stop the server when we no longer need it.
+        command.process_group(0).current_dir(&self.folder);
+        if let Some(user) = &self.user {
+            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        }
+        command.into()
+    }
+
+    /// Makes the cluster, with a new password.
+    async fn initialize(&self, password_file: &Path) -> Result<SecretString, PostgresError> {
+        let password = URL_SAFE_NO_PAD.encode(Randomness::System.bytes::<24>());
+        if self.folder.exists() {
+            std::fs::remove_dir_all(&self.folder).map_err(file_error("removing the unusable cluster", &self.folder))?;
+        }
+        make_folder(&self.folder)?;
+        std::fs::set_permissions(&self.folder, std::fs::Permissions::from_mode(0o700))
+            .map_err(file_error("protecting the folder", &self.folder))?;
+        write_private(password_file, &password).map_err(file_error("writing the password", password_file))?;
+        // A copy that initdb, as the other user, can read; beside the folder, which must be empty.
+        let copy = self.folder.with_extension("initdb");
+        write_private(&copy, &password).map_err(file_error("writing the password", &copy))?;
+        if let Some(user) = &self.user {
+            for path in [&self.folder, &copy] {
+                chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+                    .map_err(file_error("changing the owner", path))?;
+            }
+        }
+        let mut command = self.command(self.bin.join("initdb"));
+        command
+            .args(["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--username", SUPERUSER, "--pwfile"])
+            .arg(&copy)
+            .arg("--pgdata")
+            .arg(&self.folder);
+        if self.lifetime == Lifetime::Ephemeral {
+            command.arg("--no-sync");
+        }
+        let output = command.stdin(Stdio::null()).output().await;
+        let _ = std::fs::remove_file(&copy);
+        let output = output.map_err(file_error("running initdb", &self.bin))?;
+        if !output.status.success() {
+            let output = [output.stdout, output.stderr].concat();
+            return Err(PostgresError::Program {
+                program: "initdb",
+                output: String::from_utf8_lossy(&output).into_owned(),
+            });
+        }
+        Ok(password.into())
+    }
+
+    async fn start(self, password: SecretString) -> Result<Cluster, PostgresError> {
+        let port = free_port().map_err(file_error("finding a free port", &self.folder))?;
+        let log = self.folder.join("server.log");
+        let log_file = std::fs::File::create(&log).map_err(file_error("writing", &log))?;
+        let log_copy = log_file.try_clone().map_err(file_error("writing", &log))?;
+        let mut command = self.command("/bin/sh");
+        command.args(["-c", SUPERVISOR, "sh"]).arg(self.bin.join("postgres")).arg("-D").arg(&self.folder);
+        for setting in
+            ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", &format!("port={port}")]
+        {
+            command.args(["-c", setting]);
+        }
+        if self.lifetime == Lifetime::Ephemeral {
+            for setting in ["fsync=off", "synchronous_commit=off", "full_page_writes=off"] {
+                command.args(["-c", setting]);
+            }
+        }
+        let (signal, removed) = match self.lifetime {
+            Lifetime::Kept => ("INT", None),
+            Lifetime::Ephemeral => ("QUIT", Some(&self.folder)),
+        };
+        command.env("SIGNAL", signal).env("REMOVE", removed.map(|folder| folder.as_os_str()).unwrap_or_default());
+        let mut server = command
+            .stdin(Stdio::piped())
+            .stdout(log_copy)
+            .stderr(log_file)
+            .spawn()
+            .map_err(file_error("starting", &self.bin))?;
+        let alive =
+            server.stdin.take().ok_or_else(|| PostgresError::Start { log: log.clone(), output: String::new() })?;
+        let mut cluster = Cluster { password, port, server, alive, folder: self.folder };
+        tokio::select! {
+            answered = answers(cluster.url("postgres")) => answered?,
+            _ = cluster.server.wait() => return Err(PostgresError::Start { output: tail(&log), log }),
+        }
+        Ok(cluster)
+    }
+}
+
+fn free_port() -> io::Result<u16> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr().map(|address| address.port())
+}
+
+/// Waits until the server takes connections.
+async fn answers(url: SecretString) -> Result<(), StoreError> {
+    let store = Store::new(&StoreOptions { url, max_connections: 1, acquire_timeout: START_TIMEOUT })?;
+    store.ping().await?;
+    store.close().await;
+    Ok(())
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines.get(lines.len().saturating_sub(10)..).unwrap_or_default().join("\n")
+}

@@ -1,0 +1,32 @@
+//! Plain types that parse: once a value of these types exists, it is valid.
+//!
+//! No I/O and nothing of ours is imported here; every other module builds on these words.
+
+pub mod bucket;
+pub mod caller;
+pub mod clock;
+pub mod credential;
+pub mod extension;
+pub mod ids;
+pub mod jwt_issuer;
+pub mod object_key;
+pub mod randomness;
+pub mod sealing_key;
+pub mod tenant;
+pub mod upload;
+
+/// A value that was refused: which field, and what would have been right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {expected}")]
+pub struct Invalid {
+    /// The field as its writer knows it, such as `endpoint`.
+    pub field: &'static str,
+    /// What the field must be, as the rest of a sentence: `must be 2 to 63 of a-z, 0-9 and -`.
+    pub expected: String,
+}
+
+impl Invalid {
+    pub(crate) fn new(field: &'static str, expected: impl Into<String>) -> Self {
+        Self { field, expected: expected.into() }
+    }
+}

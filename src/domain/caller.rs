@@ -1,0 +1,109 @@
+//! Who is calling, on behalf of one tenant.
+
+use std::sync::Arc;
+
+use super::Invalid;
+use super::tenant::Tenant;
+
+/// Somebody who proved to be allowed to speak for a tenant.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub tenant: Arc<Tenant>,
+    pub kind: CallerKind,
+    /// The API key's id or the JWT issuer's id; nothing for an anonymous caller.
+    pub id: Option<uuid::Uuid>,
+    /// The JWT's `sub`.
+    pub subject: Option<Arc<str>>,
+    pub scopes: Scopes,
+}
+
+/// How a caller proved who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallerKind {
+    ApiKey,
+    Jwt,
+    /// By nothing: `oss.anonymous_tenant` lets everybody in.
+    Anonymous,
+}
+
+impl CallerKind {
+    /// Its stable word, as stored and logged.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::Jwt => "jwt",
+            Self::Anonymous => "anonymous",
+        }
+    }
+}
+
+/// One thing that a caller may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Ask for presigned URLs.
+    UploadsIssue,
+    /// Query issued uploads.
+    UploadsRead,
+}
+
+impl Scope {
+    pub const ALL: [Self; 2] = [Self::UploadsIssue, Self::UploadsRead];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UploadsIssue => "uploads:issue",
+            Self::UploadsRead => "uploads:read",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text)
+    }
+}
+
+/// A set of scopes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    #[must_use]
+    pub const fn with(self, scope: Scope) -> Self {
+        Self(self.0 | 1 << scope as u8)
+    }
+
+    #[must_use]
+    pub const fn contains(self, scope: Scope) -> bool {
+        self.0 & 1 << scope as u8 != 0
+    }
+
+    /// What both sets hold.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The scopes among `texts`; words of other systems are passed over, as RFC 6749 (section 3.3) has it.
+    pub fn known_among<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
+        texts.into_iter().filter_map(Scope::parse).fold(Self::default(), Self::with)
+    }
+
+    /// Reads a list of scopes.
+    ///
+    /// # Errors
+    /// An unknown scope, or none.
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Invalid> {
+        let scopes = texts.into_iter().map(Scope::parse).collect::<Option<Vec<_>>>().unwrap_or_default();
+        if scopes.is_empty() {
+            return Err(Invalid::new("scopes", "must be one or more of: uploads:issue, uploads:read"));
+        }
+        Ok(scopes.into_iter().fold(Self::default(), Self::with))
+    }
+
+    /// The scopes' texts.
+    #[must_use]
+    pub fn texts(self) -> Vec<String> {
+        Scope::ALL.into_iter().filter(|scope| self.contains(*scope)).map(|scope| scope.as_str().to_owned()).collect()
+    }
+}

@@ -1,0 +1,84 @@
+//! The file extensions that may be uploaded, and sets of them.
+
+use super::Invalid;
+
+macro_rules! extensions {
+    ($($variant:ident $text:literal $content_type:literal;)*) => {
+        /// A file extension that the gateway knows; the only part of an object key that a caller chooses.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Extension { $($variant),* }
+
+        impl Extension {
+            /// Every extension, in the order of the contract.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The extension in lower case, as it stands in object keys.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),* }
+            }
+
+            /// The media type that belongs to the extension (IANA media type registry).
+            #[must_use]
+            pub const fn content_type(self) -> &'static str {
+                match self { $(Self::$variant => $content_type),* }
+            }
+        }
+    };
+}
+
+extensions! {
+    Jpg "jpg" "image/jpeg";
+    Jpeg "jpeg" "image/jpeg";
+    Png "png" "image/png";
+    Webp "webp" "image/webp";
+    Gif "gif" "image/gif";
+    Mp4 "mp4" "video/mp4";
+    Webm "webm" "video/webm";
+}
+
+impl Extension {
+    /// Reads an extension in upper or lower case, without a dot.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|ext| ext.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+/// The extensions that a tenant's policy allows; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtensionSet(Vec<Extension>);
+
+impl ExtensionSet {
+    /// Every extension that the gateway knows.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(Extension::ALL.to_vec())
+    }
+
+    /// Reads a list of extensions.
+    ///
+    /// # Errors
+    /// An unknown extension, or none at all.
+    pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Invalid> {
+        let mut set = texts.into_iter().map(Extension::parse).collect::<Option<Vec<_>>>().unwrap_or_default();
+        set.sort_unstable();
+        set.dedup();
+        if set.is_empty() {
+            let known = Extension::ALL.iter().map(|ext| ext.as_str()).collect::<Vec<_>>().join(", ");
+            return Err(Invalid::new("allowed_extensions", format!("must be one or more of: {known}")));
+        }
+        Ok(Self(set))
+    }
+
+    /// Whether the extension is in the set.
+    #[must_use]
+    pub fn contains(&self, ext: Extension) -> bool {
+        self.0.contains(&ext)
+    }
+
+    /// The extensions' texts, in the order of the contract.
+    pub fn texts(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|ext| ext.as_str())
+    }
+}

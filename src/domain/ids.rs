@@ -1,0 +1,62 @@
+//! Identifiers: `UUIDv7` everywhere, one type for each kind of row, so that they cannot be mixed up.
+
+use chrono::{DateTime, Utc};
+use uuid::{Builder, Uuid};
+
+use super::randomness::Randomness;
+
+/// Makes a `UUIDv7` (RFC 9562, section 5.7): 48 bits of milliseconds, then 74 random bits.
+fn uuid_v7(now: DateTime<Utc>, randomness: &Randomness) -> Uuid {
+    let milliseconds = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+    Builder::from_unix_timestamp_millis(milliseconds, &randomness.bytes()).into_uuid()
+}
+
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// A new id of this moment.
+            #[must_use]
+            pub fn generate(now: DateTime<Utc>, randomness: &Randomness) -> Self {
+                Self(uuid_v7(now, randomness))
+            }
+
+            /// The bare UUID, for the store.
+            #[must_use]
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+
+id! {
+    /// Names a tenant.
+    TenantId;
+    /// Names a bucket of a tenant.
+    BucketId;
+    /// Names an API key's row; what a caller shows is the key's public id.
+    ApiKeyId;
+    /// Names a JWT issuer's row.
+    JwtIssuerId;
+    /// Names an upload; the same UUID stands in its object key.
+    UploadId;
+    /// Names an audit event.
+    AuditEventId;
+}

@@ -1,0 +1,36 @@
+//! The one source of random bytes, so that tests can repeat them.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+/// Gives random bytes fit for secrets.
+#[derive(Debug, Clone)]
+pub enum Randomness {
+    /// The thread's generator (`ChaCha12`, seeded and reseeded by the operating system).
+    System,
+    /// A repeatable sequence; for tests only.
+    Seeded(Arc<Mutex<StdRng>>),
+}
+
+impl Randomness {
+    /// A sequence that is the same for the same seed; for tests only.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        Self::Seeded(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
+    }
+
+    /// `N` random bytes.
+    #[must_use]
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        match self {
+            Self::System => rand::rng().fill_bytes(&mut bytes),
+            Self::Seeded(generator) => {
+                generator.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut bytes);
+            }
+        }
+        bytes
+    }
+}

@@ -1,0 +1,147 @@
+//! A tenant: its name, its limit, its policy.
+
+use std::num::NonZeroU32;
+
+use super::Invalid;
+use super::extension::ExtensionSet;
+use super::ids::TenantId;
+use super::object_key::Template;
+
+/// An app, or a customer, with its own limits, policy, bucket and callers.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    pub id: TenantId,
+    pub slug: Slug,
+    pub name: String,
+    pub status: TenantStatus,
+    pub rate_limit: RateLimit,
+    pub policy: Policy,
+}
+
+/// Whether a tenant's callers are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantStatus {
+    Active,
+    Suspended,
+}
+
+impl TenantStatus {
+    /// Its stable word, as stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
+impl std::str::FromStr for TenantStatus {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "active" => Ok(Self::Active),
+            "suspended" => Ok(Self::Suspended),
+            _ => Err(Invalid::new("status", "must be active or suspended")),
+        }
+    }
+}
+
+/// A tenant's short name: 2 to 63 of `a-z 0-9 -`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Slug(String);
+
+impl Slug {
+    /// # Errors
+    /// Any other character, or a wrong length.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let allowed = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if !(2..=63).contains(&text.len()) || !allowed {
+            return Err(Invalid::new("tenant", "must be 2 to 63 of a-z, 0-9 and -"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Slug {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How fast a tenant may ask: a steady rate, and how many at once after a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateLimit {
+    pub per_second: NonZeroU32,
+    pub burst: NonZeroU32,
+}
+
+impl RateLimit {
+    /// The largest rate and the largest burst.
+    pub const MOST: u32 = 1_000_000;
+
+    /// # Errors
+    /// A rate or a burst outside 1 … [`Self::MOST`].
+    pub fn new(per_second: u32, burst: u32) -> Result<Self, Invalid> {
+        let check = |field, value| {
+            NonZeroU32::new(value)
+                .filter(|value| value.get() <= Self::MOST)
+                .ok_or_else(|| Invalid::new(field, format!("must be 1 to {}", Self::MOST)))
+        };
+        Ok(Self { per_second: check("rate", per_second)?, burst: check("burst", burst)? })
+    }
+}
+
+/// What a tenant's uploads may be, and how their object keys look.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub allowed_extensions: ExtensionSet,
+    /// Largest object in bytes; `None` leaves it to the bucket. Held where a size is declared.
+    pub max_size_bytes: Option<u64>,
+    pub expiry: Expiry,
+    pub object_key_template: Template,
+    /// The time zone in which the template's date is read.
+    pub time_zone: chrono_tz::Tz,
+}
+
+/// How long a tenant's URLs live, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expiry {
+    pub default_seconds: u32,
+    pub longest_seconds: u32,
+}
+
+impl Expiry {
+    /// Seven days: what Signature Version 4 allows at most
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>).
+    pub const MOST_SECONDS: u32 = 604_800;
+
+    /// # Errors
+    /// Not 1 ≤ default ≤ longest ≤ [`Self::MOST_SECONDS`].
+    pub fn new(default_seconds: u32, longest_seconds: u32) -> Result<Self, Invalid> {
+        if !(1..=Self::MOST_SECONDS).contains(&longest_seconds) {
+            return Err(Invalid::new("longest_expiry_seconds", format!("must be 1 to {}", Self::MOST_SECONDS)));
+        }
+        if !(1..=longest_seconds).contains(&default_seconds) {
+            return Err(Invalid::new(
+                "default_expiry_seconds",
+                format!("must be 1 to the tenant's longest, {longest_seconds}"),
+            ));
+        }
+        Ok(Self { default_seconds, longest_seconds })
+    }
+}
+
+/// Reads an IANA time zone name such as `Asia/Shanghai`.
+///
+/// # Errors
+/// A name that the time zone database does not have.
+pub fn parse_time_zone(text: &str) -> Result<chrono_tz::Tz, Invalid> {
+    text.parse().map_err(|_| Invalid::new("time_zone", "must be an IANA time zone such as UTC or Asia/Shanghai"))
+}

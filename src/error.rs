@@ -1,0 +1,126 @@
+//! The only place where an error becomes a response.
+//!
+//! What a caller did is told in the body; what befell us goes to the log, once, and the body of a 5xx is constant.
+
+use std::error::Error;
+
+use axum::response::{IntoResponse, Response};
+
+use crate::auth::AuthError;
+use crate::limit::Limited;
+use crate::uploads::IssueError;
+use crate::uploads::recorder::RecordError;
+use crate::vault::VaultError;
+
+use self::code::{Language, Reason};
+
+pub mod code;
+
+/// How long a client should wait when nobody knows how long it takes.
+const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// An error on its way out; `http::envelope` writes it in the client's language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    pub reason: Reason,
+    /// What was wrong in particular.
+    detail: Option<String>,
+    pub retry_after_seconds: Option<u64>,
+}
+
+impl ApiError {
+    /// An error with the particulars that its text has a place for.
+    #[must_use]
+    pub fn with_detail(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..reason.into() }
+    }
+
+    /// An error that goes away by itself.
+    #[must_use]
+    pub fn later(reason: Reason, retry_after_seconds: u64) -> Self {
+        Self { retry_after_seconds: Some(retry_after_seconds), ..reason.into() }
+    }
+
+    /// The text for people.
+    #[must_use]
+    pub fn message(&self, language: Language) -> String {
+        self.reason.text(language).replace("{}", self.detail.as_deref().unwrap_or_default())
+    }
+}
+
+impl From<Reason> for ApiError {
+    fn from(reason: Reason) -> Self {
+        let retry_after_seconds = match reason {
+            Reason::Unavailable | Reason::TenantNotReady | Reason::NotReady => Some(RETRY_AFTER_SECONDS),
+            _ => None,
+        };
+        Self { reason, detail: None, retry_after_seconds }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.reason.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Limited> for ApiError {
+    fn from(limited: Limited) -> Self {
+        Self::later(Reason::RateLimited, limited.retry_after_seconds)
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Missing | AuthError::Refused(_) => Reason::Unauthenticated.into(),
+            AuthError::TenantSuspended(_) => Reason::TenantSuspended.into(),
+            AuthError::IsOperator => Reason::OperatorNotAllowed.into(),
+            AuthError::NoAnonymousTenant => ours(Reason::TenantNotReady, &error),
+            AuthError::IssuerUnusable(..) => ours(Reason::Internal, &error),
+            AuthError::Store(_) => ours(Reason::Unavailable, &error),
+        }
+    }
+}
+
+impl From<IssueError> for ApiError {
+    fn from(error: IssueError) -> Self {
+        match &error {
+            IssueError::ScopeMissing(scope) => Self::with_detail(Reason::ScopeMissing, scope.as_str()),
+            IssueError::ExtensionNotAllowed { allowed } => {
+                Self::with_detail(Reason::ExtNotAllowed, allowed.texts().collect::<Vec<_>>().join(", "))
+            }
+            IssueError::Vault(VaultError::NoBucket) => ours(Reason::TenantNotReady, &error),
+            IssueError::Vault(VaultError::Sealed { .. }) | IssueError::Presign(_) => ours(Reason::Internal, &error),
+            IssueError::Vault(VaultError::Store(_))
+            | IssueError::Record(
+                RecordError::QueueFull | RecordError::TimedOut | RecordError::Closed | RecordError::NotCommitted(_),
+            ) => ours(Reason::Unavailable, &error),
+        }
+    }
+}
+
+/// Logs the cause of a failure that is no caller's.
+fn ours(reason: Reason, error: &dyn Error) -> ApiError {
+    tracing::error!(reason = reason.as_str(), cause = %chain(error), "request failed");
+    reason.into()
+}
+
+/// An error and its sources on one line.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        // Transparent errors repeat the text of their source.
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,100 @@
+//! The envelope: `{"code":0,"msg":"success","data":…}`, and for errors `{"code":…,"msg":…,"data":null,"reason":…,"request_id":…}`.
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::error::ApiError;
+use crate::error::code::Reason;
+use crate::limit::{Quota, window_seconds};
+
+use super::context::RequestContext;
+use super::language;
+
+pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// A successful answer.
+pub struct Success<T>(pub T);
+
+#[derive(Serialize)]
+struct SuccessBody<T> {
+    code: u16,
+    msg: &'static str,
+    data: T,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: u16,
+    msg: &'a str,
+    data: (),
+    reason: &'static str,
+    request_id: &'a str,
+}
+
+impl<T: Serialize> IntoResponse for Success<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&SuccessBody { code: 0, msg: "success", data: self.0 }) {
+            Ok(body) => json(body),
+            Err(_) => ApiError::from(Reason::Internal).into_response(),
+        }
+    }
+}
+
+fn json(body: Vec<u8>) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        // A presigned URL in a shared cache would be a gift to strangers.
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, Body::from(body)).into_response()
+}
+
+/// Layer: writes errors into the envelope, in the client's language, and says what is left of the limit.
+pub(super) async fn write_errors(request: Request, next: Next) -> Response {
+    let context = request.extensions().get::<RequestContext>().cloned();
+    let language = language::of(request.uri().path(), request.headers());
+    let mut response = next.run(request).await;
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        let request_id = context.as_ref().map(RequestContext::request_id_text).unwrap_or_default();
+        response = write_error(&error, &error.message(language), request_id, response.headers());
+        // For the log.
+        response.extensions_mut().insert(error.reason);
+    }
+    if let Some(quota) = context.and_then(|context| context.quota()) {
+        write_quota(response.headers_mut(), quota);
+    }
+    response
+}
+
+fn write_error(error: &ApiError, message: &str, request_id: &str, kept: &HeaderMap) -> Response {
+    let status = error.reason.status();
+    let body = ErrorBody { code: status.as_u16(), msg: message, data: (), reason: error.reason.as_str(), request_id };
+    let mut response = json(serde_json::to_vec(&body).unwrap_or_default());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    if let Some(allow) = kept.get(header::ALLOW) {
+        headers.insert(header::ALLOW, allow.clone());
+    }
+    if let Some(seconds) = error.retry_after_seconds {
+        headers.insert(header::RETRY_AFTER, seconds.into());
+    }
+    if error.reason == Reason::Unauthenticated {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+fn write_quota(headers: &mut HeaderMap, quota: Quota) {
+    let policy = format!("\"default\";q={};w={}", quota.limit.burst, window_seconds(quota.limit));
+    let left = format!("\"default\";r={};t={}", quota.remaining, quota.reset_seconds);
+    for (name, text) in [(RATELIMIT_POLICY, policy), (RATELIMIT, left)] {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            headers.insert(name, value);
+        }
+    }
+}

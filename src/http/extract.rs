@@ -1,0 +1,77 @@
+//! The extractor that turns a request into an admitted caller; there is no other way to get at one.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, header};
+
+use crate::auth::{AuthError, Presented};
+use crate::domain::caller::Caller;
+use crate::error::ApiError;
+use crate::error::code::Reason;
+use crate::limit::{Admitted, Limited};
+
+use super::Gateway;
+use super::context::RequestContext;
+
+pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// A caller within the limits; where `oss.anonymous_tenant` is set, also one without any credential.
+pub(super) struct AdmittedOrAnonymous(pub Admitted);
+
+impl FromRequestParts<Arc<Gateway>> for AdmittedOrAnonymous {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Arc<Gateway>) -> Result<Self, ApiError> {
+        let context = RequestContext::of(parts).ok_or(Reason::Internal)?;
+        let caller = authenticate(gateway, &parts.headers).await.map_err(|error| refuse(gateway, context, error))?;
+        context.note_tenant(caller.tenant.slug.as_str());
+        let (admitted, quota) = gateway.limits.admit(caller, context.client_address()).inspect_err(|limited| {
+            if let Some(quota) = limited.quota {
+                context.note_quota(quota);
+            }
+        })?;
+        context.note_quota(quota);
+        Ok(Self(admitted))
+    }
+}
+
+async fn authenticate(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, AuthError> {
+    match (presented(headers), &gateway.edge.anonymous_tenant) {
+        (Some(presented), _) => gateway.auth.authenticate(&presented).await,
+        (None, Some(slug)) => gateway.auth.anonymous(slug).await,
+        (None, None) => Err(AuthError::Missing),
+    }
+}
+
+/// What the headers hold; `None` where there is no credential at all, which is not the same as a wrong one.
+fn presented(headers: &HeaderMap) -> Option<Presented> {
+    let mut values = headers
+        .get_all(header::AUTHORIZATION)
+        .iter()
+        .map(|value| (true, value))
+        .chain(headers.get_all(X_API_KEY).iter().map(|value| (false, value)));
+    let (is_authorization, value) = values.next()?;
+    let text = value.to_str().ok().filter(|_| values.next().is_none());
+    let presented = text.and_then(|text| {
+        if is_authorization {
+            let (scheme, token) = text.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then(|| Presented::bearer(token.trim()))
+        } else {
+            Some(Presented::ApiKey(text.trim().into()))
+        }
+    });
+    Some(presented.unwrap_or(Presented::Malformed))
+}
+
+/// Counts a stranger's failure against its address, and against nothing else.
+fn refuse(gateway: &Gateway, context: &RequestContext, error: AuthError) -> ApiError {
+    if let AuthError::Refused(refusal) = error {
+        tracing::info!(refusal = refusal.as_str(), client.address = %context.client_address(), "authentication refused");
+        if let Err(Limited { retry_after_seconds, .. }) = gateway.limits.count_failure(context.client_address()) {
+            return ApiError::later(Reason::TooManyFailures, retry_after_seconds);
+        }
+    }
+    error.into()
+}

@@ -1,0 +1,55 @@
+//! One line for each request, its span, and its id.
+//!
+//! Never logged: queries, headers, bodies, and what is in an answer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument;
+
+use crate::error::code::Reason;
+
+use super::Gateway;
+use super::context::{PeerAddress, RequestContext, X_REQUEST_ID};
+
+/// Layer: gives a request its context and its span, and logs how it ended.
+pub(super) async fn observe(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let peer = request.extensions().get::<PeerAddress>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
+    let context = RequestContext::new(request.headers(), peer, &gateway.edge.trusted_proxies);
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    request.extensions_mut().insert(context.clone());
+
+    let span = tracing::info_span!("request", request_id = context.request_id_text());
+    let mut response = next.run(request).instrument(span).await;
+    response.headers_mut().insert(X_REQUEST_ID, context.request_id().clone());
+
+    let status = response.status();
+    let reason = response.extensions().get::<Reason>().map(|reason| reason.as_str());
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                request_id = context.request_id_text(),
+                http.request.method = method.as_str(),
+                http.route = route.as_ref().map(MatchedPath::as_str),
+                http.response.status_code = status.as_u16(),
+                client.address = %context.client_address(),
+                tenant = context.tenant(),
+                reason,
+                duration_ms = started.elapsed().as_secs_f64() * 1e3,
+                "request"
+            )
+        };
+    }
+    match status {
+        status if status.is_server_error() => log!(error),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => log!(warn),
+        _ => log!(info),
+    }
+    response
+}

@@ -1,0 +1,51 @@
+//! Limits for each client address, for those who have no tenant.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, RateLimiter};
+
+use crate::domain::tenant::RateLimit;
+
+use super::{Limited, governor_quota, whole_seconds};
+
+/// A limit for each address; an IPv6 client has a whole /64, so that is what is counted.
+pub(super) struct AddressLimiter {
+    governor: DefaultKeyedRateLimiter<IpAddr>,
+    max_addresses: usize,
+}
+
+impl AddressLimiter {
+    pub(super) fn new(limit: RateLimit, max_addresses: usize) -> Self {
+        Self { governor: RateLimiter::keyed(governor_quota(limit)), max_addresses }
+    }
+
+    pub(super) fn check(&self, address: IpAddr) -> Result<(), Limited> {
+        if self.governor.len() >= self.max_addresses {
+            self.make_room()?;
+        }
+        self.governor.check_key(&network(address)).map_err(|refused| {
+            let wait = refused.wait_time_from(DefaultClock::default().now());
+            Limited { retry_after_seconds: whole_seconds(wait), quota: None }
+        })
+    }
+
+    /// Forgets the addresses whose burst is whole again.
+    fn make_room(&self) -> Result<(), Limited> {
+        self.governor.retain_recent();
+        if self.governor.len() >= self.max_addresses {
+            return Err(Limited { retry_after_seconds: 1, quota: None });
+        }
+        Ok(())
+    }
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}

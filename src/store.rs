@@ -1,0 +1,174 @@
+//! The only SQL: one file a table.
+//!
+//! Functions take the tenant first; the rare one that looks across tenants is named `…_any_tenant`.
+//! Nothing here decides: what a row means is for `domain` to parse and for the use cases to judge.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::migrate::{MigrateDatabase, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection, PgPool, Postgres};
+
+use crate::domain::Invalid;
+
+pub mod api_keys;
+pub mod audit_events;
+pub mod buckets;
+pub mod jwt_issuers;
+pub mod tenants;
+pub mod uploads;
+
+/// A transaction; what it holds is visible to others once `commit` has returned, and undone when it is dropped before.
+pub type Transaction = sqlx::Transaction<'static, Postgres>;
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No answer from Postgres: it is away, too slow, or out of connections. Trying again may help.
+    #[error("the database does not answer")]
+    Unavailable(#[source] sqlx::Error),
+    /// No answer within the time allowed.
+    #[error("the database did not answer in time")]
+    TimedOut,
+    /// Postgres refused a value of the row itself; its neighbours may be fine.
+    #[error("the database refuses the row")]
+    RowRefused(#[source] sqlx::Error),
+    /// A row with the same unique value is there already.
+    #[error("already taken: {constraint}")]
+    Taken { constraint: String },
+    /// A stored value does not parse: the row was written by another version, or by hand.
+    #[error("a stored value is not valid: {0}")]
+    Corrupt(#[from] Invalid),
+    /// Anything else that Postgres or the driver says.
+    #[error("the database reports an error")]
+    Other(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let Some(database_error) = error.as_database_error() else {
+            return match error {
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed
+                | sqlx::Error::Protocol(_) => Self::Unavailable(error),
+                _ => Self::Other(error),
+            };
+        };
+        if database_error.is_unique_violation() {
+            return Self::Taken { constraint: database_error.constraint().unwrap_or("unknown").to_owned() };
+        }
+        // Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html:
+        // 22 data exception, 23 integrity constraint; 08 connection, 25 transaction state (read-only), 40 rollback, 53 resources, 57 operator intervention, 58 system.
+        match database_error.code().as_deref().and_then(|code| code.get(..2)) {
+            Some("22" | "23") => Self::RowRefused(error),
+            Some("08" | "25" | "40" | "53" | "57" | "58") => Self::Unavailable(error),
+            _ => Self::Other(error),
+        }
+    }
+}
+
+/// How to reach Postgres, and how long to try.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// A `postgres://` URL; it holds a password and must not be printed.
+    pub url: SecretString,
+    pub max_connections: u32,
+    pub acquire_timeout: Duration,
+}
+
+/// A pool of connections to Postgres.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Makes the pool; a connection is opened when the first is needed.
+    ///
+    /// # Errors
+    /// A URL that does not parse.
+    pub fn new(options: &StoreOptions) -> Result<Self, StoreError> {
+        let connect = options
+            .url
+            .expose_secret()
+            .parse::<PgConnectOptions>()?
+            .application_name("presign-gateway")
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(options.acquire_timeout)
+            // A ping before each use would be a round trip more on the hot path; one that rested may have died unseen.
+            .test_before_acquire(false)
+            .before_acquire(|connection, seen| {
+                Box::pin(async move {
+                    if seen.idle_for > Duration::from_secs(1) {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(connect);
+        Ok(Self { pool })
+    }
+
+    /// # Errors
+    /// The database is away.
+    pub async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// Waits until the database answers, as long as a connection may take.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.pool.acquire().await?.ping().await?)
+    }
+
+    /// Creates the database that the URL names, where it is not there yet.
+    ///
+    /// # Errors
+    /// The server is away, or does not allow it.
+    pub async fn create_database(url: &SecretString) -> Result<(), StoreError> {
+        let url = url.expose_secret();
+        if !Postgres::database_exists(url).await? {
+            Postgres::create_database(url).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings the schema up to date, under a lock that lets only one instance do so at a time.
+    ///
+    /// # Errors
+    /// The database is away, or its schema is of a newer version.
+    pub async fn migrate(&self) -> Result<(), MigrateError> {
+        Ok(MIGRATIONS.run(&self.pool).await?)
+    }
+
+    /// Whether every migration that this version knows has run.
+    ///
+    /// # Errors
+    /// The database is away, or was never migrated.
+    pub async fn is_migrated(&self) -> Result<bool, StoreError> {
+        let applied = sqlx::query_scalar::<_, i64>("SELECT version FROM _sqlx_migrations WHERE success")
+            .fetch_all(&self.pool)
+            .await?;
+        Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
+    }
+
+    /// Waits for what is under way, then closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Why the schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+#[error("the migrations did not run")]
+pub struct MigrateError(#[from] sqlx::migrate::MigrateError);

@@ -1,0 +1,149 @@
+//! The recorder: commits uploads in groups.
+//!
+//! Requests put rows into a bounded queue and wait. A few writers each take whatever waits, up to a cap, and write it as
+//! one statement and one commit; then each request wakes with the fate of its own row. Under load a commit is shared by
+//! many rows; without load a row is written at once. A refused row does not sink its neighbours: they are tried one by one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::domain::upload::NewUpload;
+use crate::store::{Store, StoreError, uploads};
+
+/// Why an upload is not on record; no URL may be handed out for it.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error("the queue of uploads to record is full")]
+    QueueFull,
+    #[error("the commit took longer than allowed")]
+    TimedOut,
+    #[error("the recorder is shutting down")]
+    Closed,
+    #[error("the row was not committed")]
+    NotCommitted(#[source] Arc<StoreError>),
+}
+
+/// Limits of the recorder.
+#[derive(Debug, Clone, Copy)]
+pub struct RecorderOptions {
+    /// Rows that may wait; one more is refused at once.
+    pub queue: usize,
+    /// Commits under way at a time; each needs a connection.
+    pub writers: usize,
+    /// Rows in one commit, at most.
+    pub max_batch: usize,
+    /// How long a request waits for its row, and a writer for its commit.
+    pub commit_timeout: Duration,
+}
+
+type Outcome = Result<(), Arc<StoreError>>;
+
+struct Waiting {
+    upload: NewUpload,
+    done: oneshot::Sender<Outcome>,
+}
+
+/// Takes rows and tells when they are durable.
+pub struct Recorder {
+    queue: mpsc::Sender<Waiting>,
+    closing: watch::Sender<bool>,
+    writers: Mutex<JoinSet<()>>,
+    commit_timeout: Duration,
+}
+
+impl Recorder {
+    /// Starts the writers. The store should be their own: a queue for connections would be a second, unseen one.
+    #[must_use]
+    pub fn start(store: &Store, options: RecorderOptions) -> Self {
+        let (queue, waiting) = mpsc::channel(options.queue);
+        let waiting = Arc::new(Mutex::new(waiting));
+        let (closing, _) = watch::channel(false);
+        let mut writers = JoinSet::new();
+        for _ in 0..options.writers {
+            writers.spawn(write_batches(store.clone(), Arc::clone(&waiting), closing.subscribe(), options));
+        }
+        Self { queue, closing, writers: Mutex::new(writers), commit_timeout: options.commit_timeout }
+    }
+
+    /// Returns once the upload's row is committed.
+    ///
+    /// # Errors
+    /// It is not, or it cannot be told whether it is.
+    pub async fn record(&self, upload: NewUpload) -> Result<(), RecordError> {
+        let (done, outcome) = oneshot::channel();
+        self.queue.try_send(Waiting { upload, done }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => RecordError::QueueFull,
+            mpsc::error::TrySendError::Closed(_) => RecordError::Closed,
+        })?;
+        timeout(self.commit_timeout, outcome)
+            .await
+            .map_err(|_| RecordError::TimedOut)?
+            .map_err(|_| RecordError::Closed)?
+            .map_err(RecordError::NotCommitted)
+    }
+
+    /// Takes nothing more, writes what was taken, and returns when the last row's fate is known.
+    pub async fn drain(&self) {
+        self.closing.send_replace(true);
+        let mut writers = self.writers.lock().await;
+        while writers.join_next().await.is_some() {}
+    }
+}
+
+async fn write_batches(
+    store: Store,
+    waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>,
+    mut closing: watch::Receiver<bool>,
+    options: RecorderOptions,
+) {
+    let mut batch = Vec::with_capacity(options.max_batch);
+    loop {
+        {
+            let mut waiting = waiting.lock().await;
+            if *closing.borrow() {
+                waiting.close();
+            }
+            tokio::select! {
+                taken = waiting.recv_many(&mut batch, options.max_batch) => if taken == 0 { return },
+                Ok(()) = closing.changed() => continue,
+            }
+        }
+        // A request that gave up was answered without a URL: its row would say that one was issued.
+        batch.retain(|waiting: &Waiting| !waiting.done.is_closed());
+        write(&store, &mut batch, options.commit_timeout).await;
+    }
+}
+
+/// Writes a batch in one commit; row by row where the batch holds one that is refused. Empties the batch.
+async fn write(store: &Store, batch: &mut Vec<Waiting>, commit_timeout: Duration) {
+    if batch.is_empty() {
+        return;
+    }
+    let rows: Vec<&NewUpload> = batch.iter().map(|waiting| &waiting.upload).collect();
+    let outcome = insert(store, &rows, commit_timeout).await;
+    let at_fault = matches!(outcome, Err(StoreError::RowRefused(_) | StoreError::Taken { .. }));
+    if at_fault && batch.len() > 1 {
+        for waiting in batch.drain(..) {
+            let outcome = insert(store, &[&waiting.upload], commit_timeout).await.map_err(Arc::new);
+            tell(waiting, outcome);
+        }
+        return;
+    }
+    let outcome = outcome.map_err(Arc::new);
+    for waiting in batch.drain(..) {
+        tell(waiting, outcome.clone());
+    }
+}
+
+async fn insert(store: &Store, rows: &[&NewUpload], commit_timeout: Duration) -> Result<(), StoreError> {
+    uploads::insert_batch_any_tenant(store, rows, commit_timeout).await
+}
+
+fn tell(waiting: Waiting, outcome: Outcome) {
+    // Nobody listens any more when the request has timed out.
+    let _ = waiting.done.send(outcome);
+}
