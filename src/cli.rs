@@ -15,6 +15,7 @@ mod context;
 #[cfg(feature = "dev")]
 mod dev;
 mod doctor;
+mod healthcheck;
 mod jwt_issuer;
 mod keyring;
 mod migrate;
@@ -77,6 +78,8 @@ enum Command {
     Config(config::ConfigCommand),
     /// Try a tenant's bucket the way a client would, and say how to mend what fails.
     Doctor(doctor::Doctor),
+    /// Ask the gateway on this machine whether it is alive; for container health checks.
+    Healthcheck,
 }
 
 /// Runs the command; errors go to standard error.
@@ -110,6 +113,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bucket(command) => command.run(&context).await?,
         Command::ApiKey(command) => command.run(&context).await?,
         Command::JwtIssuer(command) => command.run(&context).await?,
+        Command::Healthcheck => healthcheck::run(&context).await?,
         Command::Keyring(command) => command.run(&context)?,
         Command::Config(command) => command.run(&context)?,
         Command::Doctor(command) => return command.run(&context).await,

@@ -107,9 +107,11 @@ impl Config {
 fn section<T: DeserializeOwned>(layers: &layers::Layers, name: &str, faults: &mut Vec<String>) -> Option<T> {
     let table = |root: &Table| root.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
     let (defaults, merged) = (table(&layers.defaults), table(&layers.merged));
-    if let Ok(section) = merged.clone().try_into() {
-        return Some(section);
-    }
+    let whole = match merged.clone().try_into::<T>() {
+        Ok(section) => return Some(section),
+        Err(error) => error,
+    };
+    let told = faults.len();
     for (setting, value) in merged {
         let mut alone = defaults.clone();
         alone.insert(setting.clone(), value);
@@ -117,6 +119,10 @@ fn section<T: DeserializeOwned>(layers: &layers::Layers, name: &str, faults: &mu
             let path = format!("{name}.{setting}");
             faults.push(format!("{path} ({}): {}", layers.from(&path), error.message()));
         }
+    }
+    // Each is fine alone: they do not fit together.
+    if faults.len() == told {
+        faults.push(format!("[{name}]: {}", whole.message()));
     }
     None
 }

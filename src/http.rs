@@ -10,6 +10,7 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
 use ipnet::IpNet;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
@@ -55,17 +56,17 @@ pub fn public_router(gateway: &Arc<Gateway>) -> Router {
         // HEAD would be answered like GET, and so issue an upload that nobody sees.
         .route("/oss/presign", get(oss::presign).head(guard::method_not_allowed))
         .route("/livez", get(ops::livez));
-    layered(routes, gateway, cors(&gateway.edge.cors_origins))
+    layered(routes, gateway)
 }
 
 /// The operators' routes; never to be exposed.
 pub fn ops_router(gateway: &Arc<Gateway>) -> Router {
     let routes = Router::new().route("/livez", get(ops::livez)).route("/readyz", get(ops::readyz));
-    layered(routes, gateway, CorsLayer::new())
+    layered(routes, gateway)
 }
 
 /// The layers; the last one named meets a request first.
-fn layered(routes: Router<Arc<Gateway>>, gateway: &Arc<Gateway>, cors: CorsLayer) -> Router {
+fn layered(routes: Router<Arc<Gateway>>, gateway: &Arc<Gateway>) -> Router {
     routes
         .fallback(guard::not_found)
         .method_not_allowed_fallback(guard::method_not_allowed)
@@ -73,22 +74,24 @@ fn layered(routes: Router<Arc<Gateway>>, gateway: &Arc<Gateway>, cors: CorsLayer
         .layer(CatchPanicLayer::custom(guard::panicked))
         .layer(from_fn_with_state(Arc::clone(gateway), guard::timeout))
         .layer(from_fn(envelope::write_errors))
-        .layer(cors)
+        .layer(option_layer(cors(&gateway.edge.cors_origins)))
         .layer(from_fn_with_state(Arc::clone(gateway), request_log::observe))
         .with_state(Arc::clone(gateway))
 }
 
-fn cors(origins: &[String]) -> CorsLayer {
+/// Which web pages may call; none, where no origin is named.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
-        return CorsLayer::new();
+        return None;
     }
     let listed: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     let allowed =
         if origins.iter().any(|origin| origin == "*") { AllowOrigin::from(Any) } else { AllowOrigin::list(listed) };
-    CorsLayer::new()
+    let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([axum::http::Method::GET])
         .allow_headers([header::AUTHORIZATION, header::ACCEPT_LANGUAGE, extract::X_API_KEY])
         .expose_headers([header::RETRY_AFTER, envelope::RATELIMIT, envelope::RATELIMIT_POLICY, context::X_REQUEST_ID])
-        .max_age(Duration::from_hours(1))
+        .max_age(Duration::from_hours(1));
+    Some(layer)
 }

@@ -15,17 +15,14 @@ use crate::config::telemetry::{Format, Level, TelemetryConfig};
 /// # Errors
 /// It was started before.
 pub fn start(config: TelemetryConfig) -> Result<(), TryInitError> {
+    let on_terminal = std::io::stderr().is_terminal();
     let pretty = match config.format {
         Format::Pretty => true,
         Format::Json => false,
-        Format::Auto => std::io::stderr().is_terminal(),
+        Format::Auto => on_terminal,
     };
-    let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines = if pretty {
-        lines.with_target(false).boxed()
-    } else {
-        lines.json().flatten_event(true).with_current_span(false).boxed()
-    };
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(on_terminal);
+    let lines = if pretty { lines.with_target(false).boxed() } else { lines.json().flatten_event(true).boxed() };
     let registry = tracing_subscriber::registry().with(lines.with_filter(filter(config.level)));
     #[cfg(feature = "dev")]
     let registry = registry.with(crate::dev::fetch::progress_layer());

@@ -61,8 +61,8 @@ impl Dev {
 fn welcome(facts: &Facts) -> String {
     let Facts { url, ops_url, s3_url, demo, data_dir, cluster_folder, .. } = facts;
     let api_key = &demo.alpha.api_key;
-    let env_file = facts.env_file();
-    let env_file = env_file.display();
+    let env_file = stack::shell_quoted(&facts.env_file().display().to_string());
+    let sample = stack::shell_quoted(&facts.sample_file().display().to_string());
     let data = if cluster_folder.starts_with(data_dir) {
         data_dir.display().to_string()
     } else {
@@ -80,8 +80,8 @@ presign-gateway is ready.
 
 Try it in another terminal: ask for a place, then PUT a file there.
 
-  URL=$(curl -sS -H 'Authorization: Bearer {api_key}' '{url}/oss/presign?ext=jpg&width=640&height=480&type=origin' | sed 's/.*"url":"\([^"]*\)".*/\1/')
-  curl -sS -i -T README.md "$URL"
+  URL=$(curl -sS -H 'Authorization: Bearer {api_key}' '{url}/oss/presign?ext=png&width=32&height=32&type=origin' | sed 's/.*"url":"\([^"]*\)".*/\1/')
+  curl -sS -i -T {sample} "$URL"
 
 Ctrl-C stops everything."#
     )

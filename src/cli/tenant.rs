@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::domain::extension::ExtensionSet;
 use crate::domain::object_key::Template;
 use crate::domain::tenant::{Expiry, Policy, RateLimit, Slug, Tenant, TenantStatus, parse_time_zone};
-use crate::tenants::{NewTenant, PolicyChanges, TenantChanges};
+use crate::tenants::{ManageError, NewTenant, PolicyChanges, TenantChanges, Tenants};
 
 use super::context::Context;
 use super::output;
@@ -39,6 +39,9 @@ pub(super) struct Create {
     /// Its name for people; by default the short name.
     #[arg(long)]
     name: Option<String>,
+    /// Leave a tenant of that name as it is, and call it a success.
+    #[arg(long)]
+    if_missing: bool,
     /// Presigns a second.
     #[arg(long, default_value_t = 100)]
     rate: u32,
@@ -116,18 +119,7 @@ impl TenantCommand {
         let tenants = context.tenants()?;
         let changed = match self {
             Self::List => return show(context, &tenants.list_tenants().await?),
-            Self::Create(Create { tenant, name, rate, burst, policy }) => {
-                let slug = Slug::parse(&tenant)?;
-                let rate_limit = RateLimit::new(rate, burst)?;
-                tenants
-                    .create_tenant(NewTenant {
-                        slug,
-                        name: name.unwrap_or(tenant),
-                        rate_limit,
-                        policy: policy.policy()?,
-                    })
-                    .await?
-            }
+            Self::Create(create) => create.run(&tenants).await?,
             Self::Update(Update { tenant, name, rate, burst, policy }) => {
                 let changes = TenantChanges { name, status: None, rate, burst, policy: policy.changes()? };
                 tenants.update_tenant(&Slug::parse(&tenant)?, changes).await?
@@ -139,7 +131,23 @@ impl TenantCommand {
     }
 }
 
-async fn set_status(tenants: &crate::tenants::Tenants, tenant: &str, status: TenantStatus) -> anyhow::Result<Tenant> {
+impl Create {
+    async fn run(self, tenants: &Tenants) -> anyhow::Result<Tenant> {
+        let slug = Slug::parse(&self.tenant)?;
+        let new = NewTenant {
+            slug: slug.clone(),
+            name: self.name.unwrap_or(self.tenant),
+            rate_limit: RateLimit::new(self.rate, self.burst)?,
+            policy: self.policy.policy()?,
+        };
+        match tenants.create_tenant(new).await {
+            Err(ManageError::Taken { .. }) if self.if_missing => Ok(tenants.get_tenant(&slug).await?),
+            created => Ok(created?),
+        }
+    }
+}
+
+async fn set_status(tenants: &Tenants, tenant: &str, status: TenantStatus) -> anyhow::Result<Tenant> {
     let changes = TenantChanges { status: Some(status), ..TenantChanges::default() };
     Ok(tenants.update_tenant(&Slug::parse(tenant)?, changes).await?)
 }

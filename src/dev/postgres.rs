@@ -29,8 +29,16 @@ const ROOTS_FOLDER: &str = "/var/lib/presign-gateway-dev";
 const ROOTS_CACHE: &str = "/var/cache/presign-gateway-dev";
 const SUPERUSER: &str = "presign";
 const START_TIMEOUT: Duration = Duration::from_mins(1);
+const OLD_SERVER_POLL: Duration = Duration::from_millis(50);
+const OLD_SERVER_POLLS: u32 = 200;
 
-/// Runs "$@" until standard input closes, then sends it $SIGNAL; then removes $REMOVE, if that is set.
+/// Settings of a server that nobody else on the machine, or beyond it, should find.
+const PRIVATE: [&str; 6] =
+    ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200"];
+/// Settings of a server whose data need not outlive a crash.
+const FAST: [&str; 6] = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"];
+
+/// Runs "$@" until standard input closes, then sends it $SIGNAL; then removes $REMOVE and $REMOVE_TOO, if they are set.
 const SUPERVISOR: &str = r#"
 exec 3<&0
 "$@" 3<&- </dev/null &
@@ -41,7 +49,7 @@ exec 3<&-
 wait "$server"
 status=$?
 kill "$watcher" 2>/dev/null
-if [ -n "$REMOVE" ]; then rm -rf -- "$REMOVE"; fi
+if [ -n "$REMOVE" ]; then rm -rf -- "$REMOVE" "$REMOVE_TOO"; fi
 exit "$status"
 "#;
 
@@ -100,7 +108,7 @@ impl Cluster {
         let existing = existing_cluster(&folder, &password_file);
         let major = existing.as_ref().map(|existing| existing.major.as_str());
         let bin = fetch::binaries(major, &cache(user.as_ref())).await?;
-        let run = Run { bin, folder, user, lifetime };
+        let run = Run { bin, data_dir: data_dir.to_owned(), folder, user, lifetime };
         let password = match existing {
             Some(existing) => existing.password,
             None => run.initialize(&password_file).await?,
@@ -218,6 +226,7 @@ pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
 /// What it takes to run the server's programs.
 struct Run {
     bin: PathBuf,
+    data_dir: PathBuf,
     folder: PathBuf,
     user: Option<User>,
     lifetime: Lifetime,
@@ -248,7 +257,9 @@ impl Run {
         let copy = self.folder.with_extension("initdb");
         write_private(&copy, &password).map_err(file_error("writing the password", &copy))?;
         if let Some(user) = &self.user {
-            for path in [&self.folder, &copy] {
+            // What is to be removed with the server must be its user's own.
+            let ephemeral = Some(&self.data_dir).filter(|_| self.lifetime == Lifetime::Ephemeral);
+            for path in [&self.folder, &copy].into_iter().chain(ephemeral) {
                 chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
                     .map_err(file_error("changing the owner", path))?;
             }
@@ -276,33 +287,14 @@ impl Run {
     }
 
     async fn start(self, password: SecretString) -> Result<Cluster, PostgresError> {
+        wait_for_old_server(&self.folder).await;
         let port = free_port().map_err(file_error("finding a free port", &self.folder))?;
         let log = self.folder.join("server.log");
         let log_file = std::fs::File::create(&log).map_err(file_error("writing", &log))?;
         let log_copy = log_file.try_clone().map_err(file_error("writing", &log))?;
-        let mut command = self.command("/bin/sh");
-        command.args(["-c", SUPERVISOR, "sh"]).arg(self.bin.join("postgres")).arg("-D").arg(&self.folder);
-        for setting in
-            ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200", &format!("port={port}")]
-        {
-            command.args(["-c", setting]);
-        }
-        if self.lifetime == Lifetime::Ephemeral {
-            for setting in ["fsync=off", "synchronous_commit=off", "full_page_writes=off"] {
-                command.args(["-c", setting]);
-            }
-        }
-        let (signal, removed) = match self.lifetime {
-            Lifetime::Kept => ("INT", None),
-            Lifetime::Ephemeral => ("QUIT", Some(&self.folder)),
-        };
-        command.env("SIGNAL", signal).env("REMOVE", removed.map(|folder| folder.as_os_str()).unwrap_or_default());
-        let mut server = command
-            .stdin(Stdio::piped())
-            .stdout(log_copy)
-            .stderr(log_file)
-            .spawn()
-            .map_err(file_error("starting", &self.bin))?;
+        let mut command = self.supervised_server(port);
+        command.stdin(Stdio::piped()).stdout(log_copy).stderr(log_file);
+        let mut server = command.spawn().map_err(file_error("starting", &self.bin))?;
         let alive =
             server.stdin.take().ok_or_else(|| PostgresError::Start { log: log.clone(), output: String::new() })?;
         let mut cluster = Cluster { password, port, server, alive, folder: self.folder };
@@ -311,6 +303,32 @@ impl Run {
             _ = cluster.server.wait() => return Err(PostgresError::Start { output: tail(&log), log }),
         }
         Ok(cluster)
+    }
+
+    fn supervised_server(&self, port: u16) -> Command {
+        let mut command = self.command("/bin/sh");
+        command.args(["-c", SUPERVISOR, "sh"]).arg(self.bin.join("postgres")).arg("-D").arg(&self.folder);
+        command.args(PRIVATE).args(["-c", &format!("port={port}")]);
+        match self.lifetime {
+            Lifetime::Kept => command.env("SIGNAL", "INT"),
+            Lifetime::Ephemeral => {
+                command.args(FAST);
+                command.env("SIGNAL", "QUIT").env("REMOVE", &self.data_dir).env("REMOVE_TOO", &self.folder)
+            }
+        };
+        command
+    }
+}
+
+/// Waits while the server of a process that was killed is still on its way out.
+async fn wait_for_old_server(folder: &Path) {
+    for _ in 0..OLD_SERVER_POLLS {
+        let text = std::fs::read_to_string(folder.join("postmaster.pid")).unwrap_or_default();
+        let pid = text.lines().next().and_then(|line| line.trim().parse().ok()).map(nix::unistd::Pid::from_raw);
+        if pid.is_none_or(|pid| nix::sys::signal::kill(pid, None).is_err()) {
+            return;
+        }
+        tokio::time::sleep(OLD_SERVER_POLL).await;
     }
 }
 

@@ -25,6 +25,9 @@ use super::postgres::{self, Cluster, Lifetime, PostgresError, write_private};
 
 const DATABASE: &str = "presign";
 
+/// A small picture to upload.
+const SAMPLE: &[u8] = include_bytes!("sample.png");
+
 /// Where the stack keeps its data and listens.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
@@ -101,6 +104,12 @@ impl Facts {
         self.data_dir.join("dev.env")
     }
 
+    /// A picture to try an upload with.
+    #[must_use]
+    pub fn sample_file(&self) -> PathBuf {
+        self.data_dir.join("sample.png")
+    }
+
     /// `NAME=value` lines that a shell can source.
     #[must_use]
     pub fn environment(&self) -> SecretString {
@@ -129,7 +138,8 @@ impl Facts {
 }
 
 /// Quotes what a shell would take apart.
-fn shell_quoted(text: &str) -> String {
+#[must_use]
+pub fn shell_quoted(text: &str) -> String {
     let plain = text.chars().all(|character| character.is_alphanumeric() || "/._-+@:,".contains(character));
     if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
@@ -185,6 +195,7 @@ impl Stack {
             database_url,
             keys_file,
         };
+        std::fs::write(facts.sample_file(), SAMPLE).map_err(data_dir_error)?;
         write_private(&facts.env_file(), facts.environment().expose_secret()).map_err(data_dir_error)?;
         Ok(Self { app, cluster, object_store, stop_object_store, _lock: lock, facts })
     }
@@ -206,7 +217,7 @@ impl Stack {
 pub fn reset(data_dir: &Path) -> Result<(), StackError> {
     let _lock = lock(data_dir)?;
     let removed = postgres::remove(data_dir).and_then(|()| {
-        for name in ["buckets", "demo.json", "sealing.keys", "postgres.password", "dev.env"] {
+        for name in ["buckets", "demo.json", "sealing.keys", "postgres.password", "sample.png", "dev.env"] {
             let path = data_dir.join(name);
             if path.is_dir() {
                 std::fs::remove_dir_all(path)?;

@@ -1,0 +1,5 @@
+//! The command line, run as a user would.
+
+mod dev;
+mod from_nothing;
+mod refusals;

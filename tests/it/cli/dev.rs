@@ -1,0 +1,132 @@
+//! `dev`: the whole stack, as a newcomer starts it.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::support::binary::{DevStack, program, stderr};
+use crate::support::{canary, eventually};
+
+/// Runs lines as they were printed.
+async fn shell(script: &str) -> String {
+    let output = Command::new("sh").args(["-euc", script]).output().await.unwrap();
+    assert!(output.status.success(), "{script}\n{}", stderr(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test]
+async fn dev_prints_curl_lines_that_work_and_keeps_its_demo_over_a_restart() {
+    let folder = tempfile::Builder::new().prefix("presign gateway's test ").tempdir().unwrap();
+    let dev = DevStack::start(folder.path()).await;
+    let environment = dev.environment();
+    for name in [
+        "PRESIGN_API_KEY",
+        "PRESIGN_API_KEY_BETA",
+        "PRESIGN_OPERATOR_KEY",
+        "PRESIGN_JWT",
+        "PRESIGN_JWT_SECRET",
+        "AWS_SECRET_ACCESS_KEY",
+    ] {
+        canary::watch(&environment[name]);
+    }
+    let lines: Vec<&str> = dev.welcome.lines().map(str::trim).filter(|line| line.contains("curl -")).collect();
+    assert_eq!(lines.len(), 2, "{}", dev.welcome);
+    let answer = shell(&lines.join("\n")).await;
+    assert!(answer.contains("200 OK"), "{answer}");
+
+    let sourced = format!("set -a; . '{}/dev.env'; ", folder.path().display().to_string().replace('\'', r"'\''"));
+    let binary = env!("CARGO_BIN_EXE_presign-gateway");
+    let listed: Value =
+        serde_json::from_str(&shell(&format!("{sourced} '{binary}' tenant list --output json")).await).unwrap();
+    assert_eq!((&listed[0]["slug"], &listed[1]["slug"]), (&"alpha".into(), &"beta".into()));
+    shell(&format!("{sourced} '{binary}' doctor alpha; '{binary}' doctor beta; '{binary}' config check")).await;
+    let by_jwt = shell(&format!(
+        "{sourced} curl -sS -H \"Authorization: Bearer $PRESIGN_JWT\" \"$PRESIGN_URL/oss/presign?ext=mp4\""
+    ))
+    .await;
+    assert!(by_jwt.contains("\"code\":0"), "{by_jwt}");
+
+    let stopping = Instant::now();
+    assert!(dev.stop(Signal::SIGTERM).await.success());
+    assert!(stopping.elapsed() < Duration::from_secs(5));
+    assert!(!folder.path().join("postgres/postmaster.pid").exists(), "Postgres is gone");
+
+    let again = DevStack::start(folder.path()).await;
+    let after = again.environment();
+    for name in [
+        "PRESIGN_API_KEY",
+        "PRESIGN_API_KEY_BETA",
+        "PRESIGN_OPERATOR_KEY",
+        "PRESIGN_JWT_SECRET",
+        "AWS_SECRET_ACCESS_KEY",
+        "BUCKET",
+    ] {
+        assert_eq!(environment[name], after[name], "{name}");
+    }
+    let sum =
+        shell(&format!("{sourced} curl -sS -H \"X-Api-Key: $PRESIGN_API_KEY\" \"$PRESIGN_URL/oss/presign?ext=gif\""))
+            .await;
+    assert!(sum.contains("\"code\":0"), "{sum}");
+    assert!(again.stop(Signal::SIGINT).await.success());
+}
+
+#[tokio::test]
+async fn dev_killed_leaves_no_postgres_and_starts_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = DevStack::start(folder.path()).await;
+    dev.stop(Signal::SIGKILL).await;
+    let again = DevStack::start(folder.path()).await;
+    assert!(again.stop(Signal::SIGTERM).await.success());
+    let gone = || async { (!folder.path().join("postgres/postmaster.pid").exists()).then_some(()) };
+    eventually("Postgres is gone", gone).await;
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_the_flag_that_moves_it() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    for flag in ["--listen", "--ops-listen", "--s3-listen"] {
+        let mut command = program();
+        command.arg("dev").arg("--data-dir").arg(folder.path());
+        for each in ["--listen", "--ops-listen", "--s3-listen"] {
+            command.args([each, if each == flag { &address } else { "127.0.0.1:0" }]);
+        }
+        let output = command.output().await.unwrap();
+        assert!(!output.status.success());
+        let said = stderr(&output);
+        assert!(said.contains(&address) && said.contains(&format!("with {flag},")), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn two_devs_on_one_folder_do_not_disturb_each_other_and_reset_begins_afresh() {
+    let folder = tempfile::tempdir().unwrap();
+    let dev = DevStack::start(folder.path()).await;
+    let before = dev.environment();
+    let mut second = program();
+    second.arg("dev").arg("--data-dir").arg(folder.path()).arg("--reset");
+    let said = stderr(&second.output().await.unwrap());
+    assert!(said.contains("another `presign-gateway dev` is running"), "{said}");
+    dev.stop(Signal::SIGTERM).await;
+
+    let mut reset = program();
+    reset.args([
+        "dev",
+        "--reset",
+        "--listen",
+        "127.0.0.1:0",
+        "--ops-listen",
+        "127.0.0.1:0",
+        "--s3-listen",
+        "127.0.0.1:0",
+    ]);
+    let mut child = reset.arg("--data-dir").arg(folder.path()).spawn().unwrap();
+    let env_file = folder.path().join("dev.env");
+    let key =
+        || async { std::fs::read_to_string(&env_file).ok().filter(|text| !text.contains(&before["PRESIGN_API_KEY"])) };
+    eventually("a new demo", key).await;
+    child.kill().await.unwrap();
+}

@@ -1,0 +1,137 @@
+//! From an empty database to a picture in a bucket, by the commands of the README.
+
+use nix::sys::signal::Signal;
+use presign_gateway::domain::randomness::Randomness;
+use presign_gateway::domain::sealing_key::SealingKey;
+use secrecy::ExposeSecret;
+use serde_json::Value;
+
+use crate::support::binary::{Server, Workbench};
+use crate::support::postgres;
+use crate::support::stack::TestStack;
+use crate::support::tokens::{self, IssuerKey};
+
+/// A workbench whose tenant `app` has alpha's bucket on the stack's store.
+async fn workbench(store: &TestStack) -> Workbench {
+    let sealing_key = SealingKey::generate("k1", &Randomness::System);
+    let workbench = Workbench::new(postgres::empty_database().await, sealing_key.expose_secret());
+    workbench.run(&["migrate"]).await;
+    workbench.run(&["tenant", "create", "app"]).await;
+    set_bucket(&workbench, store, &store.demo.alpha.secret_access_key).await;
+    workbench
+}
+
+async fn set_bucket(workbench: &Workbench, store: &TestStack, secret: &str) {
+    let secret_file = store.files.path().join("secret.txt");
+    std::fs::write(&secret_file, format!("{secret}\n")).unwrap();
+    let alpha = &store.demo.alpha;
+    let where_to = ["--endpoint", &store.s3_url, "--region", "us-east-1", "--bucket", &alpha.bucket];
+    let who = ["--access-key-id", &alpha.access_key_id, "--secret-file", secret_file.to_str().unwrap()];
+    workbench.run(&[&["bucket", "set", "app"][..], &where_to, &who].concat()).await;
+}
+
+async fn presign(server: &Server, credential: &str) -> (u16, Value) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let response =
+        client.get(format!("{}/oss/presign?ext=png", server.url)).bearer_auth(credential).send().await.unwrap();
+    (response.status().as_u16(), serde_json::from_str(&response.text().await.unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn the_commands_lead_from_an_empty_database_to_an_upload() {
+    let store = TestStack::start().await;
+    let workbench = workbench(&store).await;
+    let created: Value =
+        serde_json::from_str(&workbench.run(&["api-key", "create", "app", "--label", "me", "--output", "json"]).await)
+            .unwrap();
+    let api_key = created["api_key"].as_str().unwrap();
+    let server = Server::start(&workbench, &[("PRESIGN__AUTH__CACHE_SECONDS", "0")]).await;
+
+    let (status, body) = presign(&server, api_key).await;
+    assert_eq!(status, 200, "{body}");
+    let put = store.client.put(body["data"]["url"].as_str().unwrap()).body("bytes").send().await.unwrap();
+    assert_eq!(put.status(), 200);
+
+    let limited: Value = serde_json::from_str(
+        &workbench.run(&["tenant", "update", "app", "--rate", "1", "--burst", "1", "--output", "json"]).await,
+    )
+    .unwrap();
+    assert_eq!(limited[0]["burst"], 1);
+    assert_eq!(presign(&server, api_key).await.0, 200);
+    assert_eq!(presign(&server, api_key).await.0, 429);
+
+    workbench.run(&["api-key", "revoke", created["public_id"].as_str().unwrap()]).await;
+    assert_eq!(presign(&server, api_key).await.0, 401);
+    server.signal(Signal::SIGTERM);
+    assert!(server.ended().await.success());
+}
+
+#[tokio::test]
+async fn jwt_issuers_are_added_from_files_and_suspending_stops_them() {
+    let store = TestStack::start().await;
+    let workbench = workbench(&store).await;
+    let key = IssuerKey::es256();
+    let pem_file = store.files.path().join("issuer.pem");
+    std::fs::write(&pem_file, &key.public_pem).unwrap();
+    let issuer = ["--issuer", tokens::ISSUER, "--audience", tokens::AUDIENCE, "--algorithm", "ES256"];
+    workbench
+        .run(&[&["jwt-issuer", "add", "app"][..], &issuer, &["--pem-file", pem_file.to_str().unwrap()]].concat())
+        .await;
+    assert!(workbench.run(&["jwt-issuer", "list", "app"]).await.contains("ES256"));
+    let server = Server::start(&workbench, &[("PRESIGN__AUTH__CACHE_SECONDS", "0")]).await;
+    let token = key.token(None, &tokens::claims());
+    assert_eq!(presign(&server, &token).await.0, 200);
+    workbench.run(&["tenant", "suspend", "app"]).await;
+    assert_eq!(presign(&server, &token).await.0, 403);
+    workbench.run(&["tenant", "resume", "app"]).await;
+    assert_eq!(presign(&server, &token).await.0, 200);
+}
+
+#[tokio::test]
+async fn the_doctor_tries_everything_and_leaves_nothing_behind() {
+    let store = TestStack::start().await;
+    let workbench = workbench(&store).await;
+    let findings: Value = serde_json::from_str(&workbench.run(&["doctor", "app", "--output", "json"]).await).unwrap();
+    let healths: Vec<&str> =
+        findings.as_array().unwrap().iter().map(|finding| finding["health"].as_str().unwrap()).collect();
+    // The store drops metadata from the query, which the doctor says.
+    assert_eq!(healths, ["good", "good", "good", "good", "fair", "good", "good"], "{findings:#}");
+    let left = std::fs::read_dir(
+        store.files.path().join("buckets").join(&store.demo.alpha.bucket).join("presign-gateway-doctor"),
+    );
+    assert_eq!(left.map_or(0, Iterator::count), 0);
+}
+
+#[tokio::test]
+async fn the_doctor_says_how_to_mend_a_wrong_secret_and_a_missing_bucket() {
+    let store = TestStack::start().await;
+    let workbench = workbench(&store).await;
+    set_bucket(&workbench, &store, "another-secret").await;
+    let said = workbench.command(&["doctor", "app", "--output", "json"]).output().await.unwrap();
+    assert!(!said.status.success());
+    let findings: Value = serde_json::from_slice(&said.stdout).unwrap();
+    let bad: Vec<_> = findings.as_array().unwrap().iter().filter(|finding| finding["health"] == "bad").collect();
+    assert_eq!(bad.len(), 1, "{findings:#}");
+    assert!(bad[0]["found"].as_str().unwrap().contains("SignatureDoesNotMatch"));
+    assert!(bad[0]["remedy"].as_str().unwrap().contains("--secret-stdin"));
+}
+
+#[tokio::test]
+async fn serve_migrates_when_asked_and_is_healthy_then() {
+    let sealing_key = SealingKey::generate("k1", &Randomness::System);
+    let workbench = Workbench::new(postgres::empty_database().await, sealing_key.expose_secret());
+    let server = Server::start(&workbench, &[]).await;
+    let ready = |url: String| async move { reqwest::get(format!("{url}/readyz")).await.unwrap().status().as_u16() };
+    assert_eq!(ready(server.ops_url.clone()).await, 503);
+    workbench.run(&["migrate"]).await;
+    assert_eq!(ready(server.ops_url.clone()).await, 200);
+    let ops_listen = server.ops_url.replace("http://", "");
+    let healthy =
+        workbench.command(&["healthcheck"]).env("PRESIGN__SERVER__OPS_LISTEN", &ops_listen).output().await.unwrap();
+    assert!(healthy.status.success());
+    server.signal(Signal::SIGTERM);
+    server.ended().await;
+    let gone =
+        workbench.command(&["healthcheck"]).env("PRESIGN__SERVER__OPS_LISTEN", &ops_listen).output().await.unwrap();
+    assert!(!gone.status.success());
+}

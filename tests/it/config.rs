@@ -1,0 +1,131 @@
+//! Configuration: sources, and faults that are told all together.
+
+use presign_gateway::config::{Config, ConfigError};
+use presign_gateway::domain::randomness::Randomness;
+use presign_gateway::domain::sealing_key::SealingKey;
+use secrecy::ExposeSecret;
+
+fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.toml");
+    if let Some(text) = file {
+        std::fs::write(&path, text).unwrap();
+    }
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Config::load(file.map(|_| path.as_path()), environment)
+}
+
+fn faults(file: Option<&str>, environment: &[(&str, &str)]) -> Vec<String> {
+    load(file, environment).unwrap_err().0
+}
+
+#[test]
+fn the_defaults_are_valid() {
+    let config = load(None, &[]).unwrap();
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:3000");
+    assert_eq!(config.server.ops_listen.to_string(), "127.0.0.1:3001");
+    assert_eq!(config.oss.anonymous_tenant, None);
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
+    let file = "[server]\nlisten = \"127.0.0.1:1\"\nops_listen = \"127.0.0.1:2\"\n";
+    let config = load(Some(file), &[("PRESIGN__SERVER__LISTEN", "127.0.0.1:3")]).unwrap();
+    assert_eq!((config.server.listen.port(), config.server.ops_listen.port()), (3, 2));
+    assert_eq!(config.shown["server.listen"].from, "PRESIGN__SERVER__LISTEN");
+    assert_eq!(config.shown["server.max_connections"].from, "default");
+}
+
+#[test]
+fn database_url_is_the_customary_name_and_the_full_name_wins() {
+    let customary = ("DATABASE_URL", "postgres://a/x");
+    assert_eq!(load(None, &[customary]).unwrap().database.url.expose_secret(), "postgres://a/x");
+    let both = load(None, &[("PRESIGN__DATABASE__URL", "postgres://b/x"), customary]).unwrap();
+    assert_eq!(both.database.url.expose_secret(), "postgres://b/x");
+}
+
+#[test]
+fn all_faults_are_told_together_each_with_its_place() {
+    let file = "[server]\nlisten = 3000\nlisen = \"x\"\ntrusted_proxies = [\"10.0.0.0/99\"]\n[nonsense]\na = 1\n";
+    let environment = [
+        ("PRESIGN__AUTH__CACHE_SECONDS", "soon"),
+        ("PRESIGN__LIMITS__MAX_ADDRESSES", "0"),
+        ("PRESIGN__OSS__ANONYMOUS_TENANT", "Not A Slug"),
+        ("PRESIGN__TELEMETRY__LEVEL", "loud"),
+        ("PRESIGN__SERVER__CORS_ORIGINS", "https://a.example/path"),
+        ("PRESIGN__NOSUCH", "1"),
+    ];
+    let faults = faults(Some(file), &environment);
+    for expected in [
+        "server.listen (",
+        "server.lisen (",
+        "server.trusted_proxies (",
+        "nonsense.a (",
+        "auth.cache_seconds (PRESIGN__AUTH__CACHE_SECONDS): must be a whole number",
+        "limits.max_addresses (PRESIGN__LIMITS__MAX_ADDRESSES)",
+        "oss.anonymous_tenant (PRESIGN__OSS__ANONYMOUS_TENANT)",
+        "telemetry.level (PRESIGN__TELEMETRY__LEVEL)",
+        "server.cors_origins (PRESIGN__SERVER__CORS_ORIGINS)",
+        "nosuch (PRESIGN__NOSUCH)",
+    ] {
+        assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{expected} is missing in {faults:#?}");
+    }
+    assert_eq!(faults.len(), 10, "{faults:#?}");
+    assert!(
+        faults.iter().any(|fault| fault.contains("[server] has") && fault.contains("listen")),
+        "says what there is"
+    );
+}
+
+#[test]
+fn secrets_are_read_from_files_and_shown_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = SealingKey::generate("a", &Randomness::System);
+    let keys_file = folder.path().join("keys");
+    std::fs::write(&keys_file, format!("# sealing keys, the first seals\n{}\n\n", key.expose_secret())).unwrap();
+    let url_file = folder.path().join("url");
+    std::fs::write(&url_file, "postgres://user:hunter2@db/x\n").unwrap();
+    let environment = [
+        ("PRESIGN__VAULT__KEYS_FILE", keys_file.to_str().unwrap()),
+        ("PRESIGN__DATABASE__URL_FILE", url_file.to_str().unwrap()),
+    ];
+    let config = load(None, &environment).unwrap();
+    assert_eq!(config.vault.keys.len(), 1);
+    assert_eq!(config.database.url.expose_secret(), "postgres://user:hunter2@db/x");
+
+    let open = [("PRESIGN__VAULT__KEYS", key.expose_secret()), ("DATABASE_URL", "postgres://user:hunter2@db/x")];
+    let shown = format!("{:?}", load(None, &open).unwrap());
+    let secret = key.expose_secret().split_once(':').unwrap().1;
+    assert!(!shown.contains("hunter2") && !shown.contains(secret), "{shown}");
+}
+
+#[test]
+fn a_wrong_secret_is_told_without_being_shown() {
+    let environment = [("PRESIGN__VAULT__KEYS", "a:aHVudGVyMg=="), ("DATABASE_URL", "mysql://user:hunter2@db")];
+    let faults = faults(None, &environment);
+    assert_eq!(faults.len(), 2, "{faults:#?}");
+    assert!(!faults.concat().contains("hunter2") && !faults.concat().contains("aHVudGVyMg"), "{faults:#?}");
+}
+
+#[test]
+fn a_secret_and_its_file_at_once_are_a_fault() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let both = [("DATABASE_URL", "postgres://db/x"), ("PRESIGN__DATABASE__URL_FILE", file.path().to_str().unwrap())];
+    assert_eq!(faults(None, &both), ["[database]: set database.url or database.url_file, not both"]);
+    let missing = [("PRESIGN__DATABASE__URL_FILE", "/nowhere")];
+    assert!(faults(None, &missing)[0].contains("/nowhere cannot be read"));
+}
+
+#[test]
+fn every_default_has_a_comment() {
+    let mut commented = false;
+    for line in presign_gateway::config::DEFAULTS.lines() {
+        if line.starts_with('#') {
+            commented = true;
+        } else if line.is_empty() || line.starts_with('[') {
+            commented = false;
+        } else {
+            assert!(commented, "no comment above: {line}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Every test that needs a running part: real Postgres, a real S3-compatible store, real HTTP.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "a test that meets the unexpected should fail there and then"
+)]
+
+mod cli;
+mod config;
+mod domain;
+mod ops;
+mod oss;
+mod promises;
+mod recorder;
+mod support;
+mod tidy;
+mod vault;

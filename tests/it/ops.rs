@@ -1,0 +1,81 @@
+//! The operators' listener, and shutting down.
+
+use presign_gateway::domain::tenant::Slug;
+
+use crate::support::eventually;
+use crate::support::postgres;
+use crate::support::proxy::Proxy;
+use crate::support::stack::{Setup, TestStack};
+
+async fn status(stack: &TestStack, path: &str) -> (u16, String) {
+    let response = stack.client.get(format!("{}{path}", stack.ops_url)).send().await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn livez_answers_on_both_listeners_and_readyz_on_one() {
+    let stack = TestStack::start().await;
+    let alive = r#"{"code":0,"msg":"success","data":"alive"}"#;
+    assert_eq!(status(&stack, "/livez").await, (200, alive.to_owned()));
+    assert_eq!(stack.get("/livez").send().await.text, alive);
+    assert_eq!(status(&stack, "/readyz").await.0, 200);
+    stack.get("/readyz").send().await.assert_error(404, "not_found");
+}
+
+#[tokio::test]
+async fn readyz_says_that_the_database_is_away_and_livez_does_not_care() {
+    let direct = postgres::fresh_database().await;
+    let proxy = Proxy::to(&direct).await;
+    let setup = Setup::new().set("DATABASE__ACQUIRE_TIMEOUT_MS", "300");
+    let stack = setup.database(&direct, proxy.url(&direct)).start().await;
+    assert_eq!(status(&stack, "/readyz").await.0, 200);
+    proxy.cut();
+    let (code, text) = status(&stack, "/readyz").await;
+    assert_eq!(code, 503);
+    assert!(text.contains("database does not answer"), "{text}");
+    assert_eq!(status(&stack, "/livez").await.0, 200);
+    proxy.mend();
+    eventually("ready again", || async { (status(&stack, "/readyz").await.0 == 200).then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn readyz_says_that_migrations_are_missing() {
+    let stack = TestStack::start().await;
+    sqlx::query("DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)")
+        .execute(&mut stack.connect().await)
+        .await
+        .unwrap();
+    let (code, text) = status(&stack, "/readyz").await;
+    assert_eq!(code, 503);
+    assert!(text.contains("presign-gateway migrate"), "{text}");
+}
+
+#[tokio::test]
+async fn requests_that_were_accepted_are_answered_before_the_end() {
+    let direct = postgres::fresh_database().await;
+    let proxy = Proxy::to(&direct).await;
+    let setup = Setup::new().set("AUTH__CACHE_SECONDS", "600").set("VAULT__CACHE_SECONDS", "600");
+    let stack = setup.database(&direct, proxy.url(&direct)).start().await;
+    stack.presign("ext=jpg").await.url();
+    proxy.freeze();
+    let (client, url, ops_url) = (stack.client.clone(), stack.url.clone(), stack.ops_url.clone());
+    let key = stack.demo.alpha.api_key.clone();
+    let waiting = tokio::spawn(client.get(format!("{url}/oss/presign?ext=jpg")).bearer_auth(key).send());
+    // The row waits behind the frozen proxy; only then the gateway is told to stop.
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()";
+    sqlx::query(waits).execute(&mut stack.connect().await).await.unwrap();
+    let tenants = stack.tenants.clone();
+    let running = stack.begin_stop();
+    let draining = || async {
+        let response = client.get(format!("{ops_url}/readyz")).send().await.ok()?;
+        (response.status() == 503).then_some(())
+    };
+    eventually("readyz says that it drains", draining).await;
+    proxy.mend();
+    let answer = waiting.await.unwrap().unwrap();
+    let status = answer.status();
+    assert_eq!(status, 200, "{}", answer.text().await.unwrap());
+    running.await.unwrap();
+    assert!(client.get(format!("{url}/livez")).send().await.is_err(), "nobody listens any more");
+    tenants.get_tenant(&Slug::parse("alpha").unwrap()).await.unwrap();
+}

@@ -1,0 +1,11 @@
+//! `GET /oss/presign`.
+
+mod anonymous;
+mod api_keys;
+mod contract;
+mod faults;
+mod jwt;
+mod limits;
+mod put;
+mod refusals;
+mod url;

@@ -1,0 +1,96 @@
+//! The recorder alone, on real Postgres.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use presign_gateway::domain::caller::CallerKind;
+use presign_gateway::domain::clock::Clock;
+use presign_gateway::domain::extension::Extension;
+use presign_gateway::domain::ids::{BucketId, TenantId, UploadId};
+use presign_gateway::domain::randomness::Randomness;
+use presign_gateway::domain::upload::{NewUpload, UploadRequest};
+use presign_gateway::uploads::recorder::{RecordError, Recorder, RecorderOptions};
+use secrecy::SecretString;
+
+use crate::support::postgres;
+
+const OPTIONS: RecorderOptions =
+    RecorderOptions { queue: 1000, writers: 2, max_batch: 100, commit_timeout: Duration::from_secs(20) };
+
+fn upload() -> NewUpload {
+    let (now, randomness) = (Clock::System.now(), Randomness::System);
+    let id = UploadId::generate(now, &randomness);
+    NewUpload {
+        id,
+        tenant_id: TenantId::generate(now, &randomness),
+        bucket_id: BucketId::generate(now, &randomness),
+        object_key: format!("{id}.jpg"),
+        request: UploadRequest { ext: Extension::Jpg, kind: None, width: None, height: None, duration: None },
+        caller_kind: CallerKind::Anonymous,
+        caller_id: None,
+        caller_subject: None,
+        client_address: Ipv4Addr::LOCALHOST.into(),
+        access_key_id: "id".to_owned(),
+        issued_at: now,
+        url_expires_at: now + TimeDelta::seconds(300),
+    }
+}
+
+async fn recorded(url: &SecretString) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM uploads").fetch_one(&mut postgres::connect(url).await).await.unwrap()
+}
+
+#[tokio::test]
+async fn many_uploads_at_once_share_commits_and_each_is_recorded() {
+    let url = postgres::fresh_database().await;
+    let recorder = Recorder::start(&postgres::open(url.clone()), OPTIONS);
+    let uploads: Vec<_> = (0..500).map(|_| upload()).collect();
+    for result in join_all(uploads.iter().cloned().map(|upload| recorder.record(upload))).await {
+        result.unwrap();
+    }
+    assert_eq!(recorded(&url).await, 500);
+    // Rows of one commit carry the same transaction id.
+    let commits: i64 = sqlx::query_scalar("SELECT count(DISTINCT xmin::text) FROM uploads")
+        .fetch_one(&mut postgres::connect(&url).await)
+        .await
+        .unwrap();
+    assert!(commits <= 50, "{commits} commits for 500 rows");
+}
+
+#[tokio::test]
+async fn one_bad_row_does_not_sink_its_neighbours() {
+    let url = postgres::fresh_database().await;
+    let recorder = Recorder::start(&postgres::open(url.clone()), RecorderOptions { writers: 1, ..OPTIONS });
+    let mut uploads: Vec<_> = (0..50).map(|_| upload()).collect();
+    uploads[20].url_expires_at = uploads[20].issued_at;
+    uploads[30].id = uploads[10].id;
+    uploads[40].object_key = String::new();
+    let results = join_all(uploads.iter().cloned().map(|upload| recorder.record(upload))).await;
+    for (index, result) in results.iter().enumerate() {
+        let is_bad = [20, 30, 40].contains(&index);
+        assert_eq!(matches!(result, Err(RecordError::NotCommitted(_))), is_bad, "{index}: {result:?}");
+    }
+    assert_eq!(recorded(&url).await, 47);
+}
+
+#[tokio::test]
+async fn draining_writes_what_was_taken_and_takes_no_more() {
+    let url = postgres::fresh_database().await;
+    let recorder = Arc::new(Recorder::start(&postgres::open(url.clone()), RecorderOptions { max_batch: 7, ..OPTIONS }));
+    let record = |_| {
+        let recorder = Arc::clone(&recorder);
+        tokio::spawn(async move { recorder.record(upload()).await })
+    };
+    let taken: Vec<_> = (0..200).map(record).collect();
+    // On this one thread the tasks above all put their rows into the queue before anything is drained.
+    tokio::task::yield_now().await;
+    recorder.drain().await;
+    for result in join_all(taken).await {
+        result.unwrap().unwrap();
+    }
+    assert_eq!(recorded(&url).await, 200);
+    assert!(matches!(recorder.record(upload()).await, Err(RecordError::Closed)));
+}

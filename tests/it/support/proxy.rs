@@ -1,0 +1,73 @@
+//! A TCP proxy in front of Postgres that can be cut and frozen.
+
+use std::net::SocketAddr;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Open,
+    /// Connections are dropped, new ones too.
+    Cut,
+    /// Connections stay, and nothing moves.
+    Frozen,
+}
+
+pub struct Proxy {
+    address: SocketAddr,
+    mode: watch::Sender<Mode>,
+}
+
+impl Proxy {
+    /// A proxy to the server that the URL names.
+    pub async fn to(url: &SecretString) -> Self {
+        let target: url::Url = url.expose_secret().parse().unwrap();
+        let target = (target.host_str().unwrap().to_owned(), target.port().unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mode, modes) = watch::channel(Mode::Open);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(target.clone()).await.unwrap();
+                tokio::spawn(forward(client, server, modes.clone()));
+            }
+        });
+        Self { address, mode }
+    }
+
+    /// The same URL, by way of the proxy.
+    pub fn url(&self, url: &SecretString) -> SecretString {
+        let mut url: url::Url = url.expose_secret().parse().unwrap();
+        url.set_port(Some(self.address.port())).unwrap();
+        SecretString::from(url.to_string())
+    }
+
+    pub fn cut(&self) {
+        self.mode.send_replace(Mode::Cut);
+    }
+
+    pub fn freeze(&self) {
+        self.mode.send_replace(Mode::Frozen);
+    }
+
+    pub fn mend(&self) {
+        self.mode.send_replace(Mode::Open);
+    }
+}
+
+async fn forward(mut client: TcpStream, mut server: TcpStream, mut modes: watch::Receiver<Mode>) {
+    loop {
+        let mode = *modes.borrow_and_update();
+        match mode {
+            Mode::Cut => return,
+            Mode::Frozen => modes.changed().await.unwrap_or_default(),
+            Mode::Open => tokio::select! {
+                _ = copy_bidirectional(&mut client, &mut server) => return,
+                _ = modes.changed() => {}
+            },
+        }
+    }
+}

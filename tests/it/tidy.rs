@@ -1,0 +1,155 @@
+//! The house's rules that no compiler holds: who may import whom, who owns which crate, how files begin.
+
+use std::path::{Path, PathBuf};
+
+/// A module and the modules of ours that it may import.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("config", &["domain"]),
+    ("store", &["domain"]),
+    ("auth", &["domain", "store", "vault"]),
+    ("limit", &["domain", "store"]),
+    ("vault", &["domain", "store"]),
+    ("presign", &["domain", "store"]),
+    ("bucket", &["domain", "store", "presign", "vault"]),
+    ("health", &["store"]),
+    ("uploads", &["auth", "bucket", "domain", "limit", "presign", "store", "vault"]),
+    ("tenants", &["auth", "bucket", "domain", "limit", "presign", "store", "vault"]),
+    ("error", &["auth", "domain", "limit", "tenants", "uploads", "vault"]),
+    ("http", &["auth", "domain", "error", "health", "limit", "tenants", "uploads"]),
+    ("telemetry", &["config", "dev"]),
+];
+
+/// A foreign crate and the modules that it belongs to.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("sqlx", &["store"]),
+    ("axum", &["http", "error", "app", "dev"]),
+    ("tower", &["http"]),
+    ("tower_http", &["http", "dev"]),
+    ("hyper", &["http"]),
+    ("hyper_util", &["http"]),
+    ("aws_sdk_s3", &["bucket"]),
+    ("aws_sigv4", &["presign"]),
+    ("aws_credential_types", &["presign"]),
+    ("aws_smithy_runtime_api", &["presign"]),
+    ("aws_lc_rs", &["vault", "auth"]),
+    ("governor", &["limit"]),
+    ("moka", &["vault", "auth"]),
+    ("jsonwebtoken", &["auth", "dev"]),
+    ("clap", &["cli", "main"]),
+    ("anyhow", &["cli", "main"]),
+    ("comfy_table", &["cli"]),
+    ("rpassword", &["cli"]),
+    ("reqwest", &["bucket", "cli"]),
+    ("tracing_subscriber", &["telemetry", "dev"]),
+    ("toml", &["config"]),
+    ("s3s", &["dev"]),
+    ("s3s_fs", &["dev"]),
+    ("nix", &["dev"]),
+];
+
+struct Source {
+    path: PathBuf,
+    /// The top-level module that the file belongs to.
+    module: String,
+    /// The file without comments.
+    code: String,
+    text: String,
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut sources = Vec::new();
+    let mut folders = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let relative = path.strip_prefix(&root).unwrap().to_owned();
+                let module = relative
+                    .components()
+                    .next()
+                    .unwrap()
+                    .as_os_str()
+                    .to_string_lossy()
+                    .trim_end_matches(".rs")
+                    .to_owned();
+                let code =
+                    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+                sources.push(Source { path: relative, module, code, text });
+            }
+        }
+    }
+    assert!(sources.len() > 50, "the sources were found");
+    sources
+}
+
+/// Names that follow `prefix` anywhere in the code, as in `crate::store`.
+fn names_after<'a>(code: &'a str, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+    code.match_indices(prefix).map(move |(at, _)| {
+        let rest = &code[at + prefix.len()..];
+        rest.split(|character: char| !character.is_alphanumeric() && character != '_').next().unwrap()
+    })
+}
+
+#[test]
+fn modules_import_only_what_they_may() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(module, _)| *module == source.module) else { continue };
+        for imported in names_after(&source.code, "crate::") {
+            // A macro of the crate is no module.
+            if imported != source.module && !imported.is_empty() && !allowed.contains(&imported) {
+                wrong.push(format!("{} imports {imported}", source.path.display()));
+            }
+        }
+        assert!(
+            !source.code.contains("use crate::{"),
+            "{}: name each module on a line of its own",
+            source.path.display()
+        );
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_foreign_crate_is_used_by_its_owner_only() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for (name, owners) in OWNERS {
+            let used = source.code.match_indices(&format!("{name}::")).any(|(at, _)| {
+                !source.code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == ':')
+            });
+            if used && !owners.contains(&source.module.as_str()) {
+                wrong.push(format!("{} uses {name}", source.path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    for source in sources() {
+        assert!(source.text.starts_with("//! "), "{} begins with //!", source.path.display());
+        assert!(source.path.file_name().unwrap() != "mod.rs", "{}: foo.rs stands beside foo/", source.path.display());
+    }
+}
+
+#[test]
+fn files_are_small_enough_to_take_in() {
+    for source in sources() {
+        let lines = source.text.lines().count();
+        assert!(lines <= 400, "{} has {lines} lines", source.path.display());
+    }
+}
+
+#[test]
+fn only_the_extractor_of_admitted_callers_leads_to_an_upload() {
+    let made: Vec<PathBuf> =
+        sources().into_iter().filter(|source| source.code.contains("Admitted {")).map(|source| source.path).collect();
+    assert_eq!(made, [PathBuf::from("limit.rs")]);
+}
