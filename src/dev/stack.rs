@@ -101,7 +101,7 @@ impl Facts {
     /// Where [`Facts::environment`] is written.
     #[must_use]
     pub fn env_file(&self) -> PathBuf {
-        self.data_dir.join("dev.env")
+        env_file(&self.data_dir)
     }
 
     /// A picture to try an upload with.
@@ -137,6 +137,10 @@ impl Facts {
     }
 }
 
+fn env_file(data_dir: &Path) -> PathBuf {
+    data_dir.join("dev.env")
+}
+
 /// Quotes what a shell would take apart.
 #[must_use]
 pub fn shell_quoted(text: &str) -> String {
@@ -152,6 +156,8 @@ impl Stack {
     pub async fn start(options: StackOptions) -> Result<Self, StackError> {
         let data_dir = options.data_dir.clone();
         let lock = lock(&data_dir)?;
+        // What a killed stack left would tell a script that this one is ready.
+        let _ = std::fs::remove_file(env_file(&data_dir));
         let data_dir_error = |source| StackError::DataDir { folder: data_dir.clone(), source };
         let demo = Demo::load_or_make(&data_dir.join("demo.json"), &Randomness::System).map_err(data_dir_error)?;
         let keys_file = sealing_keys(&data_dir).map_err(data_dir_error)?;

@@ -3,13 +3,15 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
@@ -20,11 +22,14 @@ use super::context::PeerAddress;
 #[derive(Debug, Clone, Copy)]
 pub struct ListenerOptions {
     pub max_connections: usize,
+    /// How long a client may take to send a request's head; also how long a connection may rest between requests.
     pub header_timeout: Duration,
     /// How long requests under way may take once shutdown has begun.
     pub drain_timeout: Duration,
 }
 
+/// Requests of one HTTP/2 connection at a time.
+const MOST_STREAMS: u32 = 256;
 /// How long to wait before accepting again when the machine is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -52,12 +57,10 @@ pub async fn serve(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        let connection = Connection { server: Arc::clone(&server), router: router.clone(), peer, options };
         let watcher = graceful.watcher();
-        let (server, router) = (Arc::clone(&server), router.clone());
         tokio::spawn(async move {
-            let connection = server.serve_connection(TokioIo::new(without_delay(stream)), service(router, peer));
-            // Clients that vanish or talk nonsense end here; there is nobody to tell.
-            let _ = watcher.watch(connection.into_owned()).await;
+            connection.run(stream, watcher).await;
             drop(place);
         });
     }
@@ -68,27 +71,44 @@ pub async fn serve(
 fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(256);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).max_concurrent_streams(MOST_STREAMS);
+    // A peer that vanished without a word is noticed.
+    http2.keep_alive_interval(header_timeout).keep_alive_timeout(header_timeout);
     builder
 }
 
-fn without_delay(stream: TcpStream) -> TcpStream {
-    // Answers are small and whole: waiting for more to send would only delay them.
-    let _ = stream.set_nodelay(true);
-    stream
-}
-
-fn service(
+struct Connection {
+    server: Arc<Builder<TokioExecutor>>,
     router: Router,
     peer: SocketAddr,
-) -> impl hyper::service::Service<
-    hyper::Request<Incoming>,
-    Response = axum::response::Response,
-    Error = std::convert::Infallible,
-    Future: Send,
-> {
-    hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(PeerAddress(peer));
-        router.clone().oneshot(request)
-    })
+    options: ListenerOptions,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, watcher: Watcher) {
+        // Answers are small and whole: waiting for more to send would only delay them.
+        let _ = stream.set_nodelay(true);
+        let Self { server, router, peer, options } = self;
+        let spoken = Arc::new(AtomicBool::new(false));
+        let has_spoken = Arc::clone(&spoken);
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+            spoken.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(PeerAddress(peer));
+            router.clone().oneshot(request)
+        });
+        let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
+        // The server's own timeout begins when it knows the protocol version; who never says so would stay for ever.
+        let silent = async {
+            tokio::time::sleep(options.header_timeout).await;
+            if has_spoken.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            // Clients that vanish or talk nonsense end here; there is nobody to tell.
+            _ = watcher.watch(connection) => {}
+            () = silent => {}
+        }
+    }
 }

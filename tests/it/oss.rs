@@ -2,6 +2,7 @@
 
 mod anonymous;
 mod api_keys;
+mod connections;
 mod contract;
 mod faults;
 mod jwt;
