@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::support::binary::{Server, Workbench};
@@ -116,22 +116,40 @@ async fn the_doctor_says_how_to_mend_a_wrong_secret_and_a_missing_bucket() {
     assert!(bad[0]["remedy"].as_str().unwrap().contains("--secret-stdin"));
 }
 
+async fn readiness(server: &Server) -> u16 {
+    reqwest::get(format!("{}/readyz", server.ops_url)).await.unwrap().status().as_u16()
+}
+
+fn empty_workbench(database_url: SecretString) -> Workbench {
+    Workbench::new(database_url, SealingKey::generate("k1", &Randomness::System).expose_secret())
+}
+
 #[tokio::test]
-async fn serve_migrates_when_asked_and_is_healthy_then() {
-    let sealing_key = SealingKey::generate("k1", &Randomness::System);
-    let workbench = Workbench::new(postgres::empty_database().await, sealing_key.expose_secret());
+async fn serve_is_not_ready_before_the_tables_are_there_and_makes_them_when_asked() {
+    let workbench = empty_workbench(postgres::empty_database().await);
     let server = Server::start(&workbench, &[]).await;
-    let ready = |url: String| async move { reqwest::get(format!("{url}/readyz")).await.unwrap().status().as_u16() };
-    assert_eq!(ready(server.ops_url.clone()).await, 503);
-    workbench.run(&["migrate"]).await;
-    assert_eq!(ready(server.ops_url.clone()).await, 200);
+    assert_eq!(readiness(&server).await, 503);
+    let migrating = Server::start_with(&workbench, &["--migrate"], &[]).await;
+    assert_eq!(readiness(&migrating).await, 200);
+    assert_eq!(readiness(&server).await, 200, "the other one notices");
+    for server in [server, migrating] {
+        server.signal(Signal::SIGTERM);
+        assert!(server.ended().await.success());
+    }
+}
+
+#[tokio::test]
+async fn healthcheck_fails_unless_the_gateway_answers() {
+    let workbench = empty_workbench(postgres::fresh_database().await);
+    let server = Server::start(&workbench, &[]).await;
     let ops_listen = server.ops_url.replace("http://", "");
-    let healthy =
-        workbench.command(&["healthcheck"]).env("PRESIGN__SERVER__OPS_LISTEN", &ops_listen).output().await.unwrap();
-    assert!(healthy.status.success());
+    let healthcheck = || {
+        let mut command = workbench.command(&["healthcheck"]);
+        command.env("PRESIGN__SERVER__OPS_LISTEN", &ops_listen);
+        async move { command.output().await.unwrap().status.success() }
+    };
+    assert!(healthcheck().await);
     server.signal(Signal::SIGTERM);
     server.ended().await;
-    let gone =
-        workbench.command(&["healthcheck"]).env("PRESIGN__SERVER__OPS_LISTEN", &ops_listen).output().await.unwrap();
-    assert!(!gone.status.success());
+    assert!(!healthcheck().await);
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use futures_util::stream::FuturesUnordered;
 
 use crate::support::proxy::Proxy;
@@ -49,23 +50,41 @@ async fn with_the_database_frozen_the_commit_times_out_and_it_recovers_by_itself
     eventually("presigning goes on", issued).await;
 }
 
-#[tokio::test]
-async fn a_full_queue_is_answered_at_once() {
+/// A stack with room for three rows, one with its only writer and two in the queue, whose database is frozen then.
+async fn nearly_full(commit_timeout_ms: &str) -> (TestStack, Proxy) {
     let direct = postgres::fresh_database().await;
     let proxy = Proxy::to(&direct).await;
     let setup = Setup::new().set("AUTH__CACHE_SECONDS", "600").set("VAULT__CACHE_SECONDS", "600");
     let setup = setup.set("UPLOADS__RECORDER_QUEUE", "2").set("UPLOADS__RECORDER_WRITERS", "1");
-    let setup = setup.set("UPLOADS__RECORDER_MAX_BATCH", "1").set("UPLOADS__COMMIT_TIMEOUT_MS", "5000");
+    let setup = setup.set("UPLOADS__RECORDER_MAX_BATCH", "1").set("UPLOADS__COMMIT_TIMEOUT_MS", commit_timeout_ms);
     let stack = setup.database(&direct, proxy.url(&direct)).start().await;
     stack.presign("ext=jpg").await.url();
     proxy.freeze();
-    // One with the writer, two in the queue; of the rest each is told so before any of those three times out.
+    (stack, proxy)
+}
+
+#[tokio::test]
+async fn a_full_queue_is_answered_at_once() {
+    let (stack, _proxy) = nearly_full("5000").await;
+    // Of ten, three find room; each of the rest is told before any of those three times out.
     let started = Instant::now();
     let mut answers = (0..10).map(|_| stack.presign("ext=jpg")).collect::<FuturesUnordered<_>>();
     for _ in 0..7 {
         answers.next().await.unwrap().assert_error(503, "unavailable");
     }
     assert!(started.elapsed() < Duration::from_secs(4), "before the commit could time out");
+}
+
+#[tokio::test]
+async fn the_time_in_the_queue_counts_against_the_time_for_the_commit() {
+    let (stack, _proxy) = nearly_full("1000").await;
+    // One by one the three commits would take three seconds to time out.
+    let started = Instant::now();
+    let answers = join_all((0..3).map(|_| stack.presign("ext=jpg"))).await;
+    assert!(started.elapsed() < Duration::from_millis(2500), "{:?}", started.elapsed());
+    for answer in answers {
+        answer.assert_error(503, "unavailable");
+    }
 }
 
 #[tokio::test]

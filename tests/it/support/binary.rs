@@ -81,7 +81,13 @@ pub struct Server {
 impl Server {
     /// Starts `serve` on free ports and waits until it listens.
     pub async fn start(workbench: &Workbench, settings: &[(&str, &str)]) -> Self {
+        Self::start_with(workbench, &[], settings).await
+    }
+
+    /// The same, with arguments of `serve`.
+    pub async fn start_with(workbench: &Workbench, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut command = workbench.command(&["serve"]);
+        command.args(arguments);
         command.env("PRESIGN__SERVER__LISTEN", "127.0.0.1:0").env("PRESIGN__SERVER__OPS_LISTEN", "127.0.0.1:0");
         let mut child = command.envs(settings.iter().copied()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
