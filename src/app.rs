@@ -27,6 +27,10 @@ use crate::vault::keyring::{Keyring, KeyringError};
 
 /// Connections of the operators' listener; it has few users.
 const OPS_CONNECTIONS: usize = 256;
+/// How long its last requests may take, once all else has stopped.
+const OPS_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long connections to the database may take to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -69,12 +73,14 @@ pub fn open_store(config: &Config) -> Result<Store, StartError> {
     open_pool(config, config.database.max_connections.get())
 }
 
-fn open_pool(config: &Config, max_connections: u32) -> Result<Store, StartError> {
+fn open_pool(config: &Config, max_connections: u64) -> Result<Store, StartError> {
     if !config.database.is_set() {
         return Err(StartError::NoDatabase);
     }
-    let acquire_timeout = Duration::from_millis(config.database.acquire_timeout_ms.get());
-    let options = StoreOptions { url: config.database.url.clone(), max_connections, acquire_timeout };
+    let acquire_timeout = config.database.acquire_timeout_ms.as_milliseconds();
+    let max_connections = u32::try_from(max_connections).unwrap_or(u32::MAX);
+    let read_timeout = config.database.read_timeout_ms.as_milliseconds();
+    let options = StoreOptions { url: config.database.url.clone(), max_connections, acquire_timeout, read_timeout };
     Store::new(&options).map_err(StartError::Database)
 }
 
@@ -87,11 +93,11 @@ impl App {
         let keyring = Arc::new(Keyring::new(&config.vault.keys)?);
         let recorder_options = recorder_options(config);
         let store = open_store(config)?;
-        let recorder_store = open_pool(config, u32::try_from(recorder_options.writers).unwrap_or(u32::MAX))?;
+        let recorder_store = open_pool(config, config.uploads.recorder_writers.get())?;
         let public = listen(config.server.listen, "server.listen").await?;
         let ops = listen(config.server.ops_listen, "server.ops_listen").await?;
 
-        let vault_age = Duration::from_secs(config.vault.cache_seconds);
+        let vault_age = config.vault.cache_seconds.as_seconds();
         let gateway = Gateway {
             auth: Auth::new(store.clone(), Arc::clone(&keyring), clock.clone(), cache_bounds(config)),
             limits: limits(config),
@@ -129,7 +135,8 @@ impl App {
         let Self { gateway, stores, public, ops, timing } = self;
         // The operators' listener stays until the very end, so that /readyz can say what goes on.
         let (stop_ops, ops_stopped) = watch::channel(());
-        let ops_options = ListenerOptions { max_connections: OPS_CONNECTIONS, ..timing.public };
+        let ops_options =
+            ListenerOptions { max_connections: OPS_CONNECTIONS, drain_timeout: OPS_DRAIN_TIMEOUT, ..timing.public };
         let ops = tokio::spawn(serve(ops, ops_router(&gateway), ops_options, closed(ops_stopped.clone())));
         let flusher = tokio::spawn(flush_last_used(Arc::clone(&gateway), timing.last_used_flush, closed(ops_stopped)));
 
@@ -143,9 +150,12 @@ impl App {
         gateway.uploads.recorder.drain().await;
         drop(stop_ops);
         let _ = tokio::join!(ops, flusher);
-        for store in stores {
-            store.close().await;
-        }
+        let close = async {
+            for store in stores {
+                store.close().await;
+            }
+        };
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, close).await;
         tracing::info!("stopped");
     }
 }
@@ -176,24 +186,21 @@ async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListene
 }
 
 fn cache_bounds(config: &Config) -> CacheBounds {
-    CacheBounds {
-        max_entries: config.auth.cache_entries.get(),
-        max_age: Duration::from_secs(config.auth.cache_seconds),
-    }
+    CacheBounds { max_entries: config.auth.cache_entries.get(), max_age: config.auth.cache_seconds.as_seconds() }
 }
 
 fn limits(config: &Config) -> Limits {
     let anonymous = RateLimit { per_second: config.oss.anonymous_per_second, burst: config.oss.anonymous_burst };
     let strangers = RateLimit { per_second: config.auth.failures_per_second, burst: config.auth.failures_burst };
-    Limits::new(anonymous, strangers, config.limits.max_addresses.get())
+    Limits::new(anonymous, strangers, config.limits.max_addresses.count())
 }
 
 fn recorder_options(config: &Config) -> RecorderOptions {
     RecorderOptions {
-        queue: config.uploads.recorder_queue.get(),
-        writers: config.uploads.recorder_writers.get(),
-        max_batch: config.uploads.recorder_max_batch.get(),
-        commit_timeout: Duration::from_millis(config.uploads.commit_timeout_ms.get()),
+        queue: config.uploads.recorder_queue.count(),
+        writers: config.uploads.recorder_writers.count(),
+        max_batch: config.uploads.recorder_max_batch.count(),
+        commit_timeout: config.uploads.commit_timeout_ms.as_milliseconds(),
     }
 }
 
@@ -202,19 +209,20 @@ fn edge(config: &Config) -> Edge {
         anonymous_tenant: config.oss.anonymous_tenant.clone(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         cors_origins: config.server.cors_origins.clone(),
-        request_timeout: Duration::from_secs(config.server.request_timeout_seconds.get()),
-        max_query_bytes: config.server.max_query_bytes.get(),
-        max_body_bytes: config.server.max_body_bytes.get(),
+        request_timeout: config.server.request_timeout_seconds.as_seconds(),
+        max_query_bytes: config.server.max_query_bytes.count(),
+        max_body_bytes: config.server.max_body_bytes.count(),
     }
 }
 
 fn timing(config: &Config) -> Timing {
     Timing {
-        last_used_flush: Duration::from_secs(config.auth.last_used_flush_seconds.get()),
+        last_used_flush: config.auth.last_used_flush_seconds.as_seconds(),
         public: ListenerOptions {
-            max_connections: usize::try_from(config.server.max_connections.get()).unwrap_or(usize::MAX),
-            header_timeout: Duration::from_secs(config.server.header_timeout_seconds.get()),
-            drain_timeout: Duration::from_secs(config.server.shutdown_timeout_seconds),
+            max_connections: config.server.max_connections.count(),
+            header_timeout: config.server.header_timeout_seconds.as_seconds(),
+            max_header_bytes: config.server.max_header_bytes.count(),
+            drain_timeout: config.server.shutdown_timeout_seconds.as_seconds(),
         },
     }
 }

@@ -79,6 +79,8 @@ impl Refusal {
 pub enum AuthError {
     #[error("no credential was presented")]
     Missing,
+    #[error("the credential is not in memory, and this client may not have it looked up")]
+    LookUpDenied,
     #[error("the credential was refused: {}", .0.as_str())]
     Refused(Refusal),
     #[error("tenant {0} is suspended")]
@@ -116,6 +118,9 @@ struct KnownApiKey {
     noted: AtomicBool,
 }
 
+/// Issuers are few, but a stranger's made-up one is remembered too, with up to a kilobyte of names.
+const MOST_ISSUERS: u64 = 10_000;
+
 struct KnownIssuer {
     row: JwtIssuer,
     verifier: Verifier,
@@ -143,20 +148,25 @@ impl Auth {
             keyring,
             clock,
             api_keys: cache(bounds),
-            issuers: cache(bounds),
+            issuers: cache(CacheBounds { max_entries: bounds.max_entries.min(MOST_ISSUERS), ..bounds }),
             tenants: cache(bounds),
             tenant_ids: cache(bounds),
         }
     }
 
-    /// Finds out who is calling.
+    /// Finds out who is calling. What is not in memory is looked up only if `may_look_up` says so: a client that failed
+    /// too often must not make the database work.
     ///
     /// # Errors
     /// [`AuthError::Refused`] for a stranger; [`AuthError::TenantSuspended`] for a caller who may not be served.
-    pub async fn authenticate(&self, presented: &Presented) -> Result<Caller, AuthError> {
+    pub async fn authenticate(
+        &self,
+        presented: &Presented,
+        may_look_up: impl Fn() -> bool,
+    ) -> Result<Caller, AuthError> {
         match presented {
-            Presented::ApiKey(text) => self.authenticate_api_key(text).await,
-            Presented::Jwt(token) => self.authenticate_jwt(token.expose_secret()).await,
+            Presented::ApiKey(text) => self.authenticate_api_key(text, &may_look_up).await,
+            Presented::Jwt(token) => self.authenticate_jwt(token.expose_secret(), &may_look_up).await,
             Presented::Malformed => Err(AuthError::Refused(Refusal::Malformed)),
         }
     }
@@ -186,10 +196,16 @@ impl Auth {
         self.last_used.flush().await
     }
 
-    async fn authenticate_api_key(&self, text: &SecretString) -> Result<Caller, AuthError> {
+    async fn authenticate_api_key(
+        &self,
+        text: &SecretString,
+        may_look_up: &impl Fn() -> bool,
+    ) -> Result<Caller, AuthError> {
         let refused = |refusal| Err(AuthError::Refused(refusal));
         let Some(presented) = PresentedApiKey::parse(text.expose_secret()) else { return refused(Refusal::Malformed) };
-        let Some(known) = self.find_api_key(presented.public_id).await? else { return refused(Refusal::UnknownApiKey) };
+        let Some(known) = self.find_api_key(presented.public_id, may_look_up).await? else {
+            return refused(Refusal::UnknownApiKey);
+        };
         if !presented.matches(&known.row.secret_sha256) {
             return refused(Refusal::WrongSecret);
         }
@@ -211,7 +227,17 @@ impl Auth {
         })
     }
 
-    async fn find_api_key(&self, public_id: &str) -> Result<Option<Arc<KnownApiKey>>, AuthError> {
+    async fn find_api_key(
+        &self,
+        public_id: &str,
+        may_look_up: &impl Fn() -> bool,
+    ) -> Result<Option<Arc<KnownApiKey>>, AuthError> {
+        if let Some(known) = self.api_keys.get(public_id).await {
+            return Ok(known);
+        }
+        if !may_look_up() {
+            return Err(AuthError::LookUpDenied);
+        }
         let find = async {
             let row = api_keys::find_any_tenant(&self.store, public_id).await?;
             Ok(row.map(|row| {
@@ -221,11 +247,11 @@ impl Auth {
         Ok(self.api_keys.try_get_with_by_ref(public_id, find).await.map_err(|error: Arc<StoreError>| error)?)
     }
 
-    async fn authenticate_jwt(&self, token: &str) -> Result<Caller, AuthError> {
+    async fn authenticate_jwt(&self, token: &str, may_look_up: &impl Fn() -> bool) -> Result<Caller, AuthError> {
         let claimed = Claimed::read(token).ok_or(AuthError::Refused(Refusal::Malformed))?;
         let mut found = None;
         for audience in claimed.audiences {
-            let issuer = self.find_issuer((claimed.issuer.clone(), audience)).await?;
+            let issuer = self.find_issuer((claimed.issuer.clone(), audience), may_look_up).await?;
             // A token that names two tenants names none.
             if issuer.is_some() && found.is_some() {
                 return Err(AuthError::Refused(Refusal::UnknownIssuer));
@@ -245,7 +271,17 @@ impl Auth {
         })
     }
 
-    async fn find_issuer(&self, pair: (String, String)) -> Result<Option<Arc<KnownIssuer>>, AuthError> {
+    async fn find_issuer(
+        &self,
+        pair: (String, String),
+        may_look_up: &impl Fn() -> bool,
+    ) -> Result<Option<Arc<KnownIssuer>>, AuthError> {
+        if let Some(known) = self.issuers.get(&pair).await {
+            return Ok(known);
+        }
+        if !may_look_up() {
+            return Err(AuthError::LookUpDenied);
+        }
         let (issuer, audience) = pair.clone();
         let find = async {
             let Some(row) = jwt_issuers::find_any_tenant(&self.store, &issuer, &audience).await.map_err(Arc::new)?

@@ -17,6 +17,7 @@ use self::uploads::UploadsConfig;
 use self::vault::VaultConfig;
 
 pub mod auth;
+pub mod bounded;
 pub mod buckets;
 pub mod database;
 mod layers;
@@ -101,6 +102,11 @@ impl Config {
             shown: shown(layers),
         })
     }
+}
+
+/// The process's environment. What is no UTF-8 is passed over: none of our settings can be that, and others are not ours.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// Reads one section; where that fails, each of its settings is tried alone to say which are at fault.

@@ -76,6 +76,7 @@ impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         match error {
             AuthError::Missing | AuthError::Refused(_) => Reason::Unauthenticated.into(),
+            AuthError::LookUpDenied => Self::later(Reason::TooManyFailures, RETRY_AFTER_SECONDS),
             AuthError::TenantSuspended(_) => Reason::TenantSuspended.into(),
             AuthError::IsOperator => Reason::OperatorNotAllowed.into(),
             AuthError::NoAnonymousTenant => ours(Reason::TenantNotReady, &error),

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// Knows what readiness depends on.
 #[derive(Debug)]
@@ -29,7 +29,9 @@ impl Health {
         }
         match self.store.is_migrated().await {
             Ok(true) => None,
-            Ok(false) => Some("the database schema is older than this version: run `presign-gateway migrate`"),
+            Ok(false) | Err(StoreError::NotMigrated(_)) => {
+                Some("the database schema is older than this version: run `presign-gateway migrate`")
+            }
             Err(_) => Some("the database does not answer"),
         }
     }

@@ -104,6 +104,12 @@ impl Limits {
         self.strangers.check(client_address)
     }
 
+    /// Whether the address has failed too often, and has to wait before it may try anything new.
+    #[must_use]
+    pub fn has_failed_too_often(&self, client_address: IpAddr) -> bool {
+        self.strangers.is_refused(client_address)
+    }
+
     fn tenant_limiter(&self, id: TenantId, limit: RateLimit) -> Arc<TenantLimiter> {
         let known = self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
         if let Some(known) = known.filter(|known| known.limit == limit) {

@@ -42,6 +42,9 @@ pub enum StoreError {
     /// A stored value does not parse: the row was written by another version, or by hand.
     #[error("a stored value is not valid: {0}")]
     Corrupt(#[from] Invalid),
+    /// The tables are not there.
+    #[error("the tables are missing or old: run `presign-gateway migrate`")]
+    NotMigrated(#[source] sqlx::Error),
     /// Anything else that Postgres or the driver says.
     #[error("the database reports an error")]
     Other(#[source] sqlx::Error),
@@ -63,6 +66,10 @@ impl From<sqlx::Error> for StoreError {
         if database_error.is_unique_violation() {
             return Self::Taken { constraint: database_error.constraint().unwrap_or("unknown").to_owned() };
         }
+        // 42P01 undefined table, 42703 undefined column.
+        if matches!(database_error.code().as_deref(), Some("42P01" | "42703")) {
+            return Self::NotMigrated(error);
+        }
         // Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html:
         // 22 data exception, 23 integrity constraint; 08 connection, 25 transaction state (read-only), 40 rollback, 53 resources, 57 operator intervention, 58 system.
         match database_error.code().as_deref().and_then(|code| code.get(..2)) {
@@ -80,12 +87,15 @@ pub struct StoreOptions {
     pub url: SecretString,
     pub max_connections: u32,
     pub acquire_timeout: Duration,
+    /// How long a read on the way of a request may take.
+    pub read_timeout: Duration,
 }
 
 /// A pool of connections to Postgres.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    read_timeout: Duration,
 }
 
 impl Store {
@@ -114,7 +124,12 @@ impl Store {
                 })
             })
             .connect_lazy_with(connect);
-        Ok(Self { pool })
+        Ok(Self { pool, read_timeout: options.read_timeout })
+    }
+
+    /// Waits for a read, but not for ever: a request waits with it.
+    async fn within<T, E: Into<StoreError>>(&self, read: impl Future<Output = Result<T, E>>) -> Result<T, StoreError> {
+        tokio::time::timeout(self.read_timeout, read).await.map_err(|_| StoreError::TimedOut)?.map_err(Into::into)
     }
 
     /// # Errors
@@ -156,9 +171,8 @@ impl Store {
     /// # Errors
     /// The database is away, or was never migrated.
     pub async fn is_migrated(&self) -> Result<bool, StoreError> {
-        let applied = sqlx::query_scalar::<_, i64>("SELECT version FROM _sqlx_migrations WHERE success")
-            .fetch_all(&self.pool)
-            .await?;
+        let applied = sqlx::query_scalar::<_, i64>("SELECT version FROM _sqlx_migrations WHERE success");
+        let applied = self.within(applied.fetch_all(&self.pool)).await?;
         Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
     }
 

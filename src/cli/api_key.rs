@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::auth::api_key::PresentedApiKey;
 use crate::domain::caller::Scopes;
 use crate::domain::clock::Clock;
 use crate::domain::tenant::Slug;
@@ -37,8 +38,9 @@ pub(super) enum ApiKeyCommand {
     },
     /// Refuse an API key from now on.
     Revoke {
-        /// The part of the key between its two underscores.
-        public_id: String,
+        /// Its public id: the part between its two underscores.
+        #[arg(value_name = "PUBLIC_ID")]
+        api_key: String,
     },
 }
 
@@ -73,8 +75,10 @@ impl ApiKeyCommand {
                 let slug = tenant.as_deref().map(Slug::parse).transpose()?;
                 show(context, &tenants.list_api_keys(slug.as_ref()).await?)
             }
-            Self::Revoke { public_id } => {
-                tenants.revoke_api_key(&public_id).await?;
+            Self::Revoke { api_key } => {
+                // Of a whole key only the public part is taken, and shown.
+                let public_id = PresentedApiKey::parse(&api_key).map_or(api_key.as_str(), |key| key.public_id);
+                tenants.revoke_api_key(public_id).await?;
                 output::show_one(
                     context.output,
                     &format!("API key {public_id} is revoked"),

@@ -2,6 +2,9 @@
 
 use clap::Subcommand;
 
+use crate::app::{self, StartError};
+use crate::config::ConfigError;
+use crate::error::chain;
 use crate::vault::keyring::Keyring;
 
 use super::context::Context;
@@ -20,8 +23,10 @@ impl ConfigCommand {
         let config = context.config()?;
         match self {
             Self::Check => {
-                Keyring::new(&config.vault.keys)?;
-                anyhow::ensure!(config.database.is_set(), crate::app::StartError::NoDatabase);
+                let faults =
+                    [app::open_store(&config).err(), Keyring::new(&config.vault.keys).err().map(StartError::from)];
+                let faults: Vec<String> = faults.iter().flatten().map(|fault| chain(fault)).collect();
+                anyhow::ensure!(faults.is_empty(), ConfigError(faults));
                 output::show_one(context.output, "the configuration is valid", &serde_json::json!({ "valid": true }))
             }
             Self::Show if context.output == output::OutputFormat::Json => {

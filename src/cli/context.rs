@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::app;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
 use crate::tenants::Tenants;
@@ -20,7 +20,7 @@ pub(super) struct Context {
 impl Context {
     /// Reads the configuration.
     pub fn config(&self) -> anyhow::Result<Config> {
-        Ok(Config::load(self.config_file.as_deref(), std::env::vars())?)
+        Ok(Config::load(self.config_file.as_deref(), config::environment())?)
     }
 
     /// The operator's use cases, in the name of whoever runs this.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::config::Config;
 use crate::config::telemetry::{Format, TelemetryConfig};
 use crate::dev::stack::{self, Facts, Stack, StackOptions};
 use crate::telemetry;
@@ -36,17 +37,23 @@ pub(super) struct Dev {
 
 impl Dev {
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let TelemetryConfig { level, format } = context.config()?.telemetry;
+        let TelemetryConfig { level, format } =
+            Config::load(context.config_file.as_deref(), stack::environment())?.telemetry;
         // People read this log, unless they ask for JSON.
         let format = if format == Format::Auto { Format::Pretty } else { format };
         telemetry::start(TelemetryConfig { level, format })?;
         let stop = shutdown::requested()?;
         let data_dir = std::path::absolute(&self.data_dir)?;
         if self.reset {
-            stack::reset(&data_dir)?;
+            stack::reset(&data_dir).await?;
         }
-        let options =
-            StackOptions { data_dir, listen: self.listen, ops_listen: self.ops_listen, s3_listen: self.s3_listen };
+        let options = StackOptions {
+            data_dir,
+            config_file: context.config_file.clone(),
+            listen: self.listen,
+            ops_listen: self.ops_listen,
+            s3_listen: self.s3_listen,
+        };
         let mut stop = Box::pin(stop);
         let stack = tokio::select! {
             started = Stack::start(options) => started?,
@@ -76,7 +83,8 @@ presign-gateway is ready.
   ops       {ops_url}
   store     {s3_url}  (S3-compatible)
   data      {data}
-  settings  . {env_file}  (keys, addresses, AWS_… for the AWS CLI)
+  settings  set -a; . {env_file}; set +a
+            (keys, addresses, AWS_… for the AWS CLI, and what this program's other commands need)
 
 Try it in another terminal: ask for a place, then PUT a file there.
 

@@ -5,17 +5,25 @@ use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Listens for SIGTERM and Ctrl-C from now on; completes at the first.
+/// Listens for SIGTERM and Ctrl-C from now on; completes at the first, and ends the process at the second.
 ///
 /// # Errors
 /// The operating system refuses the handlers.
 pub(super) fn requested() -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
-    Ok(async move {
+    let mut next = async move || {
         tokio::select! {
             _ = terminated.recv() => {}
             _ = interrupted.recv() => {}
         }
+    };
+    Ok(async move {
+        next().await;
+        tokio::spawn(async move {
+            next().await;
+            tracing::warn!("told twice: stopping without finishing");
+            std::process::exit(1);
+        });
     })
 }

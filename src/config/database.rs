@@ -1,25 +1,27 @@
 //! `[database]`: how to reach Postgres.
 
-use std::num::{NonZeroU32, NonZeroU64};
-
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+
+use super::bounded::{Bounded, Milliseconds};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "Raw")]
 pub struct DatabaseConfig {
     /// Empty where no database is named.
     pub url: SecretString,
-    pub max_connections: NonZeroU32,
-    pub acquire_timeout_ms: NonZeroU64,
+    pub max_connections: Bounded<1, 1_000>,
+    pub acquire_timeout_ms: Milliseconds,
+    pub read_timeout_ms: Milliseconds,
 }
 
 #[derive(Deserialize)]
 struct Raw {
     url: String,
     url_file: String,
-    max_connections: NonZeroU32,
-    acquire_timeout_ms: NonZeroU64,
+    max_connections: Bounded<1, 1_000>,
+    acquire_timeout_ms: Milliseconds,
+    read_timeout_ms: Milliseconds,
 }
 
 impl TryFrom<Raw> for DatabaseConfig {
@@ -31,7 +33,12 @@ impl TryFrom<Raw> for DatabaseConfig {
         if !(url.is_empty() || url.starts_with("postgres://") || url.starts_with("postgresql://")) {
             return Err("must begin with postgres://".to_owned());
         }
-        Ok(Self { url: url.into(), max_connections: raw.max_connections, acquire_timeout_ms: raw.acquire_timeout_ms })
+        Ok(Self {
+            url: url.into(),
+            max_connections: raw.max_connections,
+            acquire_timeout_ms: raw.acquire_timeout_ms,
+            read_timeout_ms: raw.read_timeout_ms,
+        })
     }
 }
 

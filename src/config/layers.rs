@@ -69,7 +69,7 @@ fn lay_file(layers: &mut Layers, file: &Path, faults: &mut Vec<String>) {
     let from = file.display().to_string();
     let parsed = std::fs::read_to_string(file)
         .map_err(|error| error.to_string())
-        .and_then(|text| text.parse::<Table>().map_err(|error| error.to_string()));
+        .and_then(|text| text.parse::<Table>().map_err(|error| in_words(&text, &error)));
     let table = match parsed {
         Ok(table) => table,
         Err(error) => return faults.push(format!("{from}: {error}")),
@@ -88,6 +88,12 @@ fn lay_file(layers: &mut Layers, file: &Path, faults: &mut Vec<String>) {
     }
 }
 
+/// What is wrong and in which line; not the line itself, which may hold a secret.
+fn in_words(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.matches('\n').count() + 1, error.message())
+}
+
 fn lay_environment(
     layers: &mut Layers,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -104,8 +110,8 @@ fn lay_environment(
             Some((name, path, value))
         })
         .collect();
-    // DATABASE_URL sorts before PRESIGN__DATABASE__URL, which therefore wins.
-    ours.sort_unstable();
+    // DATABASE_URL sorts before PRESIGN__DATABASE__URL, which therefore wins. Of one name given twice the later wins.
+    ours.sort_by(|(left, ..), (right, ..)| left.cmp(right));
     for (name, path, text) in ours {
         faults.extend(
             layers

@@ -1,10 +1,10 @@
 //! `[limits]`: bounds of the limiters themselves; a tenant's limit stands in its row.
 
-use std::num::NonZeroUsize;
-
 use serde::Deserialize;
+
+use super::bounded::Count;
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct LimitsConfig {
-    pub max_addresses: NonZeroUsize,
+    pub max_addresses: Count,
 }

@@ -1,11 +1,11 @@
 //! `[server]`: listeners and their limits.
 
-use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
-
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde::de::Error;
+use std::net::SocketAddr;
+
+use super::bounded::{Bounded, Count, Seconds, SecondsOrNone};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct ServerConfig {
@@ -15,12 +15,13 @@ pub struct ServerConfig {
     pub trusted_proxies: Vec<IpNet>,
     #[serde(deserialize_with = "origins")]
     pub cors_origins: Vec<String>,
-    pub max_connections: NonZeroU32,
-    pub header_timeout_seconds: NonZeroU64,
-    pub request_timeout_seconds: NonZeroU64,
-    pub max_query_bytes: NonZeroUsize,
-    pub max_body_bytes: NonZeroUsize,
-    pub shutdown_timeout_seconds: u64,
+    pub max_connections: Count,
+    pub header_timeout_seconds: Seconds,
+    pub max_header_bytes: Bounded<8192, 1_048_576>,
+    pub request_timeout_seconds: Seconds,
+    pub max_query_bytes: Bounded<64, 65_536>,
+    pub max_body_bytes: Bounded<0, 1_048_576>,
+    pub shutdown_timeout_seconds: SecondsOrNone,
 }
 
 /// Networks such as `10.0.0.0/8`, or single addresses.

@@ -1,13 +1,13 @@
 //! `[uploads]`: the recorder.
 
-use std::num::{NonZeroU64, NonZeroUsize};
-
 use serde::Deserialize;
+
+use super::bounded::{Bounded, Count, Milliseconds};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct UploadsConfig {
-    pub recorder_queue: NonZeroUsize,
-    pub recorder_writers: NonZeroUsize,
-    pub recorder_max_batch: NonZeroUsize,
-    pub commit_timeout_ms: NonZeroU64,
+    pub recorder_queue: Count,
+    pub recorder_writers: Bounded<1, 64>,
+    pub recorder_max_batch: Bounded<1, 10_000>,
+    pub commit_timeout_ms: Milliseconds,
 }

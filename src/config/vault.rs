@@ -1,26 +1,26 @@
 //! `[vault]`: the sealing keys, and the cache of opened credentials.
 
-use std::num::NonZeroU64;
-
 use serde::Deserialize;
 
 use crate::domain::sealing_key::SealingKey;
+
+use super::bounded::{Count, SecondsOrNone};
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "Raw")]
 pub struct VaultConfig {
     /// The first seals, all open. May be empty: commands that touch no secret need none.
     pub keys: Vec<SealingKey>,
-    pub cache_entries: NonZeroU64,
-    pub cache_seconds: u64,
+    pub cache_entries: Count,
+    pub cache_seconds: SecondsOrNone,
 }
 
 #[derive(Deserialize)]
 struct Raw {
     keys: Vec<String>,
     keys_file: String,
-    cache_entries: NonZeroU64,
-    cache_seconds: u64,
+    cache_entries: Count,
+    cache_seconds: SecondsOrNone,
 }
 
 impl TryFrom<Raw> for VaultConfig {

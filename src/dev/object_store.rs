@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::any};
 use s3s::access::{S3Access, S3AccessContext};
@@ -29,8 +29,9 @@ pub const REGION: &str = "us-east-1";
 
 const OPTIONS: ListenerOptions = ListenerOptions {
     max_connections: 4096,
-    header_timeout: Duration::from_secs(10),
-    drain_timeout: Duration::from_secs(2),
+    header_timeout: Duration::from_secs(75),
+    max_header_bytes: 64 * 1024,
+    drain_timeout: Duration::from_millis(500),
 };
 
 /// A bucket and who may use it.
@@ -77,6 +78,20 @@ async fn call(service: S3Service, request: Request) -> Response {
     }
 }
 
+/// Whether an object key stays within its bucket's folder.
+fn is_plain(object_key: &str) -> bool {
+    !object_key.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
+/// Whether a request copies nothing, or something from this bucket.
+fn copies_from(headers: &HeaderMap, own_bucket: &str) -> bool {
+    headers.get_all("x-amz-copy-source").iter().all(|source| {
+        let source = percent_encoding::percent_decode(source.as_bytes()).decode_utf8_lossy();
+        let (bucket, object_key) = source.trim_start_matches('/').split_once('/').unwrap_or_default();
+        bucket == own_bucket && is_plain(object_key)
+    })
+}
+
 /// Which access key id may use which bucket.
 #[derive(Default)]
 struct OwnBuckets(HashMap<String, String>);
@@ -85,11 +100,11 @@ struct OwnBuckets(HashMap<String, String>);
 impl S3Access for OwnBuckets {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
         let own = context.credentials().and_then(|credentials| self.0.get(&credentials.access_key));
-        match context.s3_path() {
-            S3Path::Bucket { bucket } | S3Path::Object { bucket, .. } if own.is_some_and(|own| **own == **bucket) => {
-                Ok(())
-            }
-            _ => Err(s3_error!(AccessDenied, "Access Denied")),
-        }
+        let allowed = own.is_some_and(|own| match context.s3_path() {
+            S3Path::Root => false,
+            S3Path::Bucket { bucket } => **bucket == **own,
+            S3Path::Object { bucket, key } => **bucket == **own && is_plain(key) && copies_from(context.headers(), own),
+        });
+        if allowed { Ok(()) } else { Err(s3_error!(AccessDenied, "Access Denied")) }
     }
 }

@@ -20,13 +20,13 @@ use tokio::process::{Child, ChildStdin, Command};
 use crate::domain::randomness::Randomness;
 use crate::store::{Store, StoreError, StoreOptions};
 
+use self::place::{ROOTS_FOLDER, Record, USERS, cache, reachable_folder, read_major, unprivileged_user};
 use super::fetch::{self, NoPostgres};
 
-/// Unprivileged users that the server may run as, the best first.
-const USERS: [&str; 2] = ["postgres", "nobody"];
-/// Where root keeps what the unprivileged user must reach when the data folder is out of its reach.
-const ROOTS_FOLDER: &str = "/var/lib/presign-gateway-dev";
-const ROOTS_CACHE: &str = "/var/cache/presign-gateway-dev";
+mod place;
+
+pub use self::place::remove;
+
 const SUPERUSER: &str = "presign";
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 const OLD_SERVER_POLL: Duration = Duration::from_millis(50);
@@ -103,15 +103,20 @@ impl Cluster {
     /// See [`PostgresError`].
     pub async fn start(data_dir: &Path, lifetime: Lifetime) -> Result<Self, PostgresError> {
         let user = unprivileged_user()?;
-        let folder = reachable_folder(data_dir, user.as_ref())?;
-        let password_file = data_dir.join("postgres.password");
-        let existing = existing_cluster(&folder, &password_file);
-        let major = existing.as_ref().map(|existing| existing.major.as_str());
-        let bin = fetch::binaries(major, &cache(user.as_ref())).await?;
+        let record = Record::read(data_dir);
+        let known = record.as_ref().filter(|record| record.initialized);
+        // Where it was made it stays, whatever has become reachable since.
+        let folder = match &record {
+            Some(record) => record.folder.clone(),
+            None => reachable_folder(data_dir, user.as_ref())?,
+        };
+        let major = known.map(|_| read_major(&folder)).transpose()?;
+        let bin = fetch::binaries(major.as_deref(), &cache(user.as_ref())?).await?;
         let run = Run { bin, data_dir: data_dir.to_owned(), folder, user, lifetime };
-        let password = match existing {
-            Some(existing) => existing.password,
-            None => run.initialize(&password_file).await?,
+        let password = match known {
+            Some(record) => record.password.as_str().into(),
+            // What lies in root's folder without a record is left from a data folder that was removed by hand.
+            None => run.initialize(record.is_some() || run.folder.starts_with(ROOTS_FOLDER)).await?,
         };
         run.start(password).await
     }
@@ -128,81 +133,6 @@ impl Cluster {
         drop(self.alive);
         let _ = self.server.wait().await;
     }
-}
-
-struct Existing {
-    password: SecretString,
-    major: String,
-}
-
-/// A cluster that was made before; one whose password is lost is of no use.
-fn existing_cluster(folder: &Path, password_file: &Path) -> Option<Existing> {
-    let password = std::fs::read_to_string(password_file).ok()?.trim().into();
-    let major = std::fs::read_to_string(folder.join("PG_VERSION")).ok()?.trim().to_owned();
-    Some(Existing { password, major })
-}
-
-/// Whom to run the server as; `None` means as ourselves.
-fn unprivileged_user() -> Result<Option<User>, PostgresError> {
-    if !nix::unistd::geteuid().is_root() {
-        return Ok(None);
-    }
-    USERS.iter().find_map(|name| User::from_name(name).ok().flatten()).map(Some).ok_or(PostgresError::NoUser)
-}
-
-fn cache(user: Option<&User>) -> PathBuf {
-    if user.is_some() {
-        return ROOTS_CACHE.into();
-    }
-    let home = std::env::var_os("HOME").map_or_else(std::env::temp_dir, PathBuf::from);
-    std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home.join(".cache"), PathBuf::from).join("presign-gateway-dev")
-}
-
-/// The cluster's folder: in the data folder, or where the unprivileged user can reach it.
-fn reachable_folder(data_dir: &Path, user: Option<&User>) -> Result<PathBuf, PostgresError> {
-    let folder = data_dir.join("postgres");
-    if user.is_none_or(|user| can_enter(data_dir, user)) {
-        return Ok(folder);
-    }
-    let moved = moved_folder(data_dir);
-    make_folder(Path::new(ROOTS_FOLDER))?;
-    Ok(moved)
-}
-
-/// Where a cluster is kept that the unprivileged user could not reach in `data_dir`.
-fn moved_folder(data_dir: &Path) -> PathBuf {
-    let name = data_dir.to_string_lossy();
-    Path::new(ROOTS_FOLDER).join(format!("{:08x}{}", crc32fast::hash(name.as_bytes()), name.replace('/', "-")))
-}
-
-/// Removes a cluster that is not running, wherever it is kept.
-///
-/// # Errors
-/// A folder cannot be removed.
-pub fn remove(data_dir: &Path) -> io::Result<()> {
-    for folder in [data_dir.join("postgres"), moved_folder(data_dir)] {
-        if folder.exists() {
-            std::fs::remove_dir_all(folder)?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether the user can get into a folder; asked by trying, since nothing else knows all the rules.
-fn can_enter(folder: &Path, user: &User) -> bool {
-    let status = std::process::Command::new("/bin/sh")
-        .args(["-c", "cd \"$1\"", "sh"])
-        .arg(folder)
-        .current_dir("/")
-        .uid(user.uid.as_raw())
-        .gid(user.gid.as_raw())
-        .stderr(Stdio::null())
-        .status();
-    status.is_ok_and(|status| status.success())
-}
-
-fn make_folder(folder: &Path) -> Result<(), PostgresError> {
-    std::fs::create_dir_all(folder).map_err(file_error("creating the folder", folder))
 }
 
 fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PostgresError {
@@ -243,19 +173,24 @@ impl Run {
         command.into()
     }
 
-    /// Makes the cluster, with a new password.
-    async fn initialize(&self, password_file: &Path) -> Result<SecretString, PostgresError> {
-        let password = URL_SAFE_NO_PAD.encode(Randomness::System.bytes::<24>());
-        if self.folder.exists() {
-            std::fs::remove_dir_all(&self.folder).map_err(file_error("removing the unusable cluster", &self.folder))?;
+    /// Makes the cluster, with a new password; `again` says that the last try was interrupted.
+    async fn initialize(&self, again: bool) -> Result<SecretString, PostgresError> {
+        if again && self.folder.exists() {
+            wait_for_old_server(&self.folder).await;
+            std::fs::remove_dir_all(&self.folder)
+                .map_err(file_error("removing the unfinished cluster", &self.folder))?;
         }
-        make_folder(&self.folder)?;
+        let password = URL_SAFE_NO_PAD.encode(Randomness::System.bytes::<24>());
+        let mut record = Record { folder: self.folder.clone(), password, initialized: false };
+        record.write(&self.data_dir)?;
+        // Not `create_dir_all`: what is there already is not ours to fill.
+        std::fs::create_dir(&self.folder)
+            .map_err(file_error("making a folder for the cluster (--reset begins afresh)", &self.folder))?;
         std::fs::set_permissions(&self.folder, std::fs::Permissions::from_mode(0o700))
             .map_err(file_error("protecting the folder", &self.folder))?;
-        write_private(password_file, &password).map_err(file_error("writing the password", password_file))?;
-        // A copy that initdb, as the other user, can read; beside the folder, which must be empty.
+        // A copy of the password that initdb, as the other user, can read; beside the folder, which must be empty.
         let copy = self.folder.with_extension("initdb");
-        write_private(&copy, &password).map_err(file_error("writing the password", &copy))?;
+        write_private(&copy, &record.password).map_err(file_error("writing the password", &copy))?;
         if let Some(user) = &self.user {
             // What is to be removed with the server must be its user's own.
             let ephemeral = Some(&self.data_dir).filter(|_| self.lifetime == Lifetime::Ephemeral);
@@ -264,26 +199,33 @@ impl Run {
                     .map_err(file_error("changing the owner", path))?;
             }
         }
+        let made = self.run_initdb(&copy).await;
+        let _ = std::fs::remove_file(&copy);
+        made?;
+        record.initialized = true;
+        record.write(&self.data_dir)?;
+        Ok(record.password.into())
+    }
+
+    async fn run_initdb(&self, password_file: &Path) -> Result<(), PostgresError> {
         let mut command = self.command(self.bin.join("initdb"));
         command
             .args(["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--username", SUPERUSER, "--pwfile"])
-            .arg(&copy)
+            .arg(password_file)
             .arg("--pgdata")
             .arg(&self.folder);
         if self.lifetime == Lifetime::Ephemeral {
             command.arg("--no-sync");
         }
-        let output = command.stdin(Stdio::null()).output().await;
-        let _ = std::fs::remove_file(&copy);
-        let output = output.map_err(file_error("running initdb", &self.bin))?;
+        // Interrupted with us, it would go on alone.
+        command.kill_on_drop(true).stdin(Stdio::null());
+        let output = command.output().await.map_err(file_error("running initdb", &self.bin))?;
         if !output.status.success() {
             let output = [output.stdout, output.stderr].concat();
-            return Err(PostgresError::Program {
-                program: "initdb",
-                output: String::from_utf8_lossy(&output).into_owned(),
-            });
+            let output = String::from_utf8_lossy(&output).into_owned();
+            return Err(PostgresError::Program { program: "initdb", output });
         }
-        Ok(password.into())
+        Ok(())
     }
 
     async fn start(self, password: SecretString) -> Result<Cluster, PostgresError> {
@@ -338,7 +280,12 @@ fn free_port() -> io::Result<u16> {
 
 /// Waits until the server takes connections.
 async fn answers(url: SecretString) -> Result<(), StoreError> {
-    let store = Store::new(&StoreOptions { url, max_connections: 1, acquire_timeout: START_TIMEOUT })?;
+    let store = Store::new(&StoreOptions {
+        url,
+        max_connections: 1,
+        acquire_timeout: START_TIMEOUT,
+        read_timeout: START_TIMEOUT,
+    })?;
     store.ping().await?;
     store.close().await;
     Ok(())

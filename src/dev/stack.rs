@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::app::{App, StartError, open_store};
-use crate::config::{Config, ConfigError};
+use crate::config::{self, Config, ConfigError};
 use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
 use crate::domain::sealing_key::SealingKey;
@@ -24,6 +24,7 @@ use super::object_store;
 use super::postgres::{self, Cluster, Lifetime, PostgresError, write_private};
 
 const DATABASE: &str = "presign";
+const SHUTDOWN_SECONDS: &str = "2";
 
 /// A small picture to upload.
 const SAMPLE: &[u8] = include_bytes!("sample.png");
@@ -32,6 +33,8 @@ const SAMPLE: &[u8] = include_bytes!("sample.png");
 #[derive(Debug, Clone)]
 pub struct StackOptions {
     pub data_dir: PathBuf,
+    /// The user's own settings.
+    pub config_file: Option<PathBuf>,
     pub listen: SocketAddr,
     pub ops_listen: SocketAddr,
     pub s3_listen: SocketAddr,
@@ -46,6 +49,11 @@ pub enum StackError {
         #[source]
         source: io::Error,
     },
+    #[error(
+        "{} is not empty, and not made by `presign-gateway dev`: nothing was touched; choose an empty folder with --data-dir",
+        .0.display()
+    )]
+    NotOurs(PathBuf),
     #[error("another `presign-gateway dev` is running on {}; stop it, or choose another --data-dir", .0.display())]
     Busy(PathBuf),
     #[error("{address} is taken; choose another with {flag}, such as {flag} 127.0.0.1:0 for any free port")]
@@ -220,10 +228,10 @@ impl Stack {
 ///
 /// # Errors
 /// A stack is running there, or a file cannot be removed.
-pub fn reset(data_dir: &Path) -> Result<(), StackError> {
+pub async fn reset(data_dir: &Path) -> Result<(), StackError> {
     let _lock = lock(data_dir)?;
-    let removed = postgres::remove(data_dir).and_then(|()| {
-        for name in ["buckets", "demo.json", "sealing.keys", "postgres.password", "sample.png", "dev.env"] {
+    let removed = postgres::remove(data_dir).await.and_then(|()| {
+        for name in ["buckets", "demo.json", "sealing.keys", "sample.png", "dev.env"] {
             let path = data_dir.join(name);
             if path.is_dir() {
                 std::fs::remove_dir_all(path)?;
@@ -239,7 +247,12 @@ pub fn reset(data_dir: &Path) -> Result<(), StackError> {
 fn lock(data_dir: &Path) -> Result<File, StackError> {
     let data_dir_error = |source| StackError::DataDir { folder: data_dir.to_owned(), source };
     std::fs::create_dir_all(data_dir).map_err(data_dir_error)?;
-    let lock = File::create(data_dir.join("lock")).map_err(data_dir_error)?;
+    let file = data_dir.join("dev.lock");
+    // The lock is also the mark of a folder of ours: all in it may be changed, and removed by --reset.
+    if !file.exists() && std::fs::read_dir(data_dir).map_err(data_dir_error)?.next().is_some() {
+        return Err(StackError::NotOurs(data_dir.to_owned()));
+    }
+    let lock = File::create(file).map_err(data_dir_error)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(StackError::Busy(data_dir.to_owned())),
@@ -278,7 +291,23 @@ fn with_flag(error: StartError) -> StackError {
     }
 }
 
-/// The environment's settings, such as the log level, hold; what makes the stack one does not change.
+/// Settings that are the stack's own business, whatever another project's shell says of them.
+const OURS: [&str; 8] = [
+    "DATABASE_URL",
+    "PRESIGN__DATABASE__URL",
+    "PRESIGN__DATABASE__URL_FILE",
+    "PRESIGN__VAULT__KEYS",
+    "PRESIGN__VAULT__KEYS_FILE",
+    "PRESIGN__SERVER__LISTEN",
+    "PRESIGN__SERVER__OPS_LISTEN",
+    "PRESIGN__BUCKETS__ALLOW_HTTP",
+];
+
+/// The user's settings, but for those that the stack makes itself.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    config::environment().filter(|(name, _)| !OURS.contains(&name.as_str()))
+}
+
 fn config(options: &StackOptions, database_url: &SecretString, keys_file: &Path) -> Result<Config, ConfigError> {
     let ours = [
         ("PRESIGN__SERVER__LISTEN", options.listen.to_string()),
@@ -287,9 +316,8 @@ fn config(options: &StackOptions, database_url: &SecretString, keys_file: &Path)
         ("PRESIGN__VAULT__KEYS_FILE", keys_file.display().to_string()),
         ("PRESIGN__BUCKETS__ALLOW_HTTP", "true".to_owned()),
     ];
-    let replaced = |name: &str| {
-        name == "DATABASE_URL" || name == "PRESIGN__VAULT__KEYS" || ours.iter().any(|(ours, _)| *ours == name)
-    };
-    let environment = std::env::vars().filter(|(name, _)| !replaced(name));
-    Config::load(None, environment.chain(ours.iter().map(|(name, value)| ((*name).to_owned(), value.clone()))))
+    let ours = ours.map(|(name, value)| (name.to_owned(), value));
+    // A developer who stops the stack does not want to wait for connections that rest.
+    let quick = ("PRESIGN__SERVER__SHUTDOWN_TIMEOUT_SECONDS".to_owned(), SHUTDOWN_SECONDS.to_owned());
+    Config::load(options.config_file.as_deref(), std::iter::once(quick).chain(environment()).chain(ours))
 }

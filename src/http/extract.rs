@@ -25,7 +25,8 @@ impl FromRequestParts<Arc<Gateway>> for AdmittedOrAnonymous {
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Arc<Gateway>) -> Result<Self, ApiError> {
         let context = RequestContext::of(parts).ok_or(Reason::Internal)?;
-        let caller = authenticate(gateway, &parts.headers).await.map_err(|error| refuse(gateway, context, error))?;
+        let caller =
+            authenticate(gateway, &parts.headers, context).await.map_err(|error| refuse(gateway, context, error))?;
         context.note_tenant(caller.tenant.slug.as_str());
         let (admitted, quota) = gateway.limits.admit(caller, context.client_address()).inspect_err(|limited| {
             if let Some(quota) = limited.quota {
@@ -37,9 +38,10 @@ impl FromRequestParts<Arc<Gateway>> for AdmittedOrAnonymous {
     }
 }
 
-async fn authenticate(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, AuthError> {
+async fn authenticate(gateway: &Gateway, headers: &HeaderMap, context: &RequestContext) -> Result<Caller, AuthError> {
+    let may_look_up = || !gateway.limits.has_failed_too_often(context.client_address());
     match (presented(headers), &gateway.edge.anonymous_tenant) {
-        (Some(presented), _) => gateway.auth.authenticate(&presented).await,
+        (Some(presented), _) => gateway.auth.authenticate(&presented, may_look_up).await,
         (None, Some(slug)) => gateway.auth.anonymous(slug).await,
         (None, None) => Err(AuthError::Missing),
     }

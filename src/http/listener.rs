@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -24,6 +24,8 @@ pub struct ListenerOptions {
     pub max_connections: usize,
     /// How long a client may take to send a request's head; also how long a connection may rest between requests.
     pub header_timeout: Duration,
+    /// How long a request's head may be, the request line included; at least 8 KiB.
+    pub max_header_bytes: usize,
     /// How long requests under way may take once shutdown has begun.
     pub drain_timeout: Duration,
 }
@@ -42,7 +44,7 @@ pub async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(options.max_connections));
     let graceful = GracefulShutdown::new();
-    let server = Arc::new(builder(options.header_timeout));
+    let server = Arc::new(builder(options));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accept = async {
@@ -68,13 +70,12 @@ pub async fn serve(
     let _ = tokio::time::timeout(options.drain_timeout, graceful.shutdown()).await;
 }
 
-fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
+fn builder(options: ListenerOptions) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout);
-    let mut http2 = builder.http2();
-    http2.timer(TokioTimer::new()).max_concurrent_streams(MOST_STREAMS);
-    // A peer that vanished without a word is noticed.
-    http2.keep_alive_interval(header_timeout).keep_alive_timeout(header_timeout);
+    let mut http1 = builder.http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(options.header_timeout).max_buf_size(options.max_header_bytes);
+    let max_header_bytes = u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX);
+    builder.http2().max_concurrent_streams(MOST_STREAMS).max_header_list_size(max_header_bytes);
     builder
 }
 
@@ -90,25 +91,59 @@ impl Connection {
         // Answers are small and whole: waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         let Self { server, router, peer, options } = self;
-        let spoken = Arc::new(AtomicBool::new(false));
-        let has_spoken = Arc::clone(&spoken);
+        let activity = Arc::new(Activity::default());
+        let noted = Arc::clone(&activity);
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            spoken.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(PeerAddress(peer));
-            router.clone().oneshot(request)
+            let under_way = noted.begin();
+            let answer = router.clone().oneshot(request);
+            async move {
+                let answer = answer.await;
+                drop(under_way);
+                answer
+            }
         });
         let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
-        // The server's own timeout begins when it knows the protocol version; who never says so would stay for ever.
-        let silent = async {
-            tokio::time::sleep(options.header_timeout).await;
-            if has_spoken.load(Ordering::Relaxed) {
-                std::future::pending::<()>().await;
-            }
-        };
         tokio::select! {
             // Clients that vanish or talk nonsense end here; there is nobody to tell.
             _ = watcher.watch(connection) => {}
-            () = silent => {}
+            () = activity.ceases(options.header_timeout) => {}
         }
+    }
+}
+
+/// What a connection is used for. The server's own timeout covers neither a client that never says which protocol it
+/// speaks, nor one of HTTP/2 that only answers pings.
+#[derive(Default)]
+struct Activity {
+    begun: AtomicU64,
+    under_way: AtomicU64,
+}
+
+impl Activity {
+    fn begin(self: &Arc<Self>) -> UnderWay {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
+    }
+
+    /// Completes when nothing was asked for at least so long.
+    async fn ceases(&self, for_at_least: Duration) {
+        loop {
+            let begun = self.begun.load(Ordering::Relaxed);
+            tokio::time::sleep(for_at_least).await;
+            if self.begun.load(Ordering::Relaxed) == begun && self.under_way.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+        }
+    }
+}
+
+/// A request of a connection, until it is dropped.
+struct UnderWay(Arc<Activity>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,6 +1,9 @@
 //! Limits for each client address, for those who have no tenant.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, RateLimiter};
@@ -13,11 +16,13 @@ use super::{Limited, governor_quota, whole_seconds};
 pub(super) struct AddressLimiter {
     governor: DefaultKeyedRateLimiter<IpAddr>,
     max_addresses: usize,
+    /// Addresses that were refused, and until when: governor tells only by counting once more.
+    refused_until: Mutex<HashMap<IpAddr, Instant>>,
 }
 
 impl AddressLimiter {
     pub(super) fn new(limit: RateLimit, max_addresses: usize) -> Self {
-        Self { governor: RateLimiter::keyed(governor_quota(limit)), max_addresses }
+        Self { governor: RateLimiter::keyed(governor_quota(limit)), max_addresses, refused_until: Mutex::default() }
     }
 
     pub(super) fn check(&self, address: IpAddr) -> Result<(), Limited> {
@@ -26,8 +31,30 @@ impl AddressLimiter {
         }
         self.governor.check_key(&network(address)).map_err(|refused| {
             let wait = refused.wait_time_from(DefaultClock::default().now());
+            self.note_refusal(network(address), Instant::now() + wait);
             Limited { retry_after_seconds: whole_seconds(wait), quota: None }
         })
+    }
+
+    /// Whether the address was refused and has not waited long enough since.
+    pub(super) fn is_refused(&self, address: IpAddr) -> bool {
+        self.refused().get(&network(address)).is_some_and(|until| *until > Instant::now())
+    }
+
+    fn note_refusal(&self, address: IpAddr, until: Instant) {
+        let mut refused = self.refused();
+        if refused.len() >= self.max_addresses {
+            let now = Instant::now();
+            refused.retain(|_, until| *until > now);
+        }
+        // With no room left the address is not remembered; it is refused by the count all the same.
+        if refused.len() < self.max_addresses {
+            refused.insert(address, until);
+        }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
+        self.refused_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Forgets the addresses whose burst is whole again.

@@ -64,9 +64,8 @@ pub async fn find_any_tenant(store: &Store, public_id: &str) -> Result<Option<Ap
         "SELECT id, public_id, secret_sha256, tenant_id, label, scopes, created_at, expires_at, revoked_at, last_used_at
          FROM api_keys WHERE public_id = $1",
         public_id
-    )
-    .fetch_optional(&store.pool)
-    .await?;
+    );
+    let row = store.within(row.fetch_optional(&store.pool)).await?;
     Ok(row.map(ApiKey::from))
 }
 

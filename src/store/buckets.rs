@@ -27,9 +27,8 @@ pub async fn find_default(store: &Store, tenant_id: TenantId) -> Result<Option<S
                 sealed_secret_access_key, sealed_session_token, credential_version
          FROM buckets WHERE tenant_id = $1 AND is_default",
         tenant_id.uuid()
-    )
-    .fetch_optional(&store.pool)
-    .await?;
+    );
+    let row = store.within(row.fetch_optional(&store.pool)).await?;
     let Some(row) = row else { return Ok(None) };
     let location = Location {
         // Whether plain http is allowed was decided when the row was written.

@@ -82,9 +82,8 @@ pub async fn find_any_tenant(store: &Store, issuer: &str, audience: &str) -> Res
          FROM jwt_issuers WHERE issuer = $1 AND audience = $2",
         issuer,
         audience
-    )
-    .fetch_optional(&store.pool)
-    .await?;
+    );
+    let row = store.within(row.fetch_optional(&store.pool)).await?;
     row.map(JwtIssuer::try_from).transpose()
 }
 

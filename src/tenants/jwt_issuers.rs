@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 
 use crate::auth::hmac_secret_binding;
-use crate::auth::jwt::{KeyMaterial, Verifier};
+use crate::auth::jwt::{KeyMaterial, LONGEST_NAME_BYTES, Verifier, is_name};
 use crate::domain::Invalid;
 use crate::domain::caller::Scopes;
 use crate::domain::ids::JwtIssuerId;
@@ -99,8 +99,11 @@ impl Tenants {
 
 fn check(new: &NewJwtIssuer) -> Result<(), Invalid> {
     for (field, text) in [("issuer", &new.issuer), ("audience", &new.audience)] {
-        if !(1..=500).contains(&text.len()) || text.chars().any(char::is_control) {
-            return Err(Invalid::new(field, "must be 1 to 500 characters, exactly as the token has it"));
+        if !is_name(text) {
+            return Err(Invalid::new(
+                field,
+                format!("must be 1 to {LONGEST_NAME_BYTES} bytes, exactly as the token has it"),
+            ));
         }
     }
     if new.leeway_seconds > 300 {

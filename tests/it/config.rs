@@ -108,6 +108,26 @@ fn a_wrong_secret_is_told_without_being_shown() {
 }
 
 #[test]
+fn a_file_that_does_not_parse_is_told_by_line_and_not_shown() {
+    let faults = faults(Some("[database]\n\nurl = \"postgres://u:hunter2@db/x\n"), &[]);
+    assert!(faults[0].contains("line 3") && !faults[0].contains("hunter2"), "{faults:#?}");
+}
+
+#[test]
+fn numbers_have_bounds_on_both_sides() {
+    for (name, value) in [
+        ("PRESIGN__UPLOADS__RECORDER_MAX_BATCH", "9223372036854775807"),
+        ("PRESIGN__UPLOADS__RECORDER_WRITERS", "65"),
+        ("PRESIGN__SERVER__MAX_HEADER_BYTES", "8191"),
+        ("PRESIGN__SERVER__HEADER_TIMEOUT_SECONDS", "0"),
+        ("PRESIGN__SERVER__REQUEST_TIMEOUT_SECONDS", "-1"),
+    ] {
+        let faults = faults(None, &[(name, value)]);
+        assert!(faults.len() == 1 && faults[0].contains(name) && faults[0].contains("must be"), "{faults:#?}");
+    }
+}
+
+#[test]
 fn a_secret_and_its_file_at_once_are_a_fault() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let both = [("DATABASE_URL", "postgres://db/x"), ("PRESIGN__DATABASE__URL_FILE", file.path().to_str().unwrap())];

@@ -1,6 +1,6 @@
 //! The operators' listener, and shutting down.
 
-use presign_gateway::domain::tenant::Slug;
+use sqlx::Connection;
 
 use crate::support::eventually;
 use crate::support::postgres;
@@ -52,30 +52,31 @@ async fn readyz_says_that_migrations_are_missing() {
 
 #[tokio::test]
 async fn requests_that_were_accepted_are_answered_before_the_end() {
-    let direct = postgres::fresh_database().await;
-    let proxy = Proxy::to(&direct).await;
-    let setup = Setup::new().set("AUTH__CACHE_SECONDS", "600").set("VAULT__CACHE_SECONDS", "600");
-    let stack = setup.database(&direct, proxy.url(&direct)).start().await;
+    let stack = TestStack::start().await;
     stack.presign("ext=jpg").await.url();
-    proxy.freeze();
+    // A lock on the table holds the insert up, where everybody can see it.
+    let mut locking = stack.connect().await;
+    let mut lock = locking.begin().await.unwrap();
+    sqlx::query("LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
     let (client, url, ops_url) = (stack.client.clone(), stack.url.clone(), stack.ops_url.clone());
-    let key = stack.demo.alpha.api_key.clone();
-    let waiting = tokio::spawn(client.get(format!("{url}/oss/presign?ext=jpg")).bearer_auth(key).send());
-    // The row waits behind the frozen proxy; only then the gateway is told to stop.
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()";
-    sqlx::query(waits).execute(&mut stack.connect().await).await.unwrap();
-    let tenants = stack.tenants.clone();
+    let request = client.get(format!("{url}/oss/presign?ext=jpg")).bearer_auth(&stack.demo.alpha.api_key);
+    let waiting = tokio::spawn(request.send());
+    let inserting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let accepted = || async {
+        let count: i64 = sqlx::query_scalar(inserting).fetch_one(&mut stack.connect().await).await.unwrap();
+        (count > 0).then_some(())
+    };
+    eventually("the request waits for its row", accepted).await;
+
     let running = stack.begin_stop();
     let draining = || async {
         let response = client.get(format!("{ops_url}/readyz")).send().await.ok()?;
         (response.status() == 503).then_some(())
     };
     eventually("readyz says that it drains", draining).await;
-    proxy.mend();
-    let answer = waiting.await.unwrap().unwrap();
-    let status = answer.status();
-    assert_eq!(status, 200, "{}", answer.text().await.unwrap());
+    lock.rollback().await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
     running.await.unwrap();
     assert!(client.get(format!("{url}/livez")).send().await.is_err(), "nobody listens any more");
-    tenants.get_tenant(&Slug::parse("alpha").unwrap()).await.unwrap();
 }

@@ -38,6 +38,17 @@ async fn two_tenants_cannot_reach_each_others_buckets() {
 }
 
 #[tokio::test]
+async fn a_presigned_url_cannot_be_made_to_copy_from_elsewhere() {
+    let stack = TestStack::start().await;
+    let betas = stack.presign_as(&stack.demo.beta.api_key).await;
+    assert_eq!(stack.client.put(betas.url()).body("secret").send().await.unwrap().status(), StatusCode::OK);
+    let alphas = stack.presign_as(&stack.demo.alpha.api_key).await;
+    let source = format!("/beta-uploads/{}", betas.object_key());
+    let copied = stack.client.put(alphas.url()).header("x-amz-copy-source", source).send().await.unwrap();
+    assert_eq!(copied.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
 async fn no_secret_is_in_any_table_in_the_open() {
     let stack = TestStack::start().await;
     stack.presign("ext=jpg").await.url();

@@ -84,6 +84,51 @@ async fn dev_killed_leaves_no_postgres_and_starts_again() {
 }
 
 #[tokio::test]
+async fn a_folder_that_dev_did_not_make_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let precious = folder.path().join("postgres/precious.sql");
+    std::fs::create_dir(precious.parent().unwrap()).unwrap();
+    std::fs::write(&precious, "mine").unwrap();
+    for flags in [&[][..], &["--reset"]] {
+        let output = program().args(["dev", "--data-dir"]).arg(folder.path()).args(flags).output().await.unwrap();
+        assert!(stderr(&output).contains("nothing was touched"), "{}", stderr(&output));
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_first_start_is_made_good_by_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program();
+    command.args(["dev", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"]);
+    let mut child = command.arg("--data-dir").arg(folder.path()).spawn().unwrap();
+    let record = folder.path().join("postgres.json");
+    eventually("the cluster is being made", || async { record.exists().then_some(()) }).await;
+    child.kill().await.unwrap();
+    let dev = DevStack::start(folder.path()).await;
+    assert!(dev.stop(Signal::SIGTERM).await.success());
+}
+
+#[tokio::test]
+async fn dev_stops_within_five_seconds_while_a_client_dawdles() {
+    use tokio::io::AsyncWriteExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let dev = DevStack::start(folder.path()).await;
+    let environment = dev.environment();
+    let mut dawdlers = Vec::new();
+    for name in ["PRESIGN_URL", "PRESIGN_OPS_URL", "AWS_ENDPOINT_URL_S3"] {
+        let mut stream = tokio::net::TcpStream::connect(environment[name].trim_start_matches("http://")).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n").await.unwrap();
+        dawdlers.push(stream);
+    }
+    let stopping = Instant::now();
+    assert!(dev.stop(Signal::SIGINT).await.success());
+    assert!(stopping.elapsed() < Duration::from_secs(5), "{:?}", stopping.elapsed());
+}
+
+#[tokio::test]
 async fn a_taken_port_is_named_with_the_flag_that_moves_it() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();

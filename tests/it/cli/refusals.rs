@@ -66,6 +66,13 @@ async fn config_check_tells_every_fault_and_config_show_hides_secrets() {
         "{said}"
     );
 
+    let both = stderr(&program().args(["config", "check"]).output().await.unwrap());
+    assert!(both.contains("no database is named") && both.contains("there is no sealing key"), "{both}");
+    let mut bad_url = program();
+    bad_url.args(["config", "check"]).env("DATABASE_URL", "postgres://u:hunter2@h:notaport/x");
+    let said = stderr(&bad_url.output().await.unwrap());
+    assert!(said.contains("database.url cannot be used") && !said.contains("hunter2"), "{said}");
+
     let key = SealingKey::generate("k1", &Randomness::System);
     let mut show = program();
     show.args(["config", "show"])

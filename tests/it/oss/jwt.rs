@@ -78,6 +78,9 @@ async fn every_wrong_token_hears_the_same_body() {
     let tenth = |text: &str| format!("{text}{text}{text}{text}{text}{text}{text}{text}{text}{text}");
     let wrong_claims = [
         ("no iss", claims_with("iss", Value::Null)),
+        ("an iss with a NUL", claims_with("iss", json!("a\0b"))),
+        ("too long an iss", claims_with("iss", json!("x".repeat(501)))),
+        ("an aud with a NUL", claims_with("aud", json!([AUDIENCE, "a\0b"]))),
         ("another iss", claims_with("iss", json!("https://other.example"))),
         ("a mistyped iss", claims_with("iss", json!(7))),
         ("no aud", claims_with("aud", Value::Null)),

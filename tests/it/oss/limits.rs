@@ -1,6 +1,9 @@
 //! Limits: of tenants, and of strangers.
 
+use presign_gateway::auth::api_key;
+use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::tenants::TenantChanges;
+use secrecy::ExposeSecret;
 
 use crate::support::stack::{Answer, Setup, TestStack};
 
@@ -60,7 +63,7 @@ async fn a_changed_limit_takes_effect_without_a_restart() {
 #[tokio::test]
 async fn failed_authentications_are_limited_by_address_and_spend_nothing_of_a_tenants() {
     let setup = Setup::new().set("AUTH__FAILURES_PER_SECOND", "1").set("AUTH__FAILURES_BURST", "3");
-    let stack = setup.set("SERVER__TRUSTED_PROXIES", "127.0.0.0/8").start().await;
+    let stack = setup.set("SERVER__TRUSTED_PROXIES", "127.0.0.0/8").set("AUTH__CACHE_SECONDS", "600").start().await;
     stack.change_alpha(limit(1, 2)).await;
     let good = stack.demo.alpha.api_key.clone();
     let wrong = format!("{}x", &good[..good.len() - 1]);
@@ -72,11 +75,33 @@ async fn failed_authentications_are_limited_by_address_and_spend_nothing_of_a_te
     limited.assert_error(429, "too_many_failures");
     assert!(limited.header("retry-after").is_some());
 
-    // Neither the tenant nor another address pays for it, nor a good key behind the same address.
+    // Neither the tenant nor another address pays for it, nor a good key that is known already behind the same address.
     assert_eq!(remaining(&stack.presign("ext=jpg").await), 1);
     stranger().bearer(&good).send().await.url();
     let other = stack.get("/oss/presign?ext=jpg").from("203.0.113.10".parse().unwrap()).bearer(&wrong).send().await;
     other.assert_error(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn an_address_that_failed_too_often_makes_the_database_work_no_more() {
+    let setup = Setup::new().set("AUTH__FAILURES_PER_SECOND", "1").set("AUTH__FAILURES_BURST", "3");
+    let stack = setup.set("AUTH__CACHE_SECONDS", "600").start().await;
+    stack.presign("ext=jpg").await.url();
+    for _ in 0..4 {
+        stack.presign_as("nonsense").await;
+    }
+    // With the tables gone, any look-up would be a 503. Whom the gateway knows already is still served.
+    for table in ["api_keys", "jwt_issuers"] {
+        let statement = format!("ALTER TABLE {table} RENAME TO {table}_gone");
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut stack.connect().await).await.unwrap();
+    }
+    let made_up = api_key::generate(&Randomness::System).text.expose_secret().to_owned();
+    for credential in [&made_up, &stack.token] {
+        let answer = stack.presign_as(credential).await;
+        answer.assert_error(429, "too_many_failures");
+        assert!(answer.header("retry-after").is_some());
+    }
+    stack.presign("ext=jpg").await.url();
 }
 
 #[tokio::test]

@@ -39,7 +39,8 @@ async fn start() -> Cluster {
 
 /// A store on a database.
 pub fn open(url: SecretString) -> Store {
-    Store::new(&StoreOptions { url, max_connections: 4, acquire_timeout: Duration::from_secs(20) }).unwrap()
+    let patient = Duration::from_secs(20);
+    Store::new(&StoreOptions { url, max_connections: 4, acquire_timeout: patient, read_timeout: patient }).unwrap()
 }
 
 /// The URL of a new, migrated database.
