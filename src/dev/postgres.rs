@@ -38,12 +38,13 @@ const PRIVATE: [&str; 6] =
 /// Settings of a server whose data need not outlive a crash.
 const FAST: [&str; 6] = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"];
 
-/// Runs "$@" until standard input closes, then sends it $SIGNAL; then removes $REMOVE and $REMOVE_TOO, if they are set.
+/// Runs "$@" until standard input closes, then sends it $SIGNAL until it is gone, since a shell's background process
+/// ignores signals until it has handlers of its own; then removes $REMOVE and $REMOVE_TOO, if they are set.
 const SUPERVISOR: &str = r#"
 exec 3<&0
 "$@" 3<&- </dev/null &
 server=$!
-( read -r _ <&3; kill -"$SIGNAL" "$server" ) &
+( read -r _ <&3; while kill -"$SIGNAL" "$server" 2>/dev/null; do sleep 0.1; done ) &
 watcher=$!
 exec 3<&-
 wait "$server"

@@ -111,6 +111,26 @@ async fn an_interrupted_first_start_is_made_good_by_the_next() {
 }
 
 #[tokio::test]
+async fn dev_killed_while_postgres_begins_leaves_no_postgres() {
+    let folder = tempfile::tempdir().unwrap();
+    DevStack::start(folder.path()).await.stop(Signal::SIGTERM).await;
+    let log = folder.path().join("postgres/server.log");
+    for _ in 0..3 {
+        let mut command = program();
+        command.args(["dev", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0", "--s3-listen", "127.0.0.1:0"]);
+        let _ = std::fs::remove_file(&log);
+        let mut child = command.arg("--data-dir").arg(folder.path()).spawn().unwrap();
+        eventually("Postgres is being started", || async { log.exists().then_some(()) }).await;
+        child.kill().await.unwrap();
+        let gone = || async {
+            let found = Command::new("pgrep").arg("-f").arg(folder.path()).output().await.unwrap();
+            found.stdout.is_empty().then_some(())
+        };
+        eventually("no process of this folder is left", gone).await;
+    }
+}
+
+#[tokio::test]
 async fn dev_stops_within_five_seconds_while_a_client_dawdles() {
     use tokio::io::AsyncWriteExt;
 
