@@ -108,7 +108,7 @@ impl Cluster {
         let known = record.as_ref().filter(|record| record.initialized);
         // Where it was made it stays, whatever has become reachable since.
         let folder = match &record {
-            Some(record) => record.folder.clone(),
+            Some(record) => record.folder(data_dir),
             None => reachable_folder(data_dir, user.as_ref())?,
         };
         let major = known.map(|_| read_major(&folder)).transpose()?;
@@ -182,7 +182,8 @@ impl Run {
                 .map_err(file_error("removing the unfinished cluster", &self.folder))?;
         }
         let password = URL_SAFE_NO_PAD.encode(Randomness::System.bytes::<24>());
-        let mut record = Record { folder: self.folder.clone(), password, initialized: false };
+        let moved_to = Some(self.folder.clone()).filter(|folder| !folder.starts_with(&self.data_dir));
+        let mut record = Record { moved_to, password, initialized: false };
         record.write(&self.data_dir)?;
         // Not `create_dir_all`: what is there already is not ours to fill.
         std::fs::create_dir(&self.folder)

@@ -19,13 +19,18 @@ const ROOTS_CACHE: &str = "/var/cache/presign-gateway-dev";
 /// What is known of a data folder's cluster; lives in the data folder, readable by its owner only.
 #[derive(serde::Serialize, serde::Deserialize)]
 pub(super) struct Record {
-    pub(super) folder: PathBuf,
+    /// Where the cluster is, if not in the data folder; which may be renamed, and the cluster with it.
+    pub(super) moved_to: Option<PathBuf>,
     pub(super) password: String,
     /// Not before the cluster is whole: one whose making was interrupted is made anew.
     pub(super) initialized: bool,
 }
 
 impl Record {
+    pub(super) fn folder(&self, data_dir: &Path) -> PathBuf {
+        self.moved_to.clone().unwrap_or_else(|| folder_within(data_dir))
+    }
+
     fn file(data_dir: &Path) -> PathBuf {
         data_dir.join("postgres.json")
     }
@@ -70,12 +75,16 @@ pub(super) fn cache(user: Option<&User>) -> Result<PathBuf, PostgresError> {
 
 /// The cluster's folder: in the data folder, or where the unprivileged user can reach it.
 pub(super) fn reachable_folder(data_dir: &Path, user: Option<&User>) -> Result<PathBuf, PostgresError> {
-    let folder = data_dir.join("postgres");
+    let folder = folder_within(data_dir);
     if user.is_none_or(|user| can_enter(data_dir, user)) {
         return Ok(folder);
     }
     make_open_folder(Path::new(ROOTS_FOLDER))?;
     Ok(moved_folder(data_dir))
+}
+
+fn folder_within(data_dir: &Path) -> PathBuf {
+    data_dir.join("postgres")
 }
 
 /// Where a cluster is kept that the unprivileged user could not reach in `data_dir`.
@@ -89,7 +98,7 @@ fn moved_folder(data_dir: &Path) -> PathBuf {
 /// # Errors
 /// A folder cannot be removed.
 pub async fn remove(data_dir: &Path) -> io::Result<()> {
-    let folder = Record::read(data_dir).map_or_else(|| data_dir.join("postgres"), |record| record.folder);
+    let folder = Record::read(data_dir).map_or_else(|| folder_within(data_dir), |record| record.folder(data_dir));
     wait_for_old_server(&folder).await;
     for path in [folder, Record::file(data_dir)] {
         let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };

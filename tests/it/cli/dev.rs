@@ -16,6 +16,12 @@ async fn shell(script: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// The line that takes the settings into a shell, as it was printed.
+fn settings(dev: &DevStack) -> String {
+    let printed = dev.welcome.lines().find_map(|line| line.trim().strip_prefix("settings"));
+    format!("{};", printed.unwrap().trim())
+}
+
 #[tokio::test]
 async fn dev_prints_curl_lines_that_work_and_keeps_its_demo_over_a_restart() {
     let folder = tempfile::Builder::new().prefix("presign gateway's test ").tempdir().unwrap();
@@ -36,7 +42,7 @@ async fn dev_prints_curl_lines_that_work_and_keeps_its_demo_over_a_restart() {
     let answer = shell(&lines.join("\n")).await;
     assert!(answer.contains("200 OK"), "{answer}");
 
-    let sourced = format!("set -a; . '{}/dev.env'; ", folder.path().display().to_string().replace('\'', r"'\''"));
+    let sourced = settings(&dev);
     let binary = env!("CARGO_BIN_EXE_presign-gateway");
     let listed: Value =
         serde_json::from_str(&shell(&format!("{sourced} '{binary}' tenant list --output json")).await).unwrap();
@@ -53,7 +59,10 @@ async fn dev_prints_curl_lines_that_work_and_keeps_its_demo_over_a_restart() {
     assert!(stopping.elapsed() < Duration::from_secs(5));
     assert!(!folder.path().join("postgres/postmaster.pid").exists(), "Postgres is gone");
 
-    let again = DevStack::start(folder.path()).await;
+    // The folder may be renamed in between.
+    let renamed = folder.path().with_extension("renamed");
+    std::fs::rename(folder.path(), &renamed).unwrap();
+    let again = DevStack::start(&renamed).await;
     let after = again.environment();
     for name in [
         "PRESIGN_API_KEY",
@@ -65,11 +74,13 @@ async fn dev_prints_curl_lines_that_work_and_keeps_its_demo_over_a_restart() {
     ] {
         assert_eq!(environment[name], after[name], "{name}");
     }
-    let sum =
+    let sourced = settings(&again);
+    let by_key =
         shell(&format!("{sourced} curl -sS -H \"X-Api-Key: $PRESIGN_API_KEY\" \"$PRESIGN_URL/oss/presign?ext=gif\""))
             .await;
-    assert!(sum.contains("\"code\":0"), "{sum}");
+    assert!(by_key.contains("\"code\":0"), "{by_key}");
     assert!(again.stop(Signal::SIGINT).await.success());
+    std::fs::remove_dir_all(renamed).unwrap();
 }
 
 #[tokio::test]
