@@ -31,8 +31,11 @@ pub(super) enum BucketCommand {
 #[derive(Debug, Args)]
 pub(super) struct Set {
     tenant: String,
-    /// The store's address, without the bucket: https://ACCOUNT.r2.cloudflarestorage.com
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The store's address, without the bucket: https://ACCOUNT.r2.cloudflarestorage.com"
+    )]
     endpoint: String,
     /// `auto` for R2, the bucket's own for AWS.
     #[arg(long)]
