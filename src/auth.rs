@@ -12,12 +12,12 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
 use crate::domain::Invalid;
+use crate::domain::api_key::ApiKey;
 use crate::domain::caller::{Caller, CallerKind, Scope, Scopes};
 use crate::domain::clock::Clock;
-use crate::domain::ids::TenantId;
+use crate::domain::ids::{JwtIssuerId, TenantId};
+use crate::domain::jwt_issuer::{JwtIssuer, Verification};
 use crate::domain::tenant::{Slug, Tenant, TenantStatus};
-use crate::store::api_keys::ApiKey;
-use crate::store::jwt_issuers::{JwtIssuer, Verification};
 use crate::store::{Store, StoreError, api_keys, jwt_issuers, tenants};
 use crate::vault::cipher::{Binding, CipherError};
 use crate::vault::keyring::Keyring;
@@ -315,10 +315,10 @@ where
     Cache::builder().max_capacity(bounds.max_entries).time_to_live(bounds.max_age).build()
 }
 
-/// Where an issuer's HMAC secret belongs; it is written once and never changed.
+/// Where an issuer's HMAC secret belongs.
 #[must_use]
-pub fn hmac_secret_binding(issuer_id: Uuid) -> Binding {
-    Binding { table: "jwt_issuers", row: issuer_id, column: "sealed_hmac_secret", version: 1 }
+pub fn hmac_secret_binding(issuer_id: JwtIssuerId, version: i32) -> Binding {
+    Binding { table: "jwt_issuers", row: issuer_id.uuid(), column: "sealed_hmac_secret", version }
 }
 
 fn open_verifier(keyring: &Keyring, row: &JwtIssuer) -> Result<Verifier, IssuerFault> {
@@ -326,11 +326,12 @@ fn open_verifier(keyring: &Keyring, row: &JwtIssuer) -> Result<Verifier, IssuerF
         Verifier::new(&row.issuer, &row.audience, row.algorithm, row.leeway_seconds, &material)
     };
     Ok(match &row.verification {
-        Verification::SealedHmacSecret { sealing_key_id, sealed } => {
-            let secret = keyring.open(sealing_key_id, hmac_secret_binding(row.id.uuid()), sealed)?;
+        Verification::SealedHmacSecret { sealing_key_id, sealed, version } => {
+            let secret = keyring.open(sealing_key_id, hmac_secret_binding(row.id, *version), sealed)?;
             new(KeyMaterial::HmacSecret(&secret))?
         }
         Verification::Jwks(jwks) => new(KeyMaterial::Jwks(jwks))?,
+        Verification::JwksUrl(_) => return Err(Invalid::new("jwks_url", "is not supported yet").into()),
         Verification::PublicKeyPem(pem) => new(KeyMaterial::PublicKeyPem(pem))?,
     })
 }

@@ -2,6 +2,8 @@
 //!
 //! No I/O and nothing of ours is imported here; every other module builds on these words.
 
+pub mod api_key;
+pub mod audit_event;
 pub mod bucket;
 pub mod caller;
 pub mod clock;

@@ -1,12 +1,12 @@
 //! The operator's use cases: tenants, their buckets and their callers. Each change is audited in its own transaction.
 
 use crate::domain::Invalid;
+use crate::domain::audit_event::AuditEvent;
 use crate::domain::clock::Clock;
 use crate::domain::ids::{AuditEventId, TenantId};
 use crate::domain::randomness::Randomness;
 use crate::domain::tenant::{Policy, RateLimit, Slug, Tenant, TenantStatus};
-use crate::store::audit_events::{self, AuditEvent};
-use crate::store::{Store, StoreError, Transaction, tenants};
+use crate::store::{Store, StoreError, Transaction, audit_events, tenants};
 
 mod api_keys;
 mod buckets;
@@ -23,6 +23,12 @@ pub enum ManageError {
     NotFound { what: &'static str, name: String },
     #[error("there is already a {what} {name}")]
     Taken { what: &'static str, name: String },
+    /// Somebody else changed it since the caller read it.
+    #[error("it was changed since: it is at revision {current}")]
+    Stale { current: i32 },
+    /// It cannot be done as things stand.
+    #[error("{0}")]
+    Conflict(String),
     #[error(transparent)]
     Invalid(#[from] Invalid),
     #[error(transparent)]
@@ -35,8 +41,35 @@ pub struct Tenants {
     pub store: Store,
     pub clock: Clock,
     pub randomness: Randomness,
-    /// Who makes the changes, such as `cli:alice`; for the audit.
-    pub actor: String,
+    pub actor: Actor,
+}
+
+/// Who makes changes, and from where; for the audit.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// Such as `cli:alice`, or `api_key:` and an operator's key by its public id.
+    pub name: String,
+    /// The client's address, or the name of the machine that a command runs on.
+    pub origin: Option<String>,
+}
+
+/// One change, for the audit.
+struct Change<'a> {
+    /// Such as `tenant.update`.
+    action: &'static str,
+    tenant_id: Option<TenantId>,
+    /// The changed row's.
+    id: uuid::Uuid,
+    /// The row's name as people know it.
+    name: &'a str,
+    /// Names of the fields that changed; never their values.
+    fields: &'a [&'a str],
+}
+
+impl<'a> Change<'a> {
+    fn of_tenant(action: &'static str, tenant: &'a Tenant, fields: &'a [&'a str]) -> Self {
+        Self { action, tenant_id: Some(tenant.id), id: tenant.id.uuid(), name: tenant.slug.as_str(), fields }
+    }
 }
 
 /// What a new tenant is.
@@ -81,7 +114,7 @@ impl Tenants {
         tenants::save(&mut transaction, &tenant, now)
             .await
             .map_err(|error| taken(error, "tenant", tenant.slug.as_str()))?;
-        self.audit(&mut transaction, "tenant.create", Some(id), id.uuid(), &[]).await?;
+        self.audit(&mut transaction, Change::of_tenant("tenant.create", &tenant, &[])).await?;
         self.commit(transaction).await?;
         Ok(tenant)
     }
@@ -102,7 +135,7 @@ impl Tenants {
         let fields = apply(&mut tenant, changes)?;
         if !fields.is_empty() {
             tenants::save(&mut transaction, &tenant, self.clock.now()).await?;
-            self.audit(&mut transaction, "tenant.update", Some(tenant.id), tenant.id.uuid(), &fields).await?;
+            self.audit(&mut transaction, Change::of_tenant("tenant.update", &tenant, &fields)).await?;
         }
         self.commit(transaction).await?;
         Ok(tenant)
@@ -119,21 +152,20 @@ impl Tenants {
         tenants::find_id_by_slug(&self.store, slug).await?.ok_or_else(|| no_tenant(slug))
     }
 
-    async fn audit(
-        &self,
-        transaction: &mut Transaction,
-        action: &'static str,
-        tenant_id: Option<TenantId>,
-        subject_id: uuid::Uuid,
-        changed_fields: &[&str],
-    ) -> Result<(), StoreError> {
+    async fn audit(&self, transaction: &mut Transaction, change: Change<'_>) -> Result<(), StoreError> {
         let at = self.clock.now();
-        let id = AuditEventId::generate(at, &self.randomness);
-        audit_events::append(
-            transaction,
-            &AuditEvent { id, at, actor: &self.actor, action, tenant_id, subject_id, changed_fields },
-        )
-        .await
+        let event = AuditEvent {
+            id: AuditEventId::generate(at, &self.randomness),
+            at,
+            actor: self.actor.name.clone(),
+            origin: self.actor.origin.clone(),
+            action: change.action.to_owned(),
+            tenant_id: change.tenant_id,
+            subject_id: change.id,
+            subject_name: Some(change.name.to_owned()),
+            changed_fields: change.fields.iter().map(|field| (*field).to_owned()).collect(),
+        };
+        audit_events::append(transaction, &event).await
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<(), ManageError> {

@@ -165,6 +165,7 @@ fn library_algorithm(algorithm: JwtAlgorithm) -> Algorithm {
     match algorithm {
         JwtAlgorithm::Hs256 => Algorithm::HS256,
         JwtAlgorithm::Rs256 => Algorithm::RS256,
+        JwtAlgorithm::Ps256 => Algorithm::PS256,
         JwtAlgorithm::Es256 => Algorithm::ES256,
         JwtAlgorithm::EdDsa => Algorithm::EdDSA,
     }
@@ -174,7 +175,7 @@ fn public_key(algorithm: JwtAlgorithm, pem: &str) -> Result<DecodingKey, Invalid
     let read = match algorithm {
         JwtAlgorithm::Es256 => DecodingKey::from_ec_pem,
         JwtAlgorithm::EdDsa => DecodingKey::from_ed_pem,
-        JwtAlgorithm::Rs256 | JwtAlgorithm::Hs256 => DecodingKey::from_rsa_pem,
+        JwtAlgorithm::Rs256 | JwtAlgorithm::Ps256 | JwtAlgorithm::Hs256 => DecodingKey::from_rsa_pem,
     };
     read(pem.as_bytes())
         .map_err(|_| Invalid::new("pem", format!("must be a public key in PEM for {}", algorithm.as_str())))

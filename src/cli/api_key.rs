@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::auth::api_key::PresentedApiKey;
+use crate::domain::api_key::ApiKey;
 use crate::domain::caller::Scopes;
 use crate::domain::clock::Clock;
 use crate::domain::tenant::Slug;
-use crate::store::api_keys::ApiKey;
 use crate::tenants::NewApiKey;
 
 use super::context::Context;

@@ -6,7 +6,7 @@ use crate::app;
 use crate::config::{self, Config};
 use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
-use crate::tenants::Tenants;
+use crate::tenants::{Actor, Tenants};
 use crate::vault::keyring::Keyring;
 
 use super::output::OutputFormat;
@@ -41,8 +41,9 @@ fn tenants_of(config: &Config) -> Result<Tenants, app::StartError> {
     Ok(Tenants { store, clock: Clock::System, randomness: Randomness::System, actor: actor() })
 }
 
-/// Who runs the command, as the audit has it.
-fn actor() -> String {
+/// Who runs the command and where, as the audit has it.
+fn actor() -> Actor {
     let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).or_else(|_| std::env::var("LOGNAME"));
-    format!("cli:{}", user.as_deref().unwrap_or("unknown"))
+    let name = format!("cli:{}", user.as_deref().unwrap_or("unknown"));
+    Actor { name, origin: gethostname::gethostname().into_string().ok() }
 }

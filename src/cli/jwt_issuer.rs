@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::domain::caller::Scopes;
 use crate::domain::jwt_issuer::JwtAlgorithm;
+use crate::domain::jwt_issuer::{JwtIssuer, Verification};
 use crate::domain::tenant::Slug;
-use crate::store::jwt_issuers::{JwtIssuer, Verification};
 use crate::tenants::{NewJwtIssuer, NewVerification};
 
 use super::context::Context;
@@ -125,6 +125,7 @@ fn show(context: &Context, issuers: &[JwtIssuer]) -> anyhow::Result<()> {
         let verified_with = match verification {
             Verification::SealedHmacSecret { .. } => "secret",
             Verification::Jwks(_) => "JWKS",
+            Verification::JwksUrl(_) => "JWKS URL",
             Verification::PublicKeyPem(_) => "PEM",
         };
         Row {

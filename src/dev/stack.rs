@@ -16,7 +16,7 @@ use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
 use crate::domain::sealing_key::SealingKey;
 use crate::store::{MigrateError, Store, StoreError};
-use crate::tenants::{ManageError, Tenants};
+use crate::tenants::{Actor, ManageError, Tenants};
 use crate::vault::keyring::Keyring;
 
 use super::demo::Demo;
@@ -191,7 +191,7 @@ impl Stack {
             store: store.clone(),
             clock: Clock::System,
             randomness: Randomness::System,
-            actor: "dev".to_owned(),
+            actor: Actor { name: "dev".to_owned(), origin: None },
         };
         let keyring = Keyring::new(&config.vault.keys).map_err(|error| StackError::Start(error.into()))?;
         demo.ensure(&tenants, &keyring, &s3_url).await?;

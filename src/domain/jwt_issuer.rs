@@ -1,6 +1,49 @@
 //! Who signs the tokens of a tenant's users.
 
+use chrono::{DateTime, Utc};
+
 use super::Invalid;
+use super::caller::Scopes;
+use super::ids::{JwtIssuerId, TenantId};
+
+/// A JWT issuer, its secret sealed.
+#[derive(Debug, Clone)]
+pub struct JwtIssuer {
+    pub id: JwtIssuerId,
+    pub tenant_id: TenantId,
+    /// The tokens' `iss`; with the audience it names one tenant, and neither ever changes.
+    pub issuer: String,
+    /// The tokens' `aud`.
+    pub audience: String,
+    pub algorithm: JwtAlgorithm,
+    pub verification: Verification,
+    pub leeway_seconds: u32,
+    /// What a token may do that has no scopes claim, and the most that one with the claim may.
+    pub scopes: Scopes,
+    /// Which claim of a token holds its scopes.
+    pub scopes_claim: String,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub archived_at: Option<DateTime<Utc>>,
+    /// Counts the changes of the row, from 1.
+    pub revision: i32,
+}
+
+/// What an issuer's signatures are checked with.
+#[derive(Debug, Clone)]
+pub enum Verification {
+    SealedHmacSecret {
+        sealing_key_id: String,
+        sealed: Vec<u8>,
+        /// Counts the secrets that the issuer has had; what is sealed is bound to it.
+        version: i32,
+    },
+    /// A JSON Web Key Set (RFC 7517).
+    Jwks(String),
+    /// Where the issuer publishes its JSON Web Key Set.
+    JwksUrl(String),
+    PublicKeyPem(String),
+}
 
 /// The one signature algorithm that an issuer uses; a token's own word for it is never believed
 /// (RFC 8725, section 3.1).
@@ -8,6 +51,7 @@ use super::Invalid;
 pub enum JwtAlgorithm {
     Hs256,
     Rs256,
+    Ps256,
     Es256,
     EdDsa,
 }
@@ -19,6 +63,7 @@ impl JwtAlgorithm {
         match self {
             Self::Hs256 => "HS256",
             Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
             Self::Es256 => "ES256",
             Self::EdDsa => "EdDSA",
         }
@@ -29,9 +74,9 @@ impl std::str::FromStr for JwtAlgorithm {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        [Self::Hs256, Self::Rs256, Self::Es256, Self::EdDsa]
+        [Self::Hs256, Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa]
             .into_iter()
             .find(|algorithm| algorithm.as_str() == text)
-            .ok_or_else(|| Invalid::new("algorithm", "must be one of: HS256, RS256, ES256, EdDSA"))
+            .ok_or_else(|| Invalid::new("algorithm", "must be one of: HS256, RS256, PS256, ES256, EdDSA"))
     }
 }

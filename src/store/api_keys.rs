@@ -2,26 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::api_key::ApiKey;
 use crate::domain::caller::Scopes;
 use crate::domain::ids::{ApiKeyId, TenantId};
 
 use super::{Store, StoreError, Transaction};
-
-/// An API key as stored: everything but the secret.
-#[derive(Debug, Clone)]
-pub struct ApiKey {
-    pub id: ApiKeyId,
-    pub public_id: String,
-    pub secret_sha256: [u8; 32],
-    /// `None` for an operator's key.
-    pub tenant_id: Option<TenantId>,
-    pub label: String,
-    pub scopes: Scopes,
-    pub created_at: DateTime<Utc>,
-    pub expires_at: Option<DateTime<Utc>>,
-    pub revoked_at: Option<DateTime<Utc>>,
-    pub last_used_at: Option<DateTime<Utc>>,
-}
 
 struct Row {
     id: uuid::Uuid,
@@ -34,6 +19,7 @@ struct Row {
     expires_at: Option<DateTime<Utc>>,
     revoked_at: Option<DateTime<Utc>>,
     last_used_at: Option<DateTime<Utc>>,
+    revision: i32,
 }
 
 impl From<Row> for ApiKey {
@@ -50,6 +36,7 @@ impl From<Row> for ApiKey {
             expires_at: row.expires_at,
             revoked_at: row.revoked_at,
             last_used_at: row.last_used_at,
+            revision: row.revision,
         }
     }
 }
@@ -61,7 +48,7 @@ impl From<Row> for ApiKey {
 pub async fn find_any_tenant(store: &Store, public_id: &str) -> Result<Option<ApiKey>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, public_id, secret_sha256, tenant_id, label, scopes, created_at, expires_at, revoked_at, last_used_at
+        "SELECT id, public_id, secret_sha256, tenant_id, label, scopes, created_at, expires_at, revoked_at, last_used_at, revision
          FROM api_keys WHERE public_id = $1",
         public_id
     );
@@ -76,7 +63,7 @@ pub async fn find_any_tenant(store: &Store, public_id: &str) -> Result<Option<Ap
 pub async fn list(store: &Store, tenant_id: Option<TenantId>) -> Result<Vec<ApiKey>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, public_id, secret_sha256, tenant_id, label, scopes, created_at, expires_at, revoked_at, last_used_at
+        "SELECT id, public_id, secret_sha256, tenant_id, label, scopes, created_at, expires_at, revoked_at, last_used_at, revision
          FROM api_keys WHERE tenant_id IS NOT DISTINCT FROM $1 ORDER BY id DESC",
         tenant_id.map(TenantId::uuid)
     )

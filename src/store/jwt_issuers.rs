@@ -3,35 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use crate::domain::caller::Scopes;
-use crate::domain::ids::{JwtIssuerId, TenantId};
-use crate::domain::jwt_issuer::JwtAlgorithm;
+use crate::domain::ids::TenantId;
+use crate::domain::jwt_issuer::{JwtIssuer, Verification};
 
 use super::{Store, StoreError, Transaction};
-
-/// A JWT issuer as stored.
-#[derive(Debug, Clone)]
-pub struct JwtIssuer {
-    pub id: JwtIssuerId,
-    pub tenant_id: TenantId,
-    pub issuer: String,
-    pub audience: String,
-    pub algorithm: JwtAlgorithm,
-    pub verification: Verification,
-    pub leeway_seconds: u32,
-    pub scopes: Scopes,
-}
-
-/// What an issuer's signatures are checked with.
-#[derive(Debug, Clone)]
-pub enum Verification {
-    SealedHmacSecret {
-        sealing_key_id: String,
-        sealed: Vec<u8>,
-    },
-    /// A JSON Web Key Set (RFC 7517).
-    Jwks(String),
-    PublicKeyPem(String),
-}
 
 struct Row {
     id: uuid::Uuid,
@@ -41,22 +16,32 @@ struct Row {
     algorithm: String,
     sealed_hmac_secret: Option<Vec<u8>>,
     jwks: Option<String>,
+    jwks_url: Option<String>,
     public_key_pem: Option<String>,
     sealing_key_id: Option<String>,
+    hmac_secret_version: i32,
     leeway_seconds: i32,
     scopes: Vec<String>,
+    scopes_claim: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    archived_at: Option<DateTime<Utc>>,
+    revision: i32,
 }
 
 impl TryFrom<Row> for JwtIssuer {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let verification = match (row.sealed_hmac_secret, row.jwks, row.public_key_pem) {
-            (Some(sealed), ..) => {
-                Verification::SealedHmacSecret { sealing_key_id: row.sealing_key_id.unwrap_or_default(), sealed }
-            }
+        let verification = match (row.sealed_hmac_secret, row.jwks, row.jwks_url) {
+            (Some(sealed), ..) => Verification::SealedHmacSecret {
+                sealing_key_id: row.sealing_key_id.unwrap_or_default(),
+                sealed,
+                version: row.hmac_secret_version,
+            },
             (_, Some(jwks), _) => Verification::Jwks(jwks),
-            (.., pem) => Verification::PublicKeyPem(pem.unwrap_or_default()),
+            (.., Some(url)) => Verification::JwksUrl(url),
+            (None, None, None) => Verification::PublicKeyPem(row.public_key_pem.unwrap_or_default()),
         };
         Ok(Self {
             id: row.id.into(),
@@ -67,6 +52,11 @@ impl TryFrom<Row> for JwtIssuer {
             verification,
             leeway_seconds: row.leeway_seconds.try_into().unwrap_or(0),
             scopes: Scopes::known_among(row.scopes.iter().map(String::as_str)),
+            scopes_claim: row.scopes_claim,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            archived_at: row.archived_at,
+            revision: row.revision,
         })
     }
 }
@@ -78,8 +68,9 @@ impl TryFrom<Row> for JwtIssuer {
 pub async fn find_any_tenant(store: &Store, issuer: &str, audience: &str) -> Result<Option<JwtIssuer>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, public_key_pem, sealing_key_id, leeway_seconds, scopes
-         FROM jwt_issuers WHERE issuer = $1 AND audience = $2",
+        "SELECT id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, jwks_url, public_key_pem, sealing_key_id,
+                hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at, archived_at, revision
+         FROM jwt_issuers WHERE issuer = $1 AND audience = $2 AND archived_at IS NULL",
         issuer,
         audience
     );
@@ -94,8 +85,9 @@ pub async fn find_any_tenant(store: &Store, issuer: &str, audience: &str) -> Res
 pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<JwtIssuer>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, public_key_pem, sealing_key_id, leeway_seconds, scopes
-         FROM jwt_issuers WHERE tenant_id = $1 ORDER BY issuer, audience",
+        "SELECT id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, jwks_url, public_key_pem, sealing_key_id,
+                hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at, archived_at, revision
+         FROM jwt_issuers WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY issuer, audience",
         tenant_id.uuid()
     )
     .fetch_all(&store.pool)
@@ -105,16 +97,21 @@ pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<JwtIssuer>, 
 
 /// # Errors
 /// [`StoreError::Taken`] when the pair of issuer and audience names a tenant already.
-pub async fn insert(transaction: &mut Transaction, issuer: &JwtIssuer, now: DateTime<Utc>) -> Result<(), StoreError> {
-    let (sealing_key_id, sealed, jwks, pem) = match &issuer.verification {
-        Verification::SealedHmacSecret { sealing_key_id, sealed } => (Some(sealing_key_id), Some(sealed), None, None),
-        Verification::Jwks(jwks) => (None, None, Some(jwks), None),
-        Verification::PublicKeyPem(pem) => (None, None, None, Some(pem)),
-    };
+pub async fn insert(transaction: &mut Transaction, issuer: &JwtIssuer) -> Result<(), StoreError> {
+    let (mut sealing_key_id, mut sealed, mut version) = (None, None, 1);
+    let (mut jwks, mut jwks_url, mut pem) = (None, None, None);
+    match &issuer.verification {
+        Verification::SealedHmacSecret { sealing_key_id: id, sealed: secret, version: counted } => {
+            (sealing_key_id, sealed, version) = (Some(id), Some(secret), *counted);
+        }
+        Verification::Jwks(text) => jwks = Some(text),
+        Verification::JwksUrl(url) => jwks_url = Some(url),
+        Verification::PublicKeyPem(text) => pem = Some(text),
+    }
     sqlx::query!(
-        "INSERT INTO jwt_issuers (id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, public_key_pem,
-                                  sealing_key_id, leeway_seconds, scopes, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        "INSERT INTO jwt_issuers (id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, jwks_url, public_key_pem,
+                                  sealing_key_id, hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         issuer.id.uuid(),
         issuer.tenant_id.uuid(),
         issuer.issuer,
@@ -122,11 +119,15 @@ pub async fn insert(transaction: &mut Transaction, issuer: &JwtIssuer, now: Date
         issuer.algorithm.as_str(),
         sealed,
         jwks,
+        jwks_url,
         pem,
         sealing_key_id,
+        version,
         issuer.leeway_seconds.cast_signed(),
         &issuer.scopes.texts(),
-        now
+        issuer.scopes_claim,
+        issuer.created_at,
+        issuer.updated_at
     )
     .execute(&mut **transaction)
     .await?;

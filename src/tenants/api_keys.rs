@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 
 use crate::auth::api_key::{self, GeneratedApiKey};
+use crate::domain::api_key::ApiKey;
 use crate::domain::caller::Scopes;
 use crate::domain::ids::{ApiKeyId, TenantId};
 use crate::domain::tenant::Slug;
-use crate::store::api_keys::{self, ApiKey};
+use crate::store::api_keys;
 
-use super::{ManageError, Tenants, check_text};
+use super::{Change, ManageError, Tenants, check_text};
 
 /// What a new API key is for.
 #[derive(Debug, Clone)]
@@ -61,7 +62,9 @@ impl Tenants {
             what: "API key in use with the public id",
             name: public_id.to_owned(),
         })?;
-        self.audit(&mut transaction, "api_key.revoke", tenant_id, id.uuid(), &["revoked_at"]).await?;
+        let revoked =
+            Change { action: "api_key.revoke", tenant_id, id: id.uuid(), name: public_id, fields: &["revoked_at"] };
+        self.audit(&mut transaction, revoked).await?;
         self.commit(transaction).await
     }
 
@@ -92,10 +95,12 @@ impl Tenants {
             expires_at: new.expires_at,
             revoked_at: None,
             last_used_at: None,
+            revision: 1,
         };
         let mut transaction = self.store.begin().await?;
         api_keys::insert(&mut transaction, &row).await?;
-        self.audit(&mut transaction, "api_key.create", tenant_id, id.uuid(), &[]).await?;
+        let created = Change { action: "api_key.create", tenant_id, id: id.uuid(), name: &row.public_id, fields: &[] };
+        self.audit(&mut transaction, created).await?;
         self.commit(transaction).await
     }
 }

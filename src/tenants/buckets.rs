@@ -9,7 +9,7 @@ use crate::store::buckets;
 use crate::vault::keyring::Keyring;
 use crate::vault::seal_credential;
 
-use super::{ManageError, Tenants, taken};
+use super::{Change, ManageError, Tenants, taken};
 
 /// The alias of a tenant's first bucket.
 const FIRST_ALIAS: &str = "default";
@@ -43,7 +43,14 @@ impl Tenants {
             .await
             .map_err(|error| taken(error, "bucket", FIRST_ALIAS))?;
         let changed = ["endpoint", "region", "bucket", "addressing", "provider", "credential"];
-        self.audit(&mut transaction, "bucket.set", Some(tenant_id), id.uuid(), &changed).await?;
+        let set = Change {
+            action: "bucket.set",
+            tenant_id: Some(tenant_id),
+            id: id.uuid(),
+            name: &bucket.alias,
+            fields: &changed,
+        };
+        self.audit(&mut transaction, set).await?;
         self.commit(transaction).await?;
         Ok(bucket)
     }

@@ -7,12 +7,12 @@ use crate::auth::jwt::{KeyMaterial, LONGEST_NAME_BYTES, Verifier, is_name};
 use crate::domain::Invalid;
 use crate::domain::caller::Scopes;
 use crate::domain::ids::JwtIssuerId;
-use crate::domain::jwt_issuer::JwtAlgorithm;
+use crate::domain::jwt_issuer::{JwtAlgorithm, JwtIssuer, Verification};
 use crate::domain::tenant::Slug;
-use crate::store::jwt_issuers::{self, JwtIssuer, Verification};
+use crate::store::jwt_issuers;
 use crate::vault::keyring::Keyring;
 
-use super::{ManageError, Tenants, taken};
+use super::{Change, ManageError, Tenants, taken};
 
 /// A JWT issuer, with its secret in the open if it has one.
 #[derive(Debug)]
@@ -63,7 +63,8 @@ impl Tenants {
         let verification = match new.verification {
             NewVerification::HmacSecret(secret) => Verification::SealedHmacSecret {
                 sealing_key_id: keyring.sealing_key_id().to_owned(),
-                sealed: keyring.seal(hmac_secret_binding(id.uuid()), &secret),
+                sealed: keyring.seal(hmac_secret_binding(id, 1), &secret),
+                version: 1,
             },
             NewVerification::Jwks(jwks) => Verification::Jwks(jwks),
             NewVerification::PublicKeyPem(pem) => Verification::PublicKeyPem(pem),
@@ -77,12 +78,20 @@ impl Tenants {
             verification,
             leeway_seconds: new.leeway_seconds,
             scopes: new.scopes,
+            scopes_claim: "scope".to_owned(),
+            created_at: now,
+            updated_at: now,
+            archived_at: None,
+            revision: 1,
         };
         let mut transaction = self.store.begin().await?;
-        jwt_issuers::insert(&mut transaction, &row, now)
+        jwt_issuers::insert(&mut transaction, &row)
             .await
             .map_err(|error| taken(error, "JWT issuer with the pair", &pair))?;
-        self.audit(&mut transaction, "jwt_issuer.add", Some(tenant_id), id.uuid(), &[]).await?;
+        let name = format!("{} {}", row.issuer, row.audience);
+        let added =
+            Change { action: "jwt_issuer.add", tenant_id: Some(tenant_id), id: id.uuid(), name: &name, fields: &[] };
+        self.audit(&mut transaction, added).await?;
         self.commit(transaction).await?;
         Ok(id)
     }

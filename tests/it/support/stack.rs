@@ -11,7 +11,7 @@ use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use presign_gateway::domain::tenant::Slug;
-use presign_gateway::tenants::{TenantChanges, Tenants};
+use presign_gateway::tenants::{Actor, TenantChanges, Tenants};
 use presign_gateway::vault::keyring::Keyring;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, StatusCode};
@@ -101,7 +101,7 @@ impl Setup {
         let keyring = Keyring::new(&[SealingKey::parse(sealing_key.expose_secret()).unwrap()]).unwrap();
         let store = postgres::open(database_url.clone());
         let (clock, randomness) = (Clock::System, Randomness::System);
-        let tenants = Tenants { store, clock, randomness, actor: "test".to_owned() };
+        let tenants = Tenants { store, clock, randomness, actor: Actor { name: "test".to_owned(), origin: None } };
         demo.ensure(&tenants, &keyring, &s3_url).await.unwrap();
         let token = demo.token(&tenants).unwrap().expose_secret().to_owned();
         watch(&demo, &token, &sealing_key);
