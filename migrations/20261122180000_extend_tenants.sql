@@ -1,4 +1,4 @@
--- Tenants can be archived for good, have a prefix for their object keys, and count their changes, so that one who read an
+-- Tenants can be archived, have a prefix for their object keys, and count their changes, so that one who read an
 -- older revision does not overwrite a newer one.
 ALTER TABLE tenants
     DROP CONSTRAINT tenants_status_check,

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::auth::{Auth, CacheBounds};
+use crate::changes::{self, Listening};
 use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
@@ -20,6 +21,7 @@ use crate::http::listener::{ListenerOptions, serve};
 use crate::http::{Edge, Gateway, ops_router, public_router};
 use crate::limit::Limits;
 use crate::store::{Store, StoreError, StoreOptions};
+use crate::tenants::{Actor, Tenants};
 use crate::uploads::Uploads;
 use crate::uploads::recorder::{Recorder, RecorderOptions};
 use crate::vault::Vault;
@@ -98,16 +100,22 @@ impl App {
         let ops = listen(config.server.ops_listen, "server.ops_listen").await?;
 
         let vault_age = config.vault.cache_seconds.as_seconds();
+        let nobody = Actor { name: "server".to_owned(), origin: None };
+        let tenants =
+            Tenants { store: store.clone(), clock: clock.clone(), randomness: randomness.clone(), actor: nobody };
         let gateway = Gateway {
             auth: Auth::new(store.clone(), Arc::clone(&keyring), clock.clone(), cache_bounds(config)),
             limits: limits(config),
             uploads: Uploads {
-                vault: Vault::new(store.clone(), keyring, config.vault.cache_entries.get(), vault_age),
+                vault: Vault::new(store.clone(), Arc::clone(&keyring), config.vault.cache_entries.get(), vault_age),
                 recorder: Recorder::start(&recorder_store, recorder_options),
                 clock,
                 randomness,
             },
+            tenants,
+            keyring,
             health: Health::new(store.clone()),
+            listening: Listening::default(),
             edge: edge(config),
         };
         Ok(Self { gateway: Arc::new(gateway), stores: [store, recorder_store], public, ops, timing: timing(config) })
@@ -140,6 +148,8 @@ impl App {
         let ops = tokio::spawn(serve(ops, ops_router(&gateway), ops_options, closed(ops_stopped.clone())));
         let flusher = tokio::spawn(flush_last_used(Arc::clone(&gateway), timing.last_used_flush, closed(ops_stopped)));
 
+        let follower = tokio::spawn(follow_changes(Arc::clone(&gateway), stores[0].clone()));
+
         let health = Arc::clone(&gateway);
         let drain = async move {
             shutdown.await;
@@ -150,6 +160,7 @@ impl App {
         gateway.uploads.recorder.drain().await;
         drop(stop_ops);
         let _ = tokio::join!(ops, flusher);
+        follower.abort();
         let close = async {
             for store in stores {
                 store.close().await;
@@ -163,6 +174,10 @@ impl App {
 /// Completes when the other end is dropped.
 async fn closed(mut receiver: watch::Receiver<()>) {
     while receiver.changed().await.is_ok() {}
+}
+
+async fn follow_changes(gateway: Arc<Gateway>, store: Store) {
+    changes::follow(&store, &gateway.auth, &gateway.uploads.vault, &gateway.listening).await;
 }
 
 async fn flush_last_used(gateway: Arc<Gateway>, every: Duration, stop: impl Future<Output = ()>) {
@@ -212,6 +227,7 @@ fn edge(config: &Config) -> Edge {
         request_timeout: config.server.request_timeout_seconds.as_seconds(),
         max_query_bytes: config.server.max_query_bytes.count(),
         max_body_bytes: config.server.max_body_bytes.count(),
+        allow_http: config.buckets.allow_http,
     }
 }
 

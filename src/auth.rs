@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
-use moka::future::Cache;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+use crate::cache::Cache;
 use crate::domain::Invalid;
 use crate::domain::api_key::ApiKey;
 use crate::domain::caller::{Caller, CallerKind, Scope, Scopes};
@@ -18,6 +18,7 @@ use crate::domain::clock::Clock;
 use crate::domain::ids::{JwtIssuerId, TenantId};
 use crate::domain::jwt_issuer::{JwtIssuer, Verification};
 use crate::domain::tenant::{Slug, Tenant, TenantStatus};
+use crate::store::announcements::Announced;
 use crate::store::{Store, StoreError, api_keys, jwt_issuers, tenants};
 use crate::vault::cipher::{Binding, CipherError};
 use crate::vault::keyring::Keyring;
@@ -87,6 +88,8 @@ pub enum AuthError {
     TenantSuspended(Slug),
     #[error("operators issue no uploads")]
     IsOperator,
+    #[error("only operators may do this")]
+    NotOperator,
     #[error("the configured anonymous tenant does not exist")]
     NoAnonymousTenant,
     #[error("JWT issuer {0} cannot be used")]
@@ -147,10 +150,10 @@ impl Auth {
             store,
             keyring,
             clock,
-            api_keys: cache(bounds),
-            issuers: cache(CacheBounds { max_entries: bounds.max_entries.min(MOST_ISSUERS), ..bounds }),
-            tenants: cache(bounds),
-            tenant_ids: cache(bounds),
+            api_keys: Cache::new(bounds.max_entries, bounds.max_age),
+            issuers: Cache::new(bounds.max_entries.min(MOST_ISSUERS), bounds.max_age),
+            tenants: Cache::new(bounds.max_entries, bounds.max_age),
+            tenant_ids: Cache::new(bounds.max_entries, bounds.max_age),
         }
     }
 
@@ -177,7 +180,7 @@ impl Auth {
     /// There is no such tenant, or it is suspended.
     pub async fn anonymous(&self, slug: &Slug) -> Result<Caller, AuthError> {
         let find = async { tenants::find_id_by_slug(&self.store, slug).await };
-        let id = self.tenant_ids.try_get_with_by_ref(slug, find).await?.ok_or(AuthError::NoAnonymousTenant)?;
+        let id = self.tenant_ids.get_or_read(slug, find).await?.ok_or(AuthError::NoAnonymousTenant)?;
         let tenant = self.active_tenant(id).await?;
         Ok(Caller {
             tenant,
@@ -196,11 +199,77 @@ impl Auth {
         self.last_used.flush().await
     }
 
+    /// Forgets what has changed; of the next request it is read anew.
+    pub async fn forget(&self, changed: &Announced) {
+        match changed {
+            Announced::Tenants { id, slug } => {
+                self.tenants.forget(id).await;
+                if let Ok(slug) = Slug::parse(slug) {
+                    self.tenant_ids.forget(&slug).await;
+                }
+            }
+            Announced::ApiKeys { public_id } => self.api_keys.forget(public_id).await,
+            Announced::JwtIssuers { issuer, audience } => {
+                self.issuers.forget(&(issuer.clone(), audience.clone())).await;
+            }
+            Announced::Buckets { .. } => {}
+        }
+    }
+
+    /// Forgets everything.
+    pub fn forget_all(&self) {
+        self.tenants.forget_all();
+        self.tenant_ids.forget_all();
+        self.api_keys.forget_all();
+        self.issuers.forget_all();
+    }
+
     async fn authenticate_api_key(
         &self,
         text: &SecretString,
         may_look_up: &impl Fn() -> bool,
     ) -> Result<Caller, AuthError> {
+        let known = self.check_api_key(text, may_look_up).await?;
+        let tenant = self.active_tenant(known.row.tenant_id.ok_or(AuthError::IsOperator)?).await?;
+        Ok(Caller {
+            tenant,
+            kind: CallerKind::ApiKey,
+            id: Some(known.row.id.uuid()),
+            subject: None,
+            scopes: known.row.scopes,
+        })
+    }
+
+    /// Finds out which operator is calling, by the public id of the operator's key.
+    ///
+    /// # Errors
+    /// [`AuthError::Refused`] for a stranger; [`AuthError::NotOperator`] for a tenant's caller.
+    pub async fn authenticate_operator(
+        &self,
+        presented: &Presented,
+        may_look_up: impl Fn() -> bool,
+    ) -> Result<String, AuthError> {
+        match presented {
+            Presented::ApiKey(text) => {
+                let known = self.check_api_key(text, &may_look_up).await?;
+                match known.row.tenant_id {
+                    None => Ok(known.row.public_id.clone()),
+                    Some(_) => Err(AuthError::NotOperator),
+                }
+            }
+            Presented::Jwt(token) => {
+                self.authenticate_jwt(token.expose_secret(), &may_look_up).await?;
+                Err(AuthError::NotOperator)
+            }
+            Presented::Malformed => Err(AuthError::Refused(Refusal::Malformed)),
+        }
+    }
+
+    async fn check_api_key(
+        &self,
+        text: &SecretString,
+        may_look_up: &impl Fn() -> bool,
+    ) -> Result<Arc<KnownApiKey>, AuthError> {
         let refused = |refusal| Err(AuthError::Refused(refusal));
         let Some(presented) = PresentedApiKey::parse(text.expose_secret()) else { return refused(Refusal::Malformed) };
         let Some(known) = self.find_api_key(presented.public_id, may_look_up).await? else {
@@ -217,14 +286,7 @@ impl Auth {
             return refused(Refusal::Expired);
         }
         self.last_used.note(&known, now);
-        let tenant = self.active_tenant(known.row.tenant_id.ok_or(AuthError::IsOperator)?).await?;
-        Ok(Caller {
-            tenant,
-            kind: CallerKind::ApiKey,
-            id: Some(known.row.id.uuid()),
-            subject: None,
-            scopes: known.row.scopes,
-        })
+        Ok(known)
     }
 
     async fn find_api_key(
@@ -244,7 +306,7 @@ impl Auth {
                 Arc::new(KnownApiKey { row, last_used_unix_seconds: AtomicI64::new(0), noted: AtomicBool::new(false) })
             }))
         };
-        Ok(self.api_keys.try_get_with_by_ref(public_id, find).await.map_err(|error: Arc<StoreError>| error)?)
+        Ok(self.api_keys.get_or_read(&public_id.to_owned(), find).await.map_err(|error: Arc<StoreError>| error)?)
     }
 
     async fn authenticate_jwt(&self, token: &str, may_look_up: &impl Fn() -> bool) -> Result<Caller, AuthError> {
@@ -292,27 +354,19 @@ impl Auth {
                 open_verifier(&self.keyring, &row).map_err(|fault| AuthError::IssuerUnusable(row.id.uuid(), fault))?;
             Ok(Some(Arc::new(KnownIssuer { row, verifier })))
         };
-        self.issuers.try_get_with(pair, find).await.map_err(|error: Arc<AuthError>| Arc::unwrap_or_clone(error))
+        self.issuers.get_or_read(&pair, find).await.map_err(|error: Arc<AuthError>| Arc::unwrap_or_clone(error))
     }
 
     async fn active_tenant(&self, id: TenantId) -> Result<Arc<Tenant>, AuthError> {
         let find = async { Ok(tenants::find(&self.store, id).await?.map(Arc::new)) };
-        let tenant = self.tenants.try_get_with(id, find).await.map_err(|error: Arc<StoreError>| error)?;
+        let tenant = self.tenants.get_or_read(&id, find).await.map_err(|error: Arc<StoreError>| error)?;
         // Rows refer to their tenant by foreign key, so one that is missing was never there.
         let tenant = tenant.ok_or(AuthError::Refused(Refusal::Malformed))?;
         match tenant.status {
             TenantStatus::Active => Ok(tenant),
-            TenantStatus::Suspended => Err(AuthError::TenantSuspended(tenant.slug.clone())),
+            TenantStatus::Suspended | TenantStatus::Archived => Err(AuthError::TenantSuspended(tenant.slug.clone())),
         }
     }
-}
-
-fn cache<K, V>(bounds: CacheBounds) -> Cache<K, V>
-where
-    K: std::hash::Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    Cache::builder().max_capacity(bounds.max_entries).time_to_live(bounds.max_age).build()
 }
 
 /// Where an issuer's HMAC secret belongs.

@@ -9,6 +9,7 @@ use self::context::Context;
 use self::output::OutputFormat;
 
 mod api_key;
+mod audit;
 mod bucket;
 mod config;
 mod context;
@@ -20,6 +21,7 @@ mod jwt_issuer;
 mod keyring;
 mod migrate;
 mod output;
+mod paging;
 mod secret;
 mod serve;
 mod shutdown;
@@ -58,21 +60,24 @@ enum Command {
     Dev(dev::Dev),
     /// Create the tables, or bring them up to date.
     Migrate,
-    /// Add, list and change tenants.
+    /// Add, list, change, suspend and archive tenants.
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
-    /// Say where a tenant's objects live.
+    /// Say where a tenant's objects live, and with which credential.
     #[command(subcommand)]
     Bucket(bucket::BucketCommand),
-    /// Make, list and revoke API keys.
+    /// Make, list, rotate and revoke API keys.
     #[command(subcommand)]
     ApiKey(api_key::ApiKeyCommand),
     /// Say whose JWTs speak for a tenant.
     #[command(subcommand)]
     JwtIssuer(jwt_issuer::JwtIssuerCommand),
-    /// Make sealing keys.
+    /// Make sealing keys, and rotate them.
     #[command(subcommand)]
     Keyring(keyring::KeyringCommand),
+    /// Show who changed what.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Check the configuration, or show it.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -114,7 +119,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::ApiKey(command) => command.run(&context).await?,
         Command::JwtIssuer(command) => command.run(&context).await?,
         Command::Healthcheck => healthcheck::run(&context).await?,
-        Command::Keyring(command) => command.run(&context)?,
+        Command::Keyring(command) => return command.run(&context).await,
+        Command::Audit(command) => command.run(&context).await?,
         Command::Config(command) => command.run(&context)?,
         Command::Doctor(command) => return command.run(&context).await,
     }

@@ -7,7 +7,10 @@ use std::error::Error;
 use axum::response::{IntoResponse, Response};
 
 use crate::auth::AuthError;
+use crate::domain::Invalid;
 use crate::limit::Limited;
+use crate::store::StoreError;
+use crate::tenants::ManageError;
 use crate::uploads::IssueError;
 use crate::uploads::recorder::RecordError;
 use crate::vault::VaultError;
@@ -25,6 +28,8 @@ pub struct ApiError {
     pub reason: Reason,
     /// What was wrong in particular.
     detail: Option<String>,
+    /// Which field is at fault.
+    pub field: Option<String>,
     pub retry_after_seconds: Option<u64>,
 }
 
@@ -33,6 +38,12 @@ impl ApiError {
     #[must_use]
     pub fn with_detail(reason: Reason, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..reason.into() }
+    }
+
+    /// The error, with the field that is at fault.
+    #[must_use]
+    pub fn about(self, field: &str) -> Self {
+        Self { field: Some(field.to_owned()), ..self }
     }
 
     /// An error that goes away by itself.
@@ -54,7 +65,7 @@ impl From<Reason> for ApiError {
             Reason::Unavailable | Reason::TenantNotReady | Reason::NotReady => Some(RETRY_AFTER_SECONDS),
             _ => None,
         };
-        Self { reason, detail: None, retry_after_seconds }
+        Self { reason, detail: None, field: None, retry_after_seconds }
     }
 }
 
@@ -79,6 +90,7 @@ impl From<AuthError> for ApiError {
             AuthError::LookUpDenied => Self::later(Reason::TooManyFailures, RETRY_AFTER_SECONDS),
             AuthError::TenantSuspended(_) => Reason::TenantSuspended.into(),
             AuthError::IsOperator => Reason::OperatorNotAllowed.into(),
+            AuthError::NotOperator => Reason::OperatorRequired.into(),
             AuthError::NoAnonymousTenant => ours(Reason::TenantNotReady, &error),
             AuthError::IssuerUnusable(..) => ours(Reason::Internal, &error),
             AuthError::Store(_) => ours(Reason::Unavailable, &error),
@@ -99,6 +111,32 @@ impl From<IssueError> for ApiError {
             | IssueError::Record(
                 RecordError::QueueFull | RecordError::TimedOut | RecordError::Closed | RecordError::NotCommitted(_),
             ) => ours(Reason::Unavailable, &error),
+        }
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        Self::with_detail(Reason::InvalidField, invalid.to_string()).about(invalid.field)
+    }
+}
+
+impl From<ManageError> for ApiError {
+    fn from(error: ManageError) -> Self {
+        match error {
+            // The name is not repeated: another tenant's row and none at all are answered alike.
+            ManageError::NotFound { what, .. } => Self::with_detail(Reason::NoSuchRow, what),
+            ManageError::Taken { what, field, .. } => Self::with_detail(Reason::AlreadyExists, what).about(field),
+            ManageError::Invalid(invalid) => invalid.into(),
+            ManageError::Stale { current } => Self::with_detail(Reason::ChangedMeanwhile, format!("\"{current}\"")),
+            ManageError::Conflict(told) => Self::with_detail(Reason::Conflict, told),
+            ManageError::CredentialFailed(told) => Self::with_detail(Reason::CredentialFailed, told),
+            ManageError::Store(StoreError::RowRefused(_)) => {
+                Self::with_detail(Reason::InvalidField, "a value is one that the database does not take")
+            }
+            ManageError::Store(StoreError::Unavailable(_) | StoreError::TimedOut | StoreError::NotMigrated(_))
+            | ManageError::Vault(VaultError::Store(_)) => ours(Reason::Unavailable, &error),
+            ManageError::Store(_) | ManageError::Vault(_) => ours(Reason::Internal, &error),
         }
     }
 }

@@ -8,24 +8,33 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::head;
 use ipnet::IpNet;
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::auth::Auth;
+use crate::changes::Listening;
 use crate::domain::tenant::Slug;
 use crate::health::Health;
 use crate::limit::Limits;
+use crate::tenants::Tenants;
 use crate::uploads::Uploads;
+use crate::vault::keyring::Keyring;
 
+mod admin;
+mod body;
 pub mod context;
 pub mod envelope;
+mod etag;
 mod extract;
 mod guard;
 mod language;
 pub mod listener;
+pub mod openapi;
 mod ops;
 mod oss;
 mod request_log;
@@ -35,7 +44,11 @@ pub struct Gateway {
     pub auth: Auth,
     pub limits: Limits,
     pub uploads: Uploads,
+    /// In nobody's name yet.
+    pub tenants: Tenants,
+    pub keyring: Arc<Keyring>,
     pub health: Health,
+    pub listening: Listening,
     pub edge: Edge,
 }
 
@@ -48,33 +61,57 @@ pub struct Edge {
     pub request_timeout: Duration,
     pub max_query_bytes: usize,
     pub max_body_bytes: usize,
+    /// Whether a bucket's endpoint may be plain http.
+    pub allow_http: bool,
 }
 
-/// The public listener's routes.
-pub fn public_router(gateway: &Arc<Gateway>) -> Router {
-    let routes = Router::new()
+/// The state of every handler.
+type SharedGateway = Arc<Gateway>;
+
+/// What an operator asks for may take this long: the doctor waits for a bucket several times.
+const OPS_REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// The public listener: its routes, their description, and the page that shows it.
+pub fn public_router(gateway: &SharedGateway) -> Router {
+    let routes = Router::from(public_routes())
         // HEAD would be answered like GET, and so issue an upload that nobody sees.
-        .route("/oss/presign", get(oss::presign).head(guard::method_not_allowed))
-        .route("/livez", get(ops::livez));
-    layered(routes, gateway)
+        .route("/oss/presign", head(guard::only_get))
+        .merge(openapi::page(openapi::PUBLIC_PATH, openapi::public_document()))
+        .method_not_allowed_fallback(guard::only_get);
+    let cors = cors(&gateway.edge.cors_origins);
+    layered(routes, gateway, gateway.edge.request_timeout, cors)
 }
 
-/// The operators' routes; never to be exposed.
-pub fn ops_router(gateway: &Arc<Gateway>) -> Router {
-    let routes = Router::new().route("/livez", get(ops::livez)).route("/readyz", get(ops::readyz));
-    layered(routes, gateway)
+/// The operators' listener, never to be exposed: its routes, their description, and the page that shows it.
+pub fn ops_router(gateway: &SharedGateway) -> Router {
+    let routes = Router::from(ops_routes())
+        .merge(openapi::page(openapi::ADMIN_PATH, openapi::admin_document()))
+        .method_not_allowed_fallback(guard::method_not_allowed);
+    layered(routes, gateway, OPS_REQUEST_TIMEOUT, None)
+}
+
+fn public_routes() -> OpenApiRouter<SharedGateway> {
+    OpenApiRouter::new().routes(routes!(oss::presign)).routes(routes!(ops::livez))
+}
+
+fn ops_routes() -> OpenApiRouter<SharedGateway> {
+    admin::routes().routes(routes!(ops::livez)).routes(routes!(ops::readyz))
 }
 
 /// The layers; the last one named meets a request first.
-fn layered(routes: Router<Arc<Gateway>>, gateway: &Arc<Gateway>) -> Router {
+fn layered(
+    routes: Router<SharedGateway>,
+    gateway: &SharedGateway,
+    timeout: Duration,
+    cors: Option<CorsLayer>,
+) -> Router {
     routes
         .fallback(guard::not_found)
-        .method_not_allowed_fallback(guard::method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(gateway), guard::sizes))
         .layer(CatchPanicLayer::custom(guard::panicked))
-        .layer(from_fn_with_state(Arc::clone(gateway), guard::timeout))
+        .layer(from_fn_with_state(timeout, guard::timeout))
         .layer(from_fn(envelope::write_errors))
-        .layer(option_layer(cors(&gateway.edge.cors_origins)))
+        .layer(option_layer(cors))
         .layer(from_fn_with_state(Arc::clone(gateway), request_log::observe))
         .with_state(Arc::clone(gateway))
 }

@@ -10,6 +10,8 @@
 //!   through [`store`], which holds all SQL, before the URL is revealed.
 //! - [`error`] turns whatever went wrong into an answer.
 //!
+//! [`changes`] makes what is in memory (a [`cache`] each) follow what is in the database.
+//!
 //! Beside that way: [`tenants`] are the operator's use cases and [`bucket`] what talks to a bucket; [`config`], [`app`],
 //! [`telemetry`], [`health`] and [`cli`] make a process of it; `dev` is the embedded stack. All speak the words of
 //! [`domain`].
@@ -17,6 +19,8 @@
 pub mod app;
 pub mod auth;
 pub mod bucket;
+pub mod cache;
+pub mod changes;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "dev")]

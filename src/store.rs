@@ -12,10 +12,12 @@ use sqlx::{ConnectOptions, Connection, PgPool, Postgres};
 
 use crate::domain::Invalid;
 
+pub mod announcements;
 pub mod api_keys;
 pub mod audit_events;
 pub mod buckets;
 pub mod jwt_issuers;
+pub mod sealed;
 pub mod tenants;
 pub mod uploads;
 

@@ -5,16 +5,25 @@ use crate::domain::audit_event::AuditEvent;
 use crate::domain::clock::Clock;
 use crate::domain::ids::{AuditEventId, TenantId};
 use crate::domain::randomness::Randomness;
-use crate::domain::tenant::{Policy, RateLimit, Slug, Tenant, TenantStatus};
-use crate::store::{Store, StoreError, Transaction, audit_events, tenants};
+use crate::store::{Store, StoreError, Transaction, audit_events};
+use crate::vault::VaultError;
 
 mod api_keys;
+mod audit;
 mod buckets;
+mod credentials;
 mod jwt_issuers;
+mod keyring;
+mod tenant;
+pub mod view;
 
-pub use self::api_keys::NewApiKey;
-pub use self::buckets::NewBucket;
+pub use self::api_keys::{ApiKeyChanges, NewApiKey};
+pub use self::audit::AuditFilter;
+pub use self::buckets::{BucketChanges, NewBucket};
+pub use self::credentials::{CredentialCheck, Rotation, USUAL_ORIGIN};
 pub use self::jwt_issuers::{NewJwtIssuer, NewVerification};
+pub use self::keyring::{KeyringStatus, Resealed};
+pub use self::tenant::{NewTenant, PolicyChanges, TenantChanges, TenantFilter};
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
@@ -22,13 +31,18 @@ pub enum ManageError {
     #[error("there is no {what} {name}")]
     NotFound { what: &'static str, name: String },
     #[error("there is already a {what} {name}")]
-    Taken { what: &'static str, name: String },
+    Taken { what: &'static str, field: &'static str, name: String },
     /// Somebody else changed it since the caller read it.
     #[error("it was changed since: it is at revision {current}")]
     Stale { current: i32 },
     /// It cannot be done as things stand.
     #[error("{0}")]
     Conflict(String),
+    /// A credential was tried against its bucket, and does not do.
+    #[error("the credential was tried and does not work: {0}")]
+    CredentialFailed(String),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
     #[error(transparent)]
     Invalid(#[from] Invalid),
     #[error(transparent)]
@@ -66,90 +80,11 @@ struct Change<'a> {
     fields: &'a [&'a str],
 }
 
-impl<'a> Change<'a> {
-    fn of_tenant(action: &'static str, tenant: &'a Tenant, fields: &'a [&'a str]) -> Self {
-        Self { action, tenant_id: Some(tenant.id), id: tenant.id.uuid(), name: tenant.slug.as_str(), fields }
-    }
-}
-
-/// What a new tenant is.
-#[derive(Debug, Clone)]
-pub struct NewTenant {
-    pub slug: Slug,
-    pub name: String,
-    pub rate_limit: RateLimit,
-    pub policy: Policy,
-}
-
-/// What changes of a tenant; what is `None` stays.
-#[derive(Debug, Clone, Default)]
-pub struct TenantChanges {
-    pub name: Option<String>,
-    pub status: Option<TenantStatus>,
-    pub rate: Option<u32>,
-    pub burst: Option<u32>,
-    pub policy: PolicyChanges,
-}
-
-/// What changes of a tenant's policy; what is `None` stays.
-#[derive(Debug, Clone, Default)]
-pub struct PolicyChanges {
-    pub allowed_extensions: Option<crate::domain::extension::ExtensionSet>,
-    pub default_expiry_seconds: Option<u32>,
-    pub longest_expiry_seconds: Option<u32>,
-    pub object_key_template: Option<crate::domain::object_key::Template>,
-    pub time_zone: Option<chrono_tz::Tz>,
-}
-
 impl Tenants {
-    /// # Errors
-    /// The slug is taken, or the name is empty or too long.
-    pub async fn create_tenant(&self, new: NewTenant) -> Result<Tenant, ManageError> {
-        let now = self.clock.now();
-        let NewTenant { slug, name, rate_limit, policy } = new;
-        let id = TenantId::generate(now, &self.randomness);
-        let tenant =
-            Tenant { id, slug, name: check_text("name", name)?, status: TenantStatus::Active, rate_limit, policy };
-        let mut transaction = self.store.begin().await?;
-        tenants::save(&mut transaction, &tenant, now)
-            .await
-            .map_err(|error| taken(error, "tenant", tenant.slug.as_str()))?;
-        self.audit(&mut transaction, Change::of_tenant("tenant.create", &tenant, &[])).await?;
-        self.commit(transaction).await?;
-        Ok(tenant)
-    }
-
-    /// Every tenant, by slug.
-    ///
-    /// # Errors
-    /// The database is away.
-    pub async fn list_tenants(&self) -> Result<Vec<Tenant>, ManageError> {
-        Ok(tenants::list_any_tenant(&self.store).await?)
-    }
-
-    /// # Errors
-    /// There is no such tenant, or the changes do not fit together.
-    pub async fn update_tenant(&self, slug: &Slug, changes: TenantChanges) -> Result<Tenant, ManageError> {
-        let mut transaction = self.store.begin().await?;
-        let mut tenant = tenants::lock(&mut transaction, slug).await?.ok_or_else(|| no_tenant(slug))?;
-        let fields = apply(&mut tenant, changes)?;
-        if !fields.is_empty() {
-            tenants::save(&mut transaction, &tenant, self.clock.now()).await?;
-            self.audit(&mut transaction, Change::of_tenant("tenant.update", &tenant, &fields)).await?;
-        }
-        self.commit(transaction).await?;
-        Ok(tenant)
-    }
-
-    /// # Errors
-    /// There is no such tenant.
-    pub async fn get_tenant(&self, slug: &Slug) -> Result<Tenant, ManageError> {
-        let id = self.get_tenant_id(slug).await?;
-        tenants::find(&self.store, id).await?.ok_or_else(|| no_tenant(slug))
-    }
-
-    async fn get_tenant_id(&self, slug: &Slug) -> Result<TenantId, ManageError> {
-        tenants::find_id_by_slug(&self.store, slug).await?.ok_or_else(|| no_tenant(slug))
+    /// The same use cases in somebody's name.
+    #[must_use]
+    pub fn acting_as(&self, actor: Actor) -> Self {
+        Self { actor, ..self.clone() }
     }
 
     async fn audit(&self, transaction: &mut Transaction, change: Change<'_>) -> Result<(), StoreError> {
@@ -173,55 +108,6 @@ impl Tenants {
     }
 }
 
-/// Applies the changes and names the fields that differ afterwards.
-fn apply(tenant: &mut Tenant, changes: TenantChanges) -> Result<Vec<&'static str>, Invalid> {
-    let mut fields = Vec::new();
-    let mut note = |field, differs: bool| {
-        if differs {
-            fields.push(field);
-        }
-    };
-    if let Some(name) = changes.name {
-        let name = check_text("name", name)?;
-        note("name", tenant.name != name);
-        tenant.name = name;
-    }
-    if let Some(status) = changes.status {
-        note("status", tenant.status != status);
-        tenant.status = status;
-    }
-    let current = tenant.rate_limit;
-    tenant.rate_limit =
-        RateLimit::new(changes.rate.unwrap_or(current.per_second.get()), changes.burst.unwrap_or(current.burst.get()))?;
-    note("rate", tenant.rate_limit.per_second != current.per_second);
-    note("burst", tenant.rate_limit.burst != current.burst);
-    fields.extend(apply_policy(&mut tenant.policy, changes.policy)?);
-    Ok(fields)
-}
-
-fn apply_policy(policy: &mut Policy, changes: PolicyChanges) -> Result<Vec<&'static str>, Invalid> {
-    use crate::domain::tenant::Expiry;
-
-    let mut next = policy.clone();
-    let expiry = policy.expiry;
-    next.expiry = Expiry::new(
-        changes.default_expiry_seconds.unwrap_or(expiry.default_seconds),
-        changes.longest_expiry_seconds.unwrap_or(expiry.longest_seconds),
-    )?;
-    next.allowed_extensions = changes.allowed_extensions.unwrap_or(next.allowed_extensions);
-    next.object_key_template = changes.object_key_template.unwrap_or(next.object_key_template);
-    next.time_zone = changes.time_zone.unwrap_or(next.time_zone);
-    let differs = [
-        ("allowed_extensions", next.allowed_extensions != policy.allowed_extensions),
-        ("default_expiry_seconds", next.expiry.default_seconds != expiry.default_seconds),
-        ("longest_expiry_seconds", next.expiry.longest_seconds != expiry.longest_seconds),
-        ("object_key_template", next.object_key_template != policy.object_key_template),
-        ("time_zone", next.time_zone != policy.time_zone),
-    ];
-    *policy = next;
-    Ok(differs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect())
-}
-
 /// A name or a label: 1 to 200 characters, none of them a control character.
 fn check_text(field: &'static str, text: String) -> Result<String, Invalid> {
     let length = text.chars().count();
@@ -231,14 +117,22 @@ fn check_text(field: &'static str, text: String) -> Result<String, Invalid> {
     Ok(text)
 }
 
-fn no_tenant(slug: &Slug) -> ManageError {
-    ManageError::NotFound { what: "tenant", name: slug.to_string() }
+fn not_found(what: &'static str, name: impl ToString) -> ManageError {
+    ManageError::NotFound { what, name: name.to_string() }
+}
+
+/// Refuses to overwrite what somebody else changed since the caller read it.
+fn check_revision(expected: Option<i32>, current: i32) -> Result<(), ManageError> {
+    match expected {
+        Some(expected) if expected != current => Err(ManageError::Stale { current }),
+        _ => Ok(()),
+    }
 }
 
 /// Says which name is taken, where that is what the store complains of.
-fn taken(error: StoreError, what: &'static str, name: &str) -> ManageError {
+fn taken(error: StoreError, what: &'static str, field: &'static str, name: &str) -> ManageError {
     match error {
-        StoreError::Taken { .. } => ManageError::Taken { what, name: name.to_owned() },
+        StoreError::Taken { .. } => ManageError::Taken { what, field, name: name.to_owned() },
         other => other.into(),
     }
 }

@@ -11,6 +11,7 @@ use crate::domain::caller::Scope;
 use crate::domain::clock::Clock;
 use crate::domain::extension::ExtensionSet;
 use crate::domain::ids::UploadId;
+use crate::domain::object_key::Naming;
 use crate::domain::randomness::Randomness;
 use crate::domain::upload::{NewUpload, UploadRequest};
 use crate::limit::Admitted;
@@ -73,7 +74,8 @@ impl Uploads {
 
         let issued_at = self.clock.now();
         let id = UploadId::generate(issued_at, &self.randomness);
-        let object_key = policy.object_key_template.object_key(id, request.ext, issued_at, policy.time_zone);
+        let naming = Naming { id, ext: request.ext, kind: request.kind, issued_at, time_zone: policy.time_zone };
+        let object_key = policy.object_key_template.object_key(&naming);
 
         let open = self.vault.default_bucket(caller.tenant.id).await?;
         let metadata = metadata(&request);

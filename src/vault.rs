@@ -5,12 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::future::Cache;
 use secrecy::SecretString;
 
+use crate::cache::Cache;
 use crate::domain::bucket::Bucket;
 use crate::domain::credential::Credential;
 use crate::domain::ids::{BucketId, TenantId};
+use crate::store::announcements::Announced;
 use crate::store::buckets::SealedBucket;
 use crate::store::{Store, StoreError, buckets};
 
@@ -43,7 +44,6 @@ pub enum VaultError {
 }
 
 /// Gives opened credentials; bounded in number and in age.
-#[derive(Debug, Clone)]
 pub struct Vault {
     store: Store,
     keyring: Arc<Keyring>,
@@ -54,8 +54,7 @@ impl Vault {
     /// `max_open` bounds how many credentials are open at a time, `max_age` how long one is kept before it is read again.
     #[must_use]
     pub fn new(store: Store, keyring: Arc<Keyring>, max_open: u64, max_age: Duration) -> Self {
-        let open_buckets = Cache::builder().max_capacity(max_open).time_to_live(max_age).build();
-        Self { store, keyring, open_buckets }
+        Self { store, keyring, open_buckets: Cache::new(max_open, max_age) }
     }
 
     /// The tenant's default bucket; however many ask at once, it is read and opened once.
@@ -64,18 +63,27 @@ impl Vault {
     /// There is none, it does not open, or the database is away.
     pub async fn default_bucket(&self, tenant_id: TenantId) -> Result<Arc<OpenBucket>, VaultError> {
         self.open_buckets
-            .try_get_with(tenant_id, self.open_default_bucket(tenant_id))
+            .get_or_read(&tenant_id, self.open_default_bucket(tenant_id))
             .await
             .map_err(Arc::unwrap_or_clone)
     }
 
+    /// Forgets the opened credential that has changed.
+    pub async fn forget(&self, changed: &Announced) {
+        if let Announced::Buckets { tenant_id } = changed {
+            self.open_buckets.forget(tenant_id).await;
+        }
+    }
+
+    /// Forgets every opened credential.
+    pub fn forget_all(&self) {
+        self.open_buckets.forget_all();
+    }
+
     async fn open_default_bucket(&self, tenant_id: TenantId) -> Result<Arc<OpenBucket>, VaultError> {
         let sealed =
-            buckets::find_default(&self.store, tenant_id).await.map_err(Arc::new)?.ok_or(VaultError::NoBucket)?;
-        let bucket_id = sealed.bucket.id;
-        let credential =
-            open_credential(&self.keyring, &sealed).map_err(|source| VaultError::Sealed { bucket_id, source })?;
-        Ok(Arc::new(OpenBucket { bucket: sealed.bucket, credential }))
+            buckets::find(&self.store, tenant_id, None).await.map_err(Arc::new)?.ok_or(VaultError::NoBucket)?;
+        Ok(Arc::new(open(&self.keyring, sealed)?))
     }
 }
 
@@ -86,32 +94,36 @@ fn binding(bucket_id: BucketId, column: &'static str, version: i32) -> Binding {
     Binding { table: "buckets", row: bucket_id.uuid(), column, version }
 }
 
+/// Opens a bucket's credential.
+///
+/// # Errors
+/// It is sealed under a key that is not in the keyring, or not to this row.
+pub fn open(keyring: &Keyring, sealed: SealedBucket) -> Result<OpenBucket, VaultError> {
+    let bucket_id = sealed.bucket.id;
+    let credential = open_credential(keyring, &sealed).map_err(|source| VaultError::Sealed { bucket_id, source })?;
+    Ok(OpenBucket { bucket: sealed.bucket, credential })
+}
+
 fn open_credential(keyring: &Keyring, sealed: &SealedBucket) -> Result<Credential, CipherError> {
+    let bucket = &sealed.bucket;
     let open = |column, text: &[u8]| -> Result<SecretString, CipherError> {
-        keyring.open(&sealed.sealing_key_id, binding(sealed.bucket.id, column, sealed.credential_version), text)
+        keyring.open(&sealed.sealing_key_id, binding(bucket.id, column, bucket.credential_version), text)
     };
     Ok(Credential {
-        access_key_id: sealed.access_key_id.clone(),
+        access_key_id: bucket.access_key_id.clone(),
         secret_access_key: open(SECRET_COLUMN, &sealed.sealed_secret_access_key)?,
         session_token: sealed.sealed_session_token.as_deref().map(|token| open(TOKEN_COLUMN, token)).transpose()?,
     })
 }
 
-/// Seals a credential for the row of `bucket`, as that row's `credential_version`-th.
+/// Seals a credential for the row of `bucket`, as the one of its `credential_version`.
 #[must_use]
-pub fn seal_credential(
-    keyring: &Keyring,
-    bucket: Bucket,
-    credential: &Credential,
-    credential_version: i32,
-) -> SealedBucket {
-    let seal = |column, secret| keyring.seal(binding(bucket.id, column, credential_version), secret);
+pub fn seal(keyring: &Keyring, bucket: Bucket, credential: &Credential) -> SealedBucket {
+    let seal = |column, secret| keyring.seal(binding(bucket.id, column, bucket.credential_version), secret);
     SealedBucket {
-        access_key_id: credential.access_key_id.clone(),
         sealing_key_id: keyring.sealing_key_id().to_owned(),
         sealed_secret_access_key: seal(SECRET_COLUMN, &credential.secret_access_key),
         sealed_session_token: credential.session_token.as_ref().map(|token| seal(TOKEN_COLUMN, token)),
-        credential_version,
-        bucket,
+        bucket: Bucket { access_key_id: credential.access_key_id.clone(), ..bucket },
     }
 }

@@ -2,25 +2,29 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
-use secrecy::ExposeSecret;
-use serde::Serialize;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use crate::auth::api_key::PresentedApiKey;
 use crate::domain::api_key::ApiKey;
 use crate::domain::caller::Scopes;
 use crate::domain::clock::Clock;
+use crate::domain::page::Page;
 use crate::domain::tenant::Slug;
-use crate::tenants::NewApiKey;
+use crate::tenants::view::ApiKeyView;
+use crate::tenants::{ApiKeyChanges, NewApiKey};
 
 use super::context::Context;
-use super::output;
+use super::output::{self, minute};
+use super::paging::Paging;
 
 const EXAMPLES: &str = "\
 Examples:
   presign-gateway api-key create my-app --label 'iOS app'
   presign-gateway api-key create my-app --label contractor --expires-in-days 30
+  presign-gateway api-key create --operator --label alice
   presign-gateway api-key list my-app
+  presign-gateway api-key rotate 4fZ0kPqL9xYa --overlap-hours 24
   presign-gateway api-key revoke 4fZ0kPqL9xYa";
 
 #[derive(Debug, Subcommand)]
@@ -35,13 +39,37 @@ pub(super) enum ApiKeyCommand {
         /// The operators' keys.
         #[arg(long, conflicts_with = "tenant")]
         operator: bool,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Show all that is known of one API key.
+    Show(PublicId),
+    /// Change an API key's label, scopes or expiry; what is not named stays.
+    Update(Update),
+    /// Make a new API key in place of one, which works on for a while.
+    Rotate {
+        #[command(flatten)]
+        api_key: PublicId,
+        /// How long the old one still works.
+        #[arg(long, default_value_t = 24, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(..=2160))]
+        overlap_hours: u32,
     },
     /// Refuse an API key from now on.
-    Revoke {
-        /// Its public id: the part between its two underscores.
-        #[arg(value_name = "PUBLIC_ID")]
-        api_key: String,
-    },
+    Revoke(PublicId),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PublicId {
+    /// Its public id: the part between its two underscores.
+    #[arg(value_name = "PUBLIC_ID")]
+    api_key: String,
+}
+
+impl PublicId {
+    /// Of a whole key only the public part is taken, and shown.
+    fn text(&self) -> &str {
+        PresentedApiKey::parse(&self.api_key).map_or(self.api_key.as_str(), |api_key| api_key.public_id)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -62,28 +90,46 @@ pub(super) struct Create {
     expires_in_days: Option<u16>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Update {
+    #[command(flatten)]
+    api_key: PublicId,
+    /// Who has it, to know it again.
+    #[arg(long)]
+    label: Option<String>,
+    /// What it may do, with commas: uploads:issue, uploads:read.
+    #[arg(long, value_name = "LIST")]
+    scopes: Option<String>,
+    /// Refuse it after this many days from now.
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
+    expires_in_days: Option<u16>,
+    /// Let it work for ever.
+    #[arg(long, conflicts_with = "expires_in_days")]
+    never_expires: bool,
+}
+
 impl ApiKeyCommand {
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
         let tenants = context.tenants()?;
         match self {
-            Self::Create(create) => {
-                let generated = tenants.create_api_key(create.parse()?).await?;
-                let text = generated.text.expose_secret();
-                output::show_one(context.output, text, &json!({ "api_key": text, "public_id": generated.public_id }))
-            }
-            Self::List { tenant, .. } => {
+            Self::Create(create) => show_new(context, &tenants.create_api_key(create.parse()?).await?),
+            Self::List { tenant, paging, .. } => {
                 let slug = tenant.as_deref().map(Slug::parse).transpose()?;
-                show(context, &tenants.list_api_keys(slug.as_ref()).await?)
+                let page = tenants.list_api_keys(slug.as_ref(), &paging.request()?).await?;
+                show_all(context, &page.view())
             }
-            Self::Revoke { api_key } => {
-                // Of a whole key only the public part is taken, and shown.
-                let public_id = PresentedApiKey::parse(&api_key).map_or(api_key.as_str(), |key| key.public_id);
-                tenants.revoke_api_key(public_id).await?;
-                output::show_one(
-                    context.output,
-                    &format!("API key {public_id} is revoked"),
-                    &json!({ "public_id": public_id, "revoked": true }),
-                )
+            Self::Show(api_key) => show(context, &tenants.get_api_key(api_key.text()).await?),
+            Self::Update(update) => {
+                let changes = update.changes()?;
+                show(context, &tenants.update_api_key(update.api_key.text(), changes, None).await?)
+            }
+            Self::Rotate { api_key, overlap_hours } => {
+                show_new(context, &tenants.rotate_api_key(api_key.text(), overlap_hours * 3600).await?)
+            }
+            Self::Revoke(api_key) => {
+                let revoked = tenants.revoke_api_key(api_key.text()).await?;
+                let sentence = format!("API key {} is revoked", revoked.public_id);
+                output::show_one(context.output, &sentence, &ApiKeyView::from(&revoked))
             }
         }
     }
@@ -94,50 +140,50 @@ impl Create {
         Ok(NewApiKey {
             tenant: self.tenant.as_deref().map(Slug::parse).transpose()?,
             label: self.label,
-            scopes: if self.operator {
-                Scopes::default()
-            } else {
-                Scopes::parse(self.scopes.split(',').map(str::trim))?
-            },
-            expires_at: self.expires_in_days.map(|days| Clock::System.now() + TimeDelta::days(days.into())),
+            scopes: if self.operator { Scopes::default() } else { parse_scopes(&self.scopes)? },
+            expires_at: self.expires_in_days.map(in_days),
         })
     }
 }
 
-/// An API key as it is shown.
-#[derive(Serialize)]
-struct Row<'a> {
-    public_id: &'a str,
-    label: &'a str,
-    scopes: Vec<String>,
-    created_at: DateTime<Utc>,
-    expires_at: Option<DateTime<Utc>>,
-    revoked_at: Option<DateTime<Utc>>,
-    last_used_at: Option<DateTime<Utc>>,
+impl Update {
+    fn changes(&self) -> anyhow::Result<ApiKeyChanges> {
+        let expires_at = self.expires_in_days.map(|days| Some(in_days(days)));
+        Ok(ApiKeyChanges {
+            label: self.label.clone(),
+            scopes: self.scopes.as_deref().map(parse_scopes).transpose()?,
+            expires_at: expires_at.or(self.never_expires.then_some(None)),
+        })
+    }
 }
 
-fn show(context: &Context, api_keys: &[ApiKey]) -> anyhow::Result<()> {
-    fn row(key: &ApiKey) -> Row<'_> {
-        let ApiKey { public_id, label, scopes, created_at, expires_at, revoked_at, last_used_at, .. } = key;
-        Row {
-            public_id,
-            label,
-            scopes: scopes.texts(),
-            created_at: *created_at,
-            expires_at: *expires_at,
-            revoked_at: *revoked_at,
-            last_used_at: *last_used_at,
-        }
+fn parse_scopes(list: &str) -> anyhow::Result<Scopes> {
+    Ok(Scopes::parse(list.split(',').map(str::trim))?)
+}
+
+fn in_days(days: u16) -> DateTime<Utc> {
+    Clock::System.now() + TimeDelta::days(days.into())
+}
+
+/// Shows a new key's text: the only time that anybody sees it.
+fn show_new(context: &Context, (api_key, text): &(ApiKey, SecretString)) -> anyhow::Result<()> {
+    let text = text.expose_secret();
+    let mut value = serde_json::to_value(ApiKeyView::from(api_key))?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("api_key".to_owned(), json!(text));
     }
-    let rows: Vec<_> = api_keys.iter().map(row).collect();
+    output::show_one(context.output, text, &value)
+}
+
+fn show(context: &Context, api_key: &ApiKey) -> anyhow::Result<()> {
+    output::show_fields(context.output, &ApiKeyView::from(api_key))
+}
+
+fn show_all(context: &Context, page: &Page<ApiKeyView>) -> anyhow::Result<()> {
     let header = ["public id", "label", "scopes", "created", "expires", "revoked", "last used"];
-    output::show_all(context.output, header, &rows, |row| {
+    output::show_page(context.output, header, page, |row| {
         let [created, expires, revoked, used] =
             [Some(row.created_at), row.expires_at, row.revoked_at, row.last_used_at].map(minute);
-        [row.public_id.to_owned(), row.label.to_owned(), row.scopes.join(" "), created, expires, revoked, used]
+        [row.public_id.clone(), row.label.clone(), row.scopes.join(" "), created, expires, revoked, used]
     })
-}
-
-fn minute(time: Option<DateTime<Utc>>) -> String {
-    time.map_or_else(|| "-".to_owned(), |time| time.format("%Y-%m-%d %H:%MZ").to_string())
 }

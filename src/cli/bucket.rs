@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use serde_json::json;
 
-use crate::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
+use crate::config::Config;
+use crate::domain::bucket::{Addressing, Alias, Bucket, BucketName, Endpoint, Location, Provider, Region};
 use crate::domain::credential::Credential;
+use crate::domain::page::Page;
 use crate::domain::tenant::Slug;
-use crate::tenants::NewBucket;
+use crate::tenants::view::BucketView;
+use crate::tenants::{BucketChanges, CredentialCheck, ManageError, NewBucket};
 
 use super::context::Context;
 use super::output;
@@ -17,20 +19,58 @@ use super::secret::SecretSource;
 
 const EXAMPLES: &str = "\
 Examples:
-  presign-gateway bucket set my-app --endpoint https://ACCOUNT.r2.cloudflarestorage.com --region auto \\
+  presign-gateway bucket add my-app --endpoint https://ACCOUNT.r2.cloudflarestorage.com --region auto \\
       --bucket my-app-uploads --access-key-id ID --secret-file secret.txt
-  pass show r2 | presign-gateway bucket set my-app … --secret-stdin";
+  pass show r2 | presign-gateway bucket rotate-credential my-app default --access-key-id ID --secret-stdin
+  presign-gateway bucket cors set my-app --origin https://app.example.com
+  presign-gateway doctor my-app";
 
 #[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub(super) enum BucketCommand {
-    /// Set a tenant's bucket, or change it; then try it with `doctor`.
-    #[command(after_help = EXAMPLES)]
-    Set(Set),
+    /// Give a tenant a bucket; then try it with `doctor`.
+    Add(Box<Add>),
+    /// Show a tenant's buckets.
+    List { tenant: String },
+    /// Show all of one bucket, but its secret.
+    Show {
+        tenant: String,
+        /// The bucket's name within the tenant [default: the default one].
+        alias: Option<String>,
+    },
+    /// Change where a bucket is; what is not named stays.
+    Update(Box<Update>),
+    /// Send the tenant's uploads to this bucket from now on.
+    SetDefault { tenant: String, alias: String },
+    /// Put a bucket out of use.
+    Archive { tenant: String, alias: String },
+    /// Give a bucket a new credential: it is tried first, and takes over at once.
+    RotateCredential(Box<RotateCredential>),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Set {
+struct CredentialArguments {
+    #[arg(long, value_name = "ID")]
+    access_key_id: String,
+    #[command(flatten)]
+    secret: SecretSource,
+    /// A file with the session token of temporary credentials.
+    #[arg(long, value_name = "FILE")]
+    session_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Add {
     tenant: String,
+    /// Its name within the tenant: 1 to 63 of a-z, 0-9 and -.
+    #[arg(long, default_value = "default")]
+    alias: String,
+    /// Send the tenant's uploads here, if it has another bucket already.
+    #[arg(long)]
+    default: bool,
+    /// Leave a bucket of that alias as it is, and call it a success.
+    #[arg(long)]
+    if_missing: bool,
     #[arg(
         long,
         value_name = "URL",
@@ -43,72 +83,156 @@ pub(super) struct Set {
     /// The bucket's name.
     #[arg(long, value_name = "NAME")]
     bucket: String,
-    #[arg(long, value_name = "ID")]
-    access_key_id: String,
-    #[command(flatten)]
-    secret: SecretSource,
-    /// A file with the session token of temporary credentials.
-    #[arg(long, value_name = "FILE")]
-    session_token_file: Option<PathBuf>,
     /// How the bucket's name is put into URLs: path or virtual-hosted.
     #[arg(long, default_value = "path")]
     addressing: String,
     /// r2, aws or generic; by default told from the endpoint.
     #[arg(long)]
     provider: Option<String>,
+    #[command(flatten)]
+    credential: CredentialArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Update {
+    tenant: String,
+    alias: String,
+    /// Another name within the tenant.
+    #[arg(long, value_name = "ALIAS")]
+    new_alias: Option<String>,
+    /// The store's address, without the bucket.
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// `auto` for R2, the bucket's own for AWS.
+    #[arg(long)]
+    region: Option<String>,
+    /// The bucket's name.
+    #[arg(long, value_name = "NAME")]
+    bucket: Option<String>,
+    /// How the bucket's name is put into URLs: path or virtual-hosted.
+    #[arg(long)]
+    addressing: Option<String>,
+    /// r2, aws or generic.
+    #[arg(long)]
+    provider: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RotateCredential {
+    tenant: String,
+    alias: String,
+    #[command(flatten)]
+    credential: CredentialArguments,
+    /// Do not try it first: for when the bucket cannot be reached from here.
+    #[arg(long)]
+    skip_check: bool,
 }
 
 impl BucketCommand {
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let Self::Set(set) = self;
-        let (tenants, keyring, config) = context.tenants_and_keyring()?;
-        let slug = Slug::parse(&set.tenant)?;
-        let location = Location {
-            endpoint: Endpoint::parse(&set.endpoint, config.buckets.allow_http)?,
-            region: Region::parse(&set.region)?,
-            bucket_name: BucketName::parse(&set.bucket)?,
-            addressing: set.addressing.parse::<Addressing>()?,
-            provider: set.provider.as_deref().map_or_else(|| Ok(guess_provider(&set.endpoint)), str::parse)?,
-        }
-        .check()?;
-        let session_token = set.session_token_file.map(|file| {
-            std::fs::read_to_string(&file)
-                .with_context(|| format!("{} cannot be read", file.display()))
-                .map(|text| text.trim().into())
-        });
-        let secret_access_key = set.secret.read("secret access key")?;
-        let credential = Credential {
-            access_key_id: set.access_key_id,
-            secret_access_key,
-            session_token: session_token.transpose()?,
+        let bucket = match self {
+            Self::List { tenant } => {
+                let buckets = context.tenants()?.list_buckets(&Slug::parse(&tenant)?).await?;
+                return show_all(context, &buckets);
+            }
+            Self::Add(add) => add.run(context).await?,
+            Self::Show { tenant, alias } => {
+                let alias = alias.as_deref().map(Alias::parse).transpose()?;
+                context.tenants()?.get_bucket(&Slug::parse(&tenant)?, alias.as_ref()).await?
+            }
+            Self::Update(update) => update.run(context).await?,
+            Self::SetDefault { tenant, alias } => {
+                context.tenants()?.set_default_bucket(&Slug::parse(&tenant)?, &Alias::parse(&alias)?).await?
+            }
+            Self::Archive { tenant, alias } => {
+                context.tenants()?.archive_bucket(&Slug::parse(&tenant)?, &Alias::parse(&alias)?).await?
+            }
+            Self::RotateCredential(rotate) => rotate.run(context).await?,
         };
-        let bucket = tenants.set_bucket(&slug, NewBucket { location, credential }, &keyring).await?;
-        let sentence = format!(
-            "bucket {} at {} is set; try it with: presign-gateway doctor {slug}",
-            bucket.location.bucket_name.as_str(),
-            bucket.location.endpoint
-        );
-        let value = json!({
-            "id": bucket.id,
-            "tenant": slug.as_str(),
-            "alias": bucket.alias,
-            "endpoint": bucket.location.endpoint.to_string(),
-            "region": bucket.location.region.as_str(),
-            "bucket": bucket.location.bucket_name.as_str(),
-            "addressing": bucket.location.addressing.as_str(),
-            "provider": bucket.location.provider.as_str(),
-        });
-        output::show_one(context.output, &sentence, &value)
+        output::show_fields(context.output, &BucketView::from(&bucket))
     }
 }
 
-fn guess_provider(endpoint: &str) -> Provider {
-    let endpoint = endpoint.trim_end_matches('/');
-    if endpoint.ends_with(".r2.cloudflarestorage.com") {
-        Provider::R2
-    } else if endpoint.ends_with(".amazonaws.com") {
-        Provider::Aws
-    } else {
-        Provider::Generic
+impl Add {
+    async fn run(self, context: &Context) -> anyhow::Result<Bucket> {
+        let (tenants, keyring, config) = context.tenants_and_keyring()?;
+        let slug = Slug::parse(&self.tenant)?;
+        let alias = Alias::parse(&self.alias)?;
+        let location = self.location(&config)?;
+        let credential = self.credential.read()?;
+        let new = NewBucket { alias: alias.clone(), is_default: self.default, location, credential };
+        match tenants.add_bucket(&slug, new, &keyring).await {
+            Err(ManageError::Taken { .. }) if self.if_missing => Ok(tenants.get_bucket(&slug, Some(&alias)).await?),
+            added => Ok(added?),
+        }
     }
+
+    fn location(&self, config: &Config) -> anyhow::Result<Location> {
+        let endpoint = Endpoint::parse(&self.endpoint, config.buckets.allow_http)?;
+        Ok(Location {
+            region: Region::parse(&self.region)?,
+            bucket_name: BucketName::parse(&self.bucket)?,
+            addressing: self.addressing.parse::<Addressing>()?,
+            provider: self.provider.as_deref().map_or_else(|| Ok(Provider::of(&endpoint)), str::parse)?,
+            endpoint,
+        }
+        .check()?)
+    }
+}
+
+impl Update {
+    async fn run(self, context: &Context) -> anyhow::Result<Bucket> {
+        let (tenants, config) = (context.tenants()?, context.config()?);
+        let endpoint = self.endpoint.map(|text| Endpoint::parse(&text, config.buckets.allow_http));
+        let changes = BucketChanges {
+            alias: self.new_alias.as_deref().map(Alias::parse).transpose()?,
+            endpoint: endpoint.transpose()?,
+            region: self.region.as_deref().map(Region::parse).transpose()?,
+            bucket_name: self.bucket.as_deref().map(BucketName::parse).transpose()?,
+            addressing: self.addressing.as_deref().map(str::parse).transpose()?,
+            provider: self.provider.as_deref().map(str::parse).transpose()?,
+        };
+        Ok(tenants.update_bucket(&Slug::parse(&self.tenant)?, &Alias::parse(&self.alias)?, changes, None).await?)
+    }
+}
+
+impl RotateCredential {
+    async fn run(self, context: &Context) -> anyhow::Result<Bucket> {
+        let (tenants, keyring, _) = context.tenants_and_keyring()?;
+        let (slug, alias) = (Slug::parse(&self.tenant)?, Alias::parse(&self.alias)?);
+        let check = if self.skip_check { CredentialCheck::Skip } else { CredentialCheck::Try };
+        let credential = self.credential.read()?;
+        Ok(tenants.rotate_credential(&slug, &alias, credential, check, &keyring).await?.bucket)
+    }
+}
+
+impl CredentialArguments {
+    fn read(self) -> anyhow::Result<Credential> {
+        let read = |file: PathBuf| {
+            let text = std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()));
+            text.map(|text| text.trim().into())
+        };
+        Ok(Credential {
+            secret_access_key: self.secret.read("secret access key")?,
+            session_token: self.session_token_file.map(read).transpose()?,
+            access_key_id: self.access_key_id,
+        })
+    }
+}
+
+fn show_all(context: &Context, buckets: &[Bucket]) -> anyhow::Result<()> {
+    let rows = Page::whole(buckets.iter().map(BucketView::from).collect());
+    let header = ["alias", "default", "provider", "endpoint", "region", "bucket", "access key id", "credential"];
+    output::show_page(context.output, header, &rows, |row| {
+        [
+            row.alias.clone(),
+            if row.is_default { "✓".to_owned() } else { String::new() },
+            row.provider.to_owned(),
+            row.endpoint.clone(),
+            row.region.clone(),
+            row.bucket.clone(),
+            row.access_key_id.clone(),
+            format!("no. {}", row.credential_version),
+        ]
+    })
 }

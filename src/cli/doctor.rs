@@ -1,14 +1,13 @@
 //! `doctor`.
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 
-use crate::bucket::doctor::{self, Health};
+use crate::bucket::doctor::Health;
+use crate::domain::bucket::Alias;
 use crate::domain::tenant::Slug;
-use crate::vault::Vault;
+use crate::tenants::USUAL_ORIGIN;
 
 use super::context::Context;
 use super::output;
@@ -17,8 +16,11 @@ use super::output;
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     tenant: String,
+    /// The bucket's name within the tenant [default: the default one].
+    #[arg(long)]
+    bucket: Option<String>,
     /// The origin of the web pages that upload, for the CORS check.
-    #[arg(long, default_value = "https://app.example.com", value_name = "ORIGIN")]
+    #[arg(long, default_value = USUAL_ORIGIN, value_name = "ORIGIN")]
     origin: String,
 }
 
@@ -26,10 +28,8 @@ impl Doctor {
     /// Fails when a check does.
     pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let (tenants, keyring, _) = context.tenants_and_keyring()?;
-        let tenant = tenants.get_tenant(&Slug::parse(&self.tenant)?).await?;
-        let vault = Vault::new(tenants.store.clone(), Arc::new(keyring), 1, Duration::ZERO);
-        let open = vault.default_bucket(tenant.id).await?;
-        let findings = doctor::examine(&open, &self.origin, &tenants.clock, &tenants.randomness).await;
+        let (slug, alias) = (Slug::parse(&self.tenant)?, self.bucket.as_deref().map(Alias::parse).transpose()?);
+        let findings = tenants.examine_bucket(&slug, alias.as_ref(), &self.origin, &keyring).await?;
         output::show_all(context.output, ["check", "", "found", "what to do"], &findings, |finding| {
             let mark = match finding.health {
                 Health::Good => "✓",

@@ -1,35 +1,50 @@
 //! `tenant`.
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
 
 use crate::domain::extension::ExtensionSet;
-use crate::domain::object_key::Template;
-use crate::domain::tenant::{Expiry, Policy, RateLimit, Slug, Tenant, TenantStatus, parse_time_zone};
-use crate::tenants::{ManageError, NewTenant, PolicyChanges, TenantChanges, Tenants};
+use crate::domain::tenant::{RateLimit, Slug, Tenant, TenantStatus, parse_time_zone};
+use crate::tenants::view::TenantView;
+use crate::tenants::{ManageError, NewTenant, PolicyChanges, TenantChanges, TenantFilter, Tenants};
 
 use super::context::Context;
 use super::output;
+use super::paging::Paging;
 
 const EXAMPLES: &str = "\
 Examples:
   presign-gateway tenant create my-app --rate 100 --burst 500 --time-zone Asia/Shanghai
   presign-gateway tenant update my-app --rate 200
+  presign-gateway tenant update my-app --prefix apps/my-app --template '{prefix}/{kind}/{yyyy}/{mm}/{uuid}.{ext}'
+  presign-gateway tenant suspend my-app
   presign-gateway tenant list --output json";
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(super) enum TenantCommand {
     /// Add a tenant.
-    Create(Create),
-    /// Show every tenant.
-    List,
+    Create(Box<Create>),
+    /// Show tenants: all but the archived ones.
+    List {
+        /// Those of this status: active, suspended or archived.
+        #[arg(long)]
+        status: Option<String>,
+        /// Those whose names begin so.
+        #[arg(long, value_name = "TEXT")]
+        begins: Option<String>,
+        #[command(flatten)]
+        paging: Paging,
+    },
+    /// Show all of one tenant.
+    Show { tenant: String },
     /// Change a tenant; what is not named stays.
-    Update(Update),
+    Update(Box<Update>),
     /// Serve a tenant's callers no more (403).
     Suspend { tenant: String },
-    /// Serve a suspended tenant's callers again.
+    /// Serve a suspended or archived tenant's callers again.
     Resume { tenant: String },
+    /// Serve a tenant's callers no more, and list it no more.
+    Archive { tenant: String },
 }
 
 #[derive(Debug, Args)]
@@ -73,15 +88,21 @@ struct PolicyArguments {
     /// Extensions that may be uploaded, with commas [default for a new tenant: all].
     #[arg(long, value_name = "LIST")]
     extensions: Option<String>,
+    /// Largest object, where a size is declared; 0 leaves it to the bucket.
+    #[arg(long, value_name = "BYTES")]
+    max_size: Option<u64>,
     /// How long a URL lives [default for a new tenant: 300].
     #[arg(long, value_name = "SECONDS")]
     default_expiry: Option<u32>,
     /// How long a URL may live at most [default for a new tenant: 3600].
     #[arg(long, value_name = "SECONDS")]
     longest_expiry: Option<u32>,
-    /// Pattern of object keys, of {yyyy} {mm} {dd} {uuid} {ext} and text [default for a new tenant: {yyyy}/{mm}/{dd}/{uuid}.{ext}].
+    /// Pattern of object keys, of {prefix} {yyyy} {mm} {dd} {uuid} {ext} {kind} and text [default for a new tenant: {yyyy}/{mm}/{dd}/{uuid}.{ext}].
     #[arg(long, value_name = "TEMPLATE")]
     template: Option<String>,
+    /// What {prefix} stands for, such as apps/my-app; an empty text takes it away.
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
     /// Time zone of the date in object keys [default for a new tenant: UTC].
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
@@ -89,27 +110,15 @@ struct PolicyArguments {
 
 impl PolicyArguments {
     fn changes(self) -> anyhow::Result<PolicyChanges> {
+        let extensions = self.extensions.map(|list| ExtensionSet::parse(list.split(',').map(str::trim)));
         Ok(PolicyChanges {
-            allowed_extensions: self
-                .extensions
-                .map(|list| ExtensionSet::parse(list.split(',').map(str::trim)))
-                .transpose()?,
+            allowed_extensions: extensions.transpose()?,
+            max_size_bytes: self.max_size.map(|bytes| (bytes > 0).then_some(bytes)),
             default_expiry_seconds: self.default_expiry,
             longest_expiry_seconds: self.longest_expiry,
-            object_key_template: self.template.map(|text| Template::parse(&text)).transpose()?,
+            object_key_template: self.template,
+            object_key_prefix: self.prefix.map(|text| (!text.is_empty()).then_some(text)),
             time_zone: self.time_zone.map(|text| parse_time_zone(&text)).transpose()?,
-        })
-    }
-
-    fn policy(self) -> anyhow::Result<Policy> {
-        let changes = self.changes()?;
-        let longest = changes.longest_expiry_seconds.unwrap_or(3600);
-        Ok(Policy {
-            allowed_extensions: changes.allowed_extensions.unwrap_or_else(ExtensionSet::all),
-            max_size_bytes: None,
-            expiry: Expiry::new(changes.default_expiry_seconds.unwrap_or(300.min(longest)), longest)?,
-            object_key_template: changes.object_key_template.map_or_else(|| Template::parse(Template::CONTRACT), Ok)?,
-            time_zone: changes.time_zone.unwrap_or(chrono_tz::UTC),
         })
     }
 }
@@ -117,17 +126,20 @@ impl PolicyArguments {
 impl TenantCommand {
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
         let tenants = context.tenants()?;
-        let changed = match self {
-            Self::List => return show(context, &tenants.list_tenants().await?),
-            Self::Create(create) => create.run(&tenants).await?,
-            Self::Update(Update { tenant, name, rate, burst, policy }) => {
-                let changes = TenantChanges { name, status: None, rate, burst, policy: policy.changes()? };
-                tenants.update_tenant(&Slug::parse(&tenant)?, changes).await?
+        let tenant = match self {
+            Self::List { status, begins, paging } => {
+                let status = status.map(|text| text.parse()).transpose()?;
+                let filter = TenantFilter { status, slug_prefix: begins };
+                return show_all(context, tenants.list_tenants(&filter, &paging.request()?).await?.view());
             }
+            Self::Create(create) => create.run(&tenants).await?,
+            Self::Show { tenant } => tenants.get_tenant(&Slug::parse(&tenant)?).await?,
+            Self::Update(update) => update.run(&tenants).await?,
             Self::Suspend { tenant } => set_status(&tenants, &tenant, TenantStatus::Suspended).await?,
             Self::Resume { tenant } => set_status(&tenants, &tenant, TenantStatus::Active).await?,
+            Self::Archive { tenant } => set_status(&tenants, &tenant, TenantStatus::Archived).await?,
         };
-        show(context, &[changed])
+        output::show_fields(context.output, &TenantView::from(&tenant))
     }
 }
 
@@ -138,7 +150,7 @@ impl Create {
             slug: slug.clone(),
             name: self.name.unwrap_or(self.tenant),
             rate_limit: RateLimit::new(self.rate, self.burst)?,
-            policy: self.policy.policy()?,
+            policy: self.policy.changes()?,
         };
         match tenants.create_tenant(new).await {
             Err(ManageError::Taken { .. }) if self.if_missing => Ok(tenants.get_tenant(&slug).await?),
@@ -147,52 +159,31 @@ impl Create {
     }
 }
 
-async fn set_status(tenants: &Tenants, tenant: &str, status: TenantStatus) -> anyhow::Result<Tenant> {
-    let changes = TenantChanges { status: Some(status), ..TenantChanges::default() };
-    Ok(tenants.update_tenant(&Slug::parse(tenant)?, changes).await?)
-}
-
-fn show(context: &Context, tenants: &[Tenant]) -> anyhow::Result<()> {
-    let values: Vec<Value> = tenants.iter().map(value).collect();
-    let header = ["tenant", "name", "status", "rate/s", "burst", "expiry", "extensions", "object keys", "time zone"];
-    output::show_all(context.output, header, &values, |tenant| {
-        [
-            "slug",
-            "name",
-            "status",
-            "rate_per_second",
-            "burst",
-            "default_expiry_seconds",
-            "allowed_extensions",
-            "object_key_template",
-            "time_zone",
-        ]
-        .map(|field| tenant.get(field).map(plain).unwrap_or_default())
-    })
-}
-
-fn value(tenant: &Tenant) -> Value {
-    let policy = &tenant.policy;
-    json!({
-        "id": tenant.id,
-        "slug": tenant.slug.as_str(),
-        "name": tenant.name,
-        "status": tenant.status.as_str(),
-        "rate_per_second": tenant.rate_limit.per_second,
-        "burst": tenant.rate_limit.burst,
-        "allowed_extensions": policy.allowed_extensions.texts().collect::<Vec<_>>(),
-        "default_expiry_seconds": policy.expiry.default_seconds,
-        "longest_expiry_seconds": policy.expiry.longest_seconds,
-        "object_key_template": policy.object_key_template.as_str(),
-        "time_zone": policy.time_zone.name(),
-    })
-}
-
-/// A JSON value as a table's cell has it.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(" "),
-        other => other.to_string(),
+impl Update {
+    async fn run(self, tenants: &Tenants) -> anyhow::Result<Tenant> {
+        let Self { tenant, name, rate, burst, policy } = self;
+        let changes = TenantChanges { name, rate_per_second: rate, burst, policy: policy.changes()? };
+        Ok(tenants.update_tenant(&Slug::parse(&tenant)?, changes, None).await?)
     }
+}
+
+async fn set_status(tenants: &Tenants, tenant: &str, status: TenantStatus) -> anyhow::Result<Tenant> {
+    Ok(tenants.set_tenant_status(&Slug::parse(tenant)?, status).await?)
+}
+
+fn show_all(context: &Context, page: crate::domain::page::Page<TenantView>) -> anyhow::Result<()> {
+    let header = ["tenant", "name", "status", "rate/s", "burst", "expiry", "extensions", "object keys", "time zone"];
+    output::show_page(context.output, header, &page, |tenant| {
+        [
+            tenant.slug.clone(),
+            tenant.name.clone(),
+            tenant.status.to_owned(),
+            tenant.rate_per_second.to_string(),
+            tenant.burst.to_string(),
+            format!("{} s", tenant.default_expiry_seconds),
+            tenant.allowed_extensions.join(" "),
+            tenant.object_key_template.clone(),
+            tenant.time_zone.clone(),
+        ]
+    })
 }

@@ -10,15 +10,16 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::api_key;
-use crate::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
+use crate::domain::bucket::{Addressing, Alias, BucketName, Endpoint, Location, Provider, Region};
 use crate::domain::caller::{Scope, Scopes};
 use crate::domain::credential::Credential;
-use crate::domain::extension::ExtensionSet;
 use crate::domain::jwt_issuer::JwtAlgorithm;
-use crate::domain::object_key::Template;
 use crate::domain::randomness::Randomness;
-use crate::domain::tenant::{Expiry, Policy, RateLimit, Slug};
-use crate::tenants::{ManageError, NewApiKey, NewBucket, NewJwtIssuer, NewTenant, NewVerification, Tenants};
+use crate::domain::tenant::{RateLimit, Slug};
+use crate::tenants::{
+    BucketChanges, CredentialCheck, ManageError, NewApiKey, NewBucket, NewJwtIssuer, NewTenant, NewVerification,
+    PolicyChanges, Tenants,
+};
 use crate::vault::keyring::Keyring;
 
 use super::object_store::{Account, REGION};
@@ -136,15 +137,9 @@ impl DemoTenant {
 
     async fn ensure(&self, tenants: &Tenants, keyring: &Keyring, s3_url: &str) -> Result<(), ManageError> {
         let slug = Slug::parse(&self.slug)?;
-        let policy = Policy {
-            allowed_extensions: ExtensionSet::all(),
-            max_size_bytes: None,
-            expiry: Expiry::new(300, 3600)?,
-            object_key_template: Template::parse(Template::CONTRACT)?,
-            time_zone: chrono_tz::UTC,
-        };
         let name = format!("Demo app {slug}");
-        let new = NewTenant { slug: slug.clone(), name, rate_limit: RateLimit::new(RATE_PER_SECOND, BURST)?, policy };
+        let rate_limit = RateLimit::new(RATE_PER_SECOND, BURST)?;
+        let new = NewTenant { slug: slug.clone(), name, rate_limit, policy: PolicyChanges::default() };
         absent_or_taken(tenants.create_tenant(new).await.map(drop))?;
         let location = Location {
             endpoint: Endpoint::parse(s3_url, true)?,
@@ -153,11 +148,39 @@ impl DemoTenant {
             addressing: Addressing::Path,
             provider: Provider::Generic,
         };
-        // Written at each start: the store's port may have moved.
-        tenants.set_bucket(&slug, NewBucket { location, credential: self.credential() }, keyring).await?;
+        self.ensure_bucket(tenants, keyring, &slug, location).await?;
         let api_key =
             NewApiKey { tenant: Some(slug), label: "demo app".to_owned(), scopes: all_scopes(), expires_at: None };
         tenants.ensure_api_key(api_key, &self.api_key.as_str().into()).await
+    }
+
+    /// Adds the bucket; one that is there is brought up to date, since the store's port may have moved.
+    async fn ensure_bucket(
+        &self,
+        tenants: &Tenants,
+        keyring: &Keyring,
+        slug: &Slug,
+        location: Location,
+    ) -> Result<(), ManageError> {
+        let alias = Alias::usual();
+        let credential = self.credential();
+        let new = NewBucket {
+            alias: alias.clone(),
+            is_default: true,
+            location: location.clone(),
+            credential: credential.clone(),
+        };
+        match tenants.add_bucket(slug, new, keyring).await {
+            Err(ManageError::Taken { .. }) => {}
+            other => return other.map(drop),
+        }
+        let moved = BucketChanges {
+            endpoint: Some(location.endpoint),
+            bucket_name: Some(location.bucket_name),
+            ..BucketChanges::default()
+        };
+        tenants.update_bucket(slug, &alias, moved, None).await?;
+        tenants.rotate_credential(slug, &alias, credential, CredentialCheck::Skip, keyring).await.map(drop)
     }
 }
 

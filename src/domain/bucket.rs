@@ -1,17 +1,63 @@
 //! Where a tenant's objects live.
 
+use chrono::{DateTime, Utc};
 use url::{Host, Url};
 
 use super::Invalid;
 use super::ids::{BucketId, TenantId};
 
-/// A tenant's bucket, without its credential.
+mod provider;
+
+/// A tenant's bucket, without the secret half of its credential.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     pub id: BucketId,
     pub tenant_id: TenantId,
-    pub alias: String,
+    pub alias: Alias,
+    /// Uploads go here, where the caller names no other.
+    pub is_default: bool,
     pub location: Location,
+    pub access_key_id: String,
+    /// Counts the credentials that the bucket has had, from 1; what is sealed is bound to it.
+    pub credential_version: i32,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub archived_at: Option<DateTime<Utc>>,
+    /// Counts the changes of the row, from 1.
+    pub revision: i32,
+}
+
+/// A bucket's name within its tenant: 1 to 63 of `a-z 0-9 -`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Alias(String);
+
+impl Alias {
+    /// The alias of a tenant's first bucket, where none is given.
+    #[must_use]
+    pub fn usual() -> Self {
+        Self("default".to_owned())
+    }
+
+    /// # Errors
+    /// Any other character, or a wrong length.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let allowed = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if !(1..=63).contains(&text.len()) || !allowed {
+            return Err(Invalid::new("alias", "must be 1 to 63 of a-z, 0-9 and -"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for Alias {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// Everything that a URL into the bucket depends on, but the object key and the credential.
@@ -139,6 +185,9 @@ impl BucketName {
                 "must be 3 to 63 of a-z, 0-9, '-' and '.', beginning and ending with a letter or a digit",
             ));
         }
+        if text.parse::<std::net::Ipv4Addr>().is_ok() {
+            return Err(Invalid::new("bucket", "must not look like an IP address"));
+        }
         Ok(Self(text.to_owned()))
     }
 
@@ -166,31 +215,5 @@ impl Region {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// The regions that R2 accepts; anything else is answered with 400 `InvalidRegionName`
-/// (<https://developers.cloudflare.com/r2/api/s3/api/>).
-const R2_REGIONS: [&str; 8] = ["auto", "us-east-1", "wnam", "enam", "weur", "eeur", "apac", "oc"];
-
-impl Location {
-    /// Checks what no field can check alone.
-    ///
-    /// # Errors
-    /// A region that the provider does not have, or virtual-hosted addressing of an endpoint that is an IP address.
-    pub fn check(self) -> Result<Self, Invalid> {
-        if self.provider == Provider::R2 && !R2_REGIONS.contains(&self.region.as_str()) {
-            return Err(Invalid::new(
-                "region",
-                format!("must be one of {} for R2; auto is right for every bucket", R2_REGIONS.join(", ")),
-            ));
-        }
-        if self.addressing == Addressing::VirtualHosted && !self.endpoint.is_domain {
-            return Err(Invalid::new(
-                "addressing",
-                "must be path: an endpoint that is an IP address has no subdomains",
-            ));
-        }
-        Ok(self)
     }
 }

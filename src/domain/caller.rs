@@ -68,6 +68,12 @@ impl Scope {
 pub struct Scopes(u8);
 
 impl Scopes {
+    /// Every scope.
+    #[must_use]
+    pub fn all() -> Self {
+        Scope::ALL.into_iter().fold(Self::default(), Self::with)
+    }
+
     #[must_use]
     pub const fn with(self, scope: Scope) -> Self {
         Self(self.0 | 1 << scope as u8)

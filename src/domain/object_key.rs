@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use super::Invalid;
 use super::extension::Extension;
 use super::ids::UploadId;
+use super::upload::UploadKind;
 
 /// The longest object key in bytes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
@@ -28,11 +29,58 @@ enum Part {
     Day,
     Uuid,
     Extension,
+    Kind,
 }
 
+/// What the pattern's `{prefix}` stands for: folders of the tenant's own, such as `apps/my-app`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prefix(String);
+
+impl Prefix {
+    pub const LONGEST_BYTES: usize = 512;
+
+    /// # Errors
+    /// No text, too long a one, a character outside `A-Z a-z 0-9 . _ - /`, or an empty or a dot segment.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let fits = text.len() <= Self::LONGEST_BYTES && is_plain(text) && !text.split('/').any(is_unsafe_segment);
+        fits.then(|| Self(text.to_owned())).ok_or_else(|| {
+            let expected = format!(
+                "must be 1 to {} of A-Z, a-z, 0-9, '.', '_', '-' and '/', without a leading, trailing or double slash or a segment . or ..",
+                Self::LONGEST_BYTES
+            );
+            Invalid::new("object_key_prefix", expected)
+        })
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What an object key is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Naming {
+    pub id: UploadId,
+    pub ext: Extension,
+    pub kind: Option<UploadKind>,
+    pub issued_at: DateTime<Utc>,
+    /// The zone in which the date is read.
+    pub time_zone: Tz,
+}
+
+/// What `{kind}` becomes where the caller names none.
+const NO_KIND: &str = "other";
+
 impl Part {
-    const PLACEHOLDERS: [(&str, Self); 5] =
-        [("yyyy", Self::Year), ("mm", Self::Month), ("dd", Self::Day), ("uuid", Self::Uuid), ("ext", Self::Extension)];
+    const PLACEHOLDERS: [(&str, Self); 6] = [
+        ("yyyy", Self::Year),
+        ("mm", Self::Month),
+        ("dd", Self::Day),
+        ("uuid", Self::Uuid),
+        ("ext", Self::Extension),
+        ("kind", Self::Kind),
+    ];
 
     /// The longest text that the part can become.
     fn longest_bytes(&self) -> usize {
@@ -41,6 +89,7 @@ impl Part {
             Self::Year | Self::Extension => 4,
             Self::Month | Self::Day => 2,
             Self::Uuid => 36,
+            Self::Kind => 6,
         }
     }
 }
@@ -49,18 +98,21 @@ impl Template {
     /// The template of the contract.
     pub const CONTRACT: &str = "{yyyy}/{mm}/{dd}/{uuid}.{ext}";
 
-    /// Reads a template.
+    /// Reads a template; `{prefix}` stands for `prefix`.
     ///
     /// # Errors
-    /// An unknown placeholder, a character outside `A-Z a-z 0-9 . _ - /`, no `{uuid}`, a leading slash,
+    /// An unknown placeholder, `{prefix}` without a prefix or the reverse, a character outside `A-Z a-z 0-9 . _ - /`, no `{uuid}`, a leading slash,
     /// an empty or a dot segment, or object keys that could grow over [`LONGEST_OBJECT_KEY_BYTES`].
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let parts = parse_parts(text)?;
+    pub fn parse(text: &str, prefix: Option<&Prefix>) -> Result<Self, Invalid> {
+        if prefix.is_some() && !text.contains(PREFIX_PLACEHOLDER) {
+            return Err(Invalid::new("object_key_prefix", "must stand in the object_key_template as {prefix}"));
+        }
+        let parts = parse_parts(text, prefix)?;
         if !parts.contains(&Part::Uuid) {
             return Err(invalid("must hold {uuid}, so that no two uploads share an object key"));
         }
         // A placeholder never becomes empty or a dot, so the segments of the text itself tell.
-        if text.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        if text.split('/').any(is_unsafe_segment) {
             return Err(invalid("must not have a leading, trailing or double slash, nor a segment . or .."));
         }
         if parts.iter().map(Part::longest_bytes).sum::<usize>() > LONGEST_OBJECT_KEY_BYTES {
@@ -75,10 +127,10 @@ impl Template {
         &self.text
     }
 
-    /// Makes the object key of one upload; its date is the day of `issued_at` in `time_zone`.
+    /// Makes the object key of one upload.
     #[must_use]
-    pub fn object_key(&self, id: UploadId, ext: Extension, issued_at: DateTime<Utc>, time_zone: Tz) -> String {
-        let day = issued_at.with_timezone(&time_zone).date_naive();
+    pub fn object_key(&self, naming: &Naming) -> String {
+        let day = naming.issued_at.with_timezone(&naming.time_zone).date_naive();
         let mut object_key = String::with_capacity(64);
         for part in &self.parts {
             // Writing to a String cannot fail.
@@ -87,38 +139,59 @@ impl Template {
                 Part::Year => write!(object_key, "{:04}", day.year()),
                 Part::Month => write!(object_key, "{:02}", day.month()),
                 Part::Day => write!(object_key, "{:02}", day.day()),
-                Part::Uuid => write!(object_key, "{id}"),
-                Part::Extension => object_key.write_str(ext.as_str()),
+                Part::Uuid => write!(object_key, "{}", naming.id),
+                Part::Extension => object_key.write_str(naming.ext.as_str()),
+                Part::Kind => object_key.write_str(naming.kind.map_or(NO_KIND, UploadKind::as_str)),
             };
         }
         object_key
     }
 }
 
+const PREFIX_PLACEHOLDER: &str = "{prefix}";
+
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte))
+}
+
+fn is_unsafe_segment(segment: &str) -> bool {
+    matches!(segment, "" | "." | "..")
+}
+
 fn invalid(expected: &str) -> Invalid {
     Invalid::new("object_key_template", expected)
 }
 
-fn parse_parts(text: &str) -> Result<Vec<Part>, Invalid> {
+fn parse_parts(text: &str, prefix: Option<&Prefix>) -> Result<Vec<Part>, Invalid> {
     let mut parts = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
         let (literal, after) = rest.split_once('{').map_or((rest, None), |(literal, after)| (literal, Some(after)));
-        if !literal.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte)) {
+        if !is_plain(literal) {
             return Err(invalid("must be made of A-Z, a-z, 0-9, '.', '_', '-', '/' and placeholders"));
         }
         if !literal.is_empty() {
             parts.push(Part::Literal(literal.to_owned()));
         }
         let Some(after) = after else { break };
-        let placeholder = after.split_once('}').and_then(|(name, behind)| {
-            let (_, part) = Part::PLACEHOLDERS.iter().find(|(known, _)| *known == name)?;
-            Some((part.clone(), behind))
-        });
-        let (part, behind) =
-            placeholder.ok_or_else(|| invalid("knows these placeholders only: {yyyy} {mm} {dd} {uuid} {ext}"))?;
-        parts.push(part);
+        let (name, behind) = after.split_once('}').ok_or_else(unknown_placeholder)?;
+        parts.push(placeholder(name, prefix)?);
         rest = behind;
     }
     Ok(parts)
+}
+
+fn placeholder(name: &str, prefix: Option<&Prefix>) -> Result<Part, Invalid> {
+    match (name, prefix) {
+        ("prefix", Some(prefix)) => Ok(Part::Literal(prefix.as_str().to_owned())),
+        ("prefix", None) => Err(invalid("has {prefix}, and so needs an object_key_prefix")),
+        _ => {
+            let known = Part::PLACEHOLDERS.iter().find(|(known, _)| *known == name);
+            known.map(|(_, part)| part.clone()).ok_or_else(unknown_placeholder)
+        }
+    }
+}
+
+fn unknown_placeholder() -> Invalid {
+    invalid("knows these placeholders only: {prefix} {yyyy} {mm} {dd} {uuid} {ext} {kind}")
 }

@@ -2,10 +2,12 @@
 
 use std::num::NonZeroU32;
 
+use chrono::{DateTime, Utc};
+
 use super::Invalid;
 use super::extension::ExtensionSet;
 use super::ids::TenantId;
-use super::object_key::Template;
+use super::object_key::{Prefix, Template};
 
 /// An app, or a customer, with its own limits, policy, bucket and callers.
 #[derive(Debug, Clone)]
@@ -16,6 +18,10 @@ pub struct Tenant {
     pub status: TenantStatus,
     pub rate_limit: RateLimit,
     pub policy: Policy,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    /// Counts the changes of the row, from 1.
+    pub revision: i32,
 }
 
 /// Whether a tenant's callers are served.
@@ -23,6 +29,8 @@ pub struct Tenant {
 pub enum TenantStatus {
     Active,
     Suspended,
+    /// Suspended, and out of sight.
+    Archived,
 }
 
 impl TenantStatus {
@@ -32,6 +40,7 @@ impl TenantStatus {
         match self {
             Self::Active => "active",
             Self::Suspended => "suspended",
+            Self::Archived => "archived",
         }
     }
 }
@@ -43,7 +52,8 @@ impl std::str::FromStr for TenantStatus {
         match text {
             "active" => Ok(Self::Active),
             "suspended" => Ok(Self::Suspended),
-            _ => Err(Invalid::new("status", "must be active or suspended")),
+            "archived" => Ok(Self::Archived),
+            _ => Err(Invalid::new("status", "must be active, suspended or archived")),
         }
     }
 }
@@ -58,7 +68,7 @@ impl Slug {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let allowed = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         if !(2..=63).contains(&text.len()) || !allowed {
-            return Err(Invalid::new("tenant", "must be 2 to 63 of a-z, 0-9 and -"));
+            return Err(Invalid::new("slug", "must be 2 to 63 of a-z, 0-9 and -"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -94,7 +104,7 @@ impl RateLimit {
                 .filter(|value| value.get() <= Self::MOST)
                 .ok_or_else(|| Invalid::new(field, format!("must be 1 to {}", Self::MOST)))
         };
-        Ok(Self { per_second: check("rate", per_second)?, burst: check("burst", burst)? })
+        Ok(Self { per_second: check("rate_per_second", per_second)?, burst: check("burst", burst)? })
     }
 }
 
@@ -106,9 +116,36 @@ pub struct Policy {
     pub max_size_bytes: Option<u64>,
     pub expiry: Expiry,
     pub object_key_template: Template,
+    /// What the template's `{prefix}` stands for.
+    pub object_key_prefix: Option<Prefix>,
     /// The time zone in which the template's date is read.
     pub time_zone: chrono_tz::Tz,
 }
+
+impl Policy {
+    /// The usual default expiry, in seconds.
+    pub const USUAL_EXPIRY_SECONDS: u32 = 300;
+    /// The usual longest expiry, in seconds.
+    pub const USUAL_LONGEST_EXPIRY_SECONDS: u32 = 3600;
+
+    /// The policy of a tenant of whom nothing else was said: every extension, the contract's object keys.
+    ///
+    /// # Errors
+    /// None: all of it is valid.
+    pub fn usual() -> Result<Self, Invalid> {
+        Ok(Self {
+            allowed_extensions: ExtensionSet::all(),
+            max_size_bytes: None,
+            expiry: Expiry::new(Self::USUAL_EXPIRY_SECONDS, Self::USUAL_LONGEST_EXPIRY_SECONDS)?,
+            object_key_template: Template::parse(Template::CONTRACT, None)?,
+            object_key_prefix: None,
+            time_zone: chrono_tz::UTC,
+        })
+    }
+}
+
+/// The largest object of S3 and of R2: 5 TiB.
+pub const MOST_SIZE_BYTES: u64 = 5 << 40;
 
 /// How long a tenant's URLs live, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -77,6 +77,39 @@ reasons! {
     OperatorNotAllowed "operator_not_allowed" FORBIDDEN
         "运维密钥不能用于上传"
         "Operator keys cannot issue uploads: use an API key of the app";
+    OperatorRequired "operator_required" FORBIDDEN
+        "仅限运维密钥"
+        "This is for operators: use an operator's key";
+    MalformedBody "malformed_body" BAD_REQUEST
+        "请求体不是有效的 JSON：{}"
+        "The body is not valid JSON: {}";
+    InvalidField "invalid_field" BAD_REQUEST
+        "字段有误：{}"
+        "{}";
+    UnknownField "unknown_field" BAD_REQUEST
+        "未知字段：{}"
+        "There is no field {}";
+    UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
+        "请使用 Content-Type: application/json"
+        "Send JSON, with Content-Type: application/json";
+    NoSuchRow "no_such_row" NOT_FOUND
+        "不存在：{}"
+        "There is no such {}";
+    AlreadyExists "already_exists" CONFLICT
+        "已存在：{}"
+        "There is already such a {}";
+    Conflict "conflict" CONFLICT
+        "当前状态不允许：{}"
+        "Not as things stand: {}";
+    ChangedMeanwhile "changed_meanwhile" PRECONDITION_FAILED
+        "已被他人修改：当前 ETag 为 {}"
+        "Somebody else changed it since you read it: its ETag is {}";
+    CredentialFailed "credential_failed" UNPROCESSABLE_ENTITY
+        "凭证测试失败：{}"
+        "The credential was tried and does not work: {}";
+    BucketFailed "bucket_failed" BAD_GATEWAY
+        "存储桶返回错误：{}"
+        "The bucket's store answered: {}";
     NotFound "not_found" NOT_FOUND
         "路径不存在"
         "There is nothing at this path";

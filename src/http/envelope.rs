@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::ApiError;
 use crate::error::code::Reason;
@@ -20,20 +21,36 @@ pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-poli
 /// A successful answer.
 pub struct Success<T>(pub T);
 
-#[derive(Serialize)]
-struct SuccessBody<T> {
+/// A successful answer's body.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Answer)]
+pub(super) struct SuccessBody<T> {
+    #[schema(example = 0)]
     code: u16,
+    #[schema(example = "success")]
     msg: &'static str,
     data: T,
 }
 
-#[derive(Serialize)]
-struct ErrorBody<'a> {
+/// An error's body.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct ErrorBody<'a> {
+    /// The HTTP status.
+    #[schema(example = 400)]
     code: u16,
+    /// For people; in Chinese or in English, as `Accept-Language` asks.
     msg: &'a str,
+    #[schema(value_type = Option<String>, nullable, example = json!(null))]
     data: (),
+    /// A stable word, for programs.
+    #[schema(example = "invalid_field")]
     reason: &'static str,
+    /// As in the header `x-request-id`, and in the log.
     request_id: &'a str,
+    /// Which field is at fault, where one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
 }
 
 impl<T: Serialize> IntoResponse for Success<T> {
@@ -73,7 +90,14 @@ pub(super) async fn write_errors(request: Request, next: Next) -> Response {
 
 fn write_error(error: &ApiError, message: &str, request_id: &str, kept: &HeaderMap) -> Response {
     let status = error.reason.status();
-    let body = ErrorBody { code: status.as_u16(), msg: message, data: (), reason: error.reason.as_str(), request_id };
+    let body = ErrorBody {
+        code: status.as_u16(),
+        msg: message,
+        data: (),
+        reason: error.reason.as_str(),
+        request_id,
+        field: error.field.as_deref(),
+    };
     let mut response = json(serde_json::to_vec(&body).unwrap_or_default());
     *response.status_mut() = status;
     let headers = response.headers_mut();

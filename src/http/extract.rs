@@ -48,7 +48,7 @@ async fn authenticate(gateway: &Gateway, headers: &HeaderMap, context: &RequestC
 }
 
 /// What the headers hold; `None` where there is no credential at all, which is not the same as a wrong one.
-fn presented(headers: &HeaderMap) -> Option<Presented> {
+pub(super) fn presented(headers: &HeaderMap) -> Option<Presented> {
     let mut values = headers
         .get_all(header::AUTHORIZATION)
         .iter()
@@ -68,7 +68,7 @@ fn presented(headers: &HeaderMap) -> Option<Presented> {
 }
 
 /// Counts a stranger's failure against its address, and against nothing else.
-fn refuse(gateway: &Gateway, context: &RequestContext, error: AuthError) -> ApiError {
+pub(super) fn refuse(gateway: &Gateway, context: &RequestContext, error: AuthError) -> ApiError {
     if let AuthError::Refused(refusal) = error {
         tracing::info!(refusal = refusal.as_str(), client.address = %context.client_address(), "authentication refused");
         if let Err(Limited { retry_after_seconds, .. }) = gateway.limits.count_failure(context.client_address()) {

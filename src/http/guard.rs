@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header;
@@ -21,7 +22,7 @@ pub(super) async fn sizes(State(gateway): State<Arc<Gateway>>, request: Request,
     }
     let declared =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    // No route reads a body yet; what is declared is all that need be checked.
+    // One that declares nothing is cut off where it is read.
     if declared.is_some_and(|bytes| bytes > edge.max_body_bytes) {
         return ApiError::with_detail(Reason::BodyTooLarge, edge.max_body_bytes.to_string()).into_response();
     }
@@ -29,8 +30,8 @@ pub(super) async fn sizes(State(gateway): State<Arc<Gateway>>, request: Request,
 }
 
 /// Layer: answers within the time allowed, whatever happens behind.
-pub(super) async fn timeout(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
-    tokio::time::timeout(gateway.edge.request_timeout, next.run(request)).await.unwrap_or_else(|_| {
+pub(super) async fn timeout(State(allowed): State<Duration>, request: Request, next: Next) -> Response {
+    tokio::time::timeout(allowed, next.run(request)).await.unwrap_or_else(|_| {
         tracing::error!(reason = Reason::Unavailable.as_str(), cause = "the request timed out", "request failed");
         ApiError::from(Reason::Unavailable).into_response()
     })
@@ -49,6 +50,12 @@ pub(super) async fn not_found() -> ApiError {
     Reason::NotFound.into()
 }
 
-pub(super) async fn method_not_allowed() -> Response {
+/// The router says which methods there are.
+pub(super) async fn method_not_allowed() -> ApiError {
+    Reason::MethodNotAllowed.into()
+}
+
+/// For routes where HEAD is no GET without a body.
+pub(super) async fn only_get() -> Response {
     ([(header::ALLOW, "GET")], ApiError::from(Reason::MethodNotAllowed)).into_response()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Extension as FromExtensions;
 use axum::extract::{RawQuery, State};
 use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::extension::Extension;
 use crate::domain::upload::{Pixels, Seconds, UploadKind, UploadRequest};
@@ -14,18 +15,48 @@ use crate::error::code::Reason;
 
 use super::Gateway;
 use super::context::RequestContext;
-use super::envelope::Success;
+use super::envelope::{Success, SuccessBody};
 use super::extract::AdmittedOrAnonymous;
 
-/// The answer's `data`; `key` is the contract's word for the object key.
-#[derive(Serialize)]
+/// Where to upload.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Presigned {
+    /// To PUT the bytes to, without any special header.
     url: String,
+    /// The object key within the app's bucket.
     #[serde(rename = "key")]
+    #[schema(example = "2026/11/22/01a203fe-9eeb-7344-910f-c05f00b8cddb.jpg")]
     object_key: String,
 }
 
-/// Issues an upload.
+/// What the file is; other parameters are passed over.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "describes the query for the OpenAPI document; `parse` reads it, in the contract's own words"
+)]
+pub(super) struct PresignQuery {
+    /// `jpg`, `jpeg`, `png`, `webp`, `gif`, `mp4` or `webm`.
+    #[param(example = "jpg")]
+    ext: String,
+    /// Pixels.
+    #[param(minimum = 1, maximum = 2_147_483_647)]
+    width: Option<i32>,
+    /// Pixels.
+    #[param(minimum = 1, maximum = 2_147_483_647)]
+    height: Option<i32>,
+    /// Seconds; decimals allowed.
+    #[param(minimum = 0, maximum = 1_000_000_000)]
+    duration: Option<f64>,
+    /// `thumb`, `origin` or `video`.
+    #[param(rename = "type", example = "origin")]
+    kind: Option<String>,
+}
+
+/// Ask for a place to upload a picture or a video to.
+#[utoipa::path(get, path = "/oss/presign", tag = "uploads", operation_id = "presign", params(PresignQuery), security(("bearer" = [])),
+    responses((status = 200, description = "Where to upload; on record already", body = SuccessBody<Presigned>)))]
 pub(super) async fn presign(
     State(gateway): State<Arc<Gateway>>,
     FromExtensions(context): FromExtensions<RequestContext>,

@@ -56,20 +56,84 @@ pub async fn find_any_tenant(store: &Store, public_id: &str) -> Result<Option<Ap
     Ok(row.map(ApiKey::from))
 }
 
-/// A tenant's keys, newest first; with `None`, the operators'.
+/// Whose keys a list shows.
+#[derive(Debug, Clone, Copy)]
+pub enum Owner {
+    Tenant(TenantId),
+    Operators,
+}
+
+impl Owner {
+    /// What the column holds.
+    #[must_use]
+    pub const fn tenant_id(self) -> Option<TenantId> {
+        match self {
+            Self::Tenant(id) => Some(id),
+            Self::Operators => None,
+        }
+    }
+}
+
+/// An owner's keys, newest first, from behind `after`.
 ///
 /// # Errors
 /// The database is away.
-pub async fn list(store: &Store, tenant_id: Option<TenantId>) -> Result<Vec<ApiKey>, StoreError> {
+pub async fn list(store: &Store, owner: Owner, after: Option<ApiKeyId>, limit: i64) -> Result<Vec<ApiKey>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, public_id, secret_sha256, tenant_id, label, scopes, created_at, expires_at, revoked_at, last_used_at, revision
-         FROM api_keys WHERE tenant_id IS NOT DISTINCT FROM $1 ORDER BY id DESC",
-        tenant_id.map(TenantId::uuid)
-    )
-    .fetch_all(&store.pool)
-    .await?;
+         FROM api_keys WHERE tenant_id IS NOT DISTINCT FROM $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3",
+        owner.tenant_id().map(TenantId::uuid),
+        after.map(ApiKeyId::uuid),
+        limit
+    );
+    let rows = store.within(rows.fetch_all(&store.pool)).await?;
     Ok(rows.into_iter().map(ApiKey::from).collect())
+}
+
+/// Finds a key and holds its row until the transaction ends. An operator's is held with all other operators' keys, so
+/// that two changes at a time cannot each take the other for the one that is left.
+///
+/// # Errors
+/// The database is away.
+pub async fn lock_any_tenant(transaction: &mut Transaction, public_id: &str) -> Result<Option<ApiKey>, StoreError> {
+    sqlx::query!(
+        "SELECT id FROM api_keys WHERE tenant_id IS NULL AND EXISTS
+           (SELECT FROM api_keys AS wanted WHERE wanted.public_id = $1 AND wanted.tenant_id IS NULL)
+         ORDER BY id FOR UPDATE",
+        public_id
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, public_id, secret_sha256, tenant_id, label, scopes, created_at, expires_at, revoked_at, last_used_at, revision
+         FROM api_keys WHERE public_id = $1 FOR UPDATE",
+        public_id
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    Ok(row.map(ApiKey::from))
+}
+
+/// How many operators' keys but this one work at `moment`.
+///
+/// # Errors
+/// The database is away.
+pub async fn count_other_operators_keys(
+    transaction: &mut Transaction,
+    but: ApiKeyId,
+    moment: DateTime<Utc>,
+) -> Result<i64, StoreError> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM api_keys
+         WHERE tenant_id IS NULL AND id <> $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)"#,
+        but.uuid(),
+        moment
+    )
+    .fetch_one(&mut **transaction)
+    .await?;
+    Ok(count)
 }
 
 /// # Errors
@@ -92,23 +156,23 @@ pub async fn insert(transaction: &mut Transaction, api_key: &ApiKey) -> Result<(
     Ok(())
 }
 
-/// Revokes a key of any tenant and tells whose it was; `None` when there is no such key, or it was revoked before.
+/// Writes what can change of a key, and gives its revision.
 ///
 /// # Errors
 /// The database is away.
-pub async fn revoke_any_tenant(
-    transaction: &mut Transaction,
-    public_id: &str,
-    now: DateTime<Utc>,
-) -> Result<Option<(ApiKeyId, Option<TenantId>)>, StoreError> {
-    let row = sqlx::query!(
-        "UPDATE api_keys SET revoked_at = $2 WHERE public_id = $1 AND revoked_at IS NULL RETURNING id, tenant_id",
-        public_id,
-        now
+pub async fn save(transaction: &mut Transaction, api_key: &ApiKey) -> Result<i32, StoreError> {
+    let revision = sqlx::query_scalar!(
+        "UPDATE api_keys SET label = $2, scopes = $3, expires_at = $4, revoked_at = $5, revision = revision + 1
+         WHERE id = $1 RETURNING revision",
+        api_key.id.uuid(),
+        api_key.label,
+        &api_key.scopes.texts(),
+        api_key.expires_at,
+        api_key.revoked_at
     )
-    .fetch_optional(&mut **transaction)
+    .fetch_one(&mut **transaction)
     .await?;
-    Ok(row.map(|row| (row.id.into(), row.tenant_id.map(TenantId::from))))
+    Ok(revision)
 }
 
 /// Notes when keys were last used; a time that is older than the stored one changes nothing.

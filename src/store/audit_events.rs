@@ -1,9 +1,53 @@
 //! Table `audit_events`: append-only, and never a secret value.
 
-use crate::domain::audit_event::AuditEvent;
-use crate::domain::ids::TenantId;
+use chrono::{DateTime, Utc};
 
-use super::{StoreError, Transaction};
+use crate::domain::audit_event::AuditEvent;
+use crate::domain::ids::{AuditEventId, TenantId};
+
+use super::{Store, StoreError, Transaction};
+
+/// Which events a list shows; what is `None` does not matter.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub tenant_id: Option<TenantId>,
+    pub actor: Option<String>,
+    /// Whole, or up to its dot.
+    pub action: Option<String>,
+    pub subject: Option<String>,
+    /// Inclusive.
+    pub from: Option<DateTime<Utc>>,
+    /// Exclusive.
+    pub to: Option<DateTime<Utc>>,
+}
+
+struct Row {
+    id: uuid::Uuid,
+    at: DateTime<Utc>,
+    actor: String,
+    origin: Option<String>,
+    action: String,
+    tenant_id: Option<uuid::Uuid>,
+    subject_id: uuid::Uuid,
+    subject_name: Option<String>,
+    changed_fields: Vec<String>,
+}
+
+impl From<Row> for AuditEvent {
+    fn from(row: Row) -> Self {
+        Self {
+            id: row.id.into(),
+            at: row.at,
+            actor: row.actor,
+            origin: row.origin,
+            action: row.action,
+            tenant_id: row.tenant_id.map(TenantId::from),
+            subject_id: row.subject_id,
+            subject_name: row.subject_name,
+            changed_fields: row.changed_fields,
+        }
+    }
+}
 
 /// Appends an event within the transaction of the change itself: both are there, or neither.
 ///
@@ -26,4 +70,37 @@ pub async fn append(transaction: &mut Transaction, event: &AuditEvent) -> Result
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// Events, newest first, from behind `after`; for operators.
+///
+/// # Errors
+/// The database is away.
+pub async fn list_any_tenant(
+    store: &Store,
+    filter: &Filter,
+    after: Option<AuditEventId>,
+    limit: i64,
+) -> Result<Vec<AuditEvent>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, at, actor, origin, action, tenant_id, subject_id, subject_name, changed_fields
+         FROM audit_events
+         WHERE ($1::uuid IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR actor = $2)
+           AND ($3::text IS NULL OR action = $3 OR split_part(action, '.', 1) = $3)
+           AND ($4::text IS NULL OR subject_name = $4)
+           AND ($5::timestamptz IS NULL OR at >= $5) AND ($6::timestamptz IS NULL OR at < $6)
+           AND ($7::uuid IS NULL OR id < $7)
+         ORDER BY id DESC LIMIT $8",
+        filter.tenant_id.map(TenantId::uuid),
+        filter.actor,
+        filter.action,
+        filter.subject,
+        filter.from,
+        filter.to,
+        after.map(AuditEventId::uuid),
+        limit
+    );
+    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    Ok(rows.into_iter().map(AuditEvent::from).collect())
 }

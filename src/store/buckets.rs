@@ -1,8 +1,9 @@
 //! Table `buckets`: where a tenant's objects live; the secrets only ever sealed.
 
 use chrono::{DateTime, Utc};
+use sqlx::PgExecutor;
 
-use crate::domain::bucket::{Bucket, BucketName, Endpoint, Location, Region};
+use crate::domain::bucket::{Alias, Bucket, BucketName, Endpoint, Location, Region};
 use crate::domain::ids::{BucketId, TenantId};
 
 use super::{Store, StoreError, Transaction};
@@ -11,94 +12,261 @@ use super::{Store, StoreError, Transaction};
 #[derive(Debug, Clone)]
 pub struct SealedBucket {
     pub bucket: Bucket,
-    pub access_key_id: String,
     pub sealing_key_id: String,
     pub sealed_secret_access_key: Vec<u8>,
     pub sealed_session_token: Option<Vec<u8>>,
-    /// Counts the credentials that this bucket has had; what is sealed is bound to it.
-    pub credential_version: i32,
 }
 
+struct Row {
+    id: uuid::Uuid,
+    tenant_id: uuid::Uuid,
+    alias: String,
+    is_default: bool,
+    endpoint: String,
+    region: String,
+    bucket: String,
+    addressing: String,
+    provider: String,
+    access_key_id: String,
+    sealing_key_id: String,
+    sealed_secret_access_key: Vec<u8>,
+    sealed_session_token: Option<Vec<u8>>,
+    credential_version: i32,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    archived_at: Option<DateTime<Utc>>,
+    revision: i32,
+}
+
+impl TryFrom<Row> for SealedBucket {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let location = Location {
+            // Whether plain http is allowed was decided when the row was written.
+            endpoint: Endpoint::parse(&row.endpoint, true)?,
+            region: Region::parse(&row.region)?,
+            bucket_name: BucketName::parse(&row.bucket)?,
+            addressing: row.addressing.parse()?,
+            provider: row.provider.parse()?,
+        };
+        let bucket = Bucket {
+            id: row.id.into(),
+            tenant_id: row.tenant_id.into(),
+            alias: Alias::parse(&row.alias)?,
+            is_default: row.is_default,
+            location,
+            access_key_id: row.access_key_id,
+            credential_version: row.credential_version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            archived_at: row.archived_at,
+            revision: row.revision,
+        };
+        Ok(Self {
+            bucket,
+            sealing_key_id: row.sealing_key_id,
+            sealed_secret_access_key: row.sealed_secret_access_key,
+            sealed_session_token: row.sealed_session_token,
+        })
+    }
+}
+
+/// A tenant's bucket of this alias, the tenant's default one for `None`; never an archived one.
+///
 /// # Errors
 /// The database is away, or the row does not parse.
-pub async fn find_default(store: &Store, tenant_id: TenantId) -> Result<Option<SealedBucket>, StoreError> {
-    let row = sqlx::query!(
-        "SELECT id, alias, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
-                sealed_secret_access_key, sealed_session_token, credential_version
-         FROM buckets WHERE tenant_id = $1 AND is_default",
+pub async fn find(
+    store: &Store,
+    tenant_id: TenantId,
+    alias: Option<&Alias>,
+) -> Result<Option<SealedBucket>, StoreError> {
+    store.within(fetch(&store.pool, tenant_id, alias)).await
+}
+
+async fn fetch(
+    executor: impl PgExecutor<'_>,
+    tenant_id: TenantId,
+    alias: Option<&Alias>,
+) -> Result<Option<SealedBucket>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
+                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision
+         FROM buckets
+         WHERE tenant_id = $1 AND archived_at IS NULL AND CASE WHEN $2::text IS NULL THEN is_default ELSE alias = $2 END",
+        tenant_id.uuid(),
+        alias.map(Alias::as_str)
+    )
+    .fetch_optional(executor)
+    .await?;
+    row.map(SealedBucket::try_from).transpose()
+}
+
+/// A tenant's buckets, the default one first; none that is archived.
+///
+/// # Errors
+/// The database is away, or a row does not parse.
+pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<SealedBucket>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
+                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision
+         FROM buckets WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY is_default DESC, alias",
         tenant_id.uuid()
     );
-    let row = store.within(row.fetch_optional(&store.pool)).await?;
-    let Some(row) = row else { return Ok(None) };
-    let location = Location {
-        // Whether plain http is allowed was decided when the row was written.
-        endpoint: Endpoint::parse(&row.endpoint, true)?,
-        region: Region::parse(&row.region)?,
-        bucket_name: BucketName::parse(&row.bucket)?,
-        addressing: row.addressing.parse()?,
-        provider: row.provider.parse()?,
-    };
-    Ok(Some(SealedBucket {
-        bucket: Bucket { id: row.id.into(), tenant_id, alias: row.alias, location },
-        access_key_id: row.access_key_id,
-        sealing_key_id: row.sealing_key_id,
-        sealed_secret_access_key: row.sealed_secret_access_key,
-        sealed_session_token: row.sealed_session_token,
-        credential_version: row.credential_version,
-    }))
+    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    rows.into_iter().map(SealedBucket::try_from).collect()
 }
 
-/// The id and the credential version of the tenant's default bucket, its row held until the transaction ends.
+/// Finds a bucket and holds all of the tenant's until the transaction ends, so that two changes cannot both make a default.
 ///
 /// # Errors
-/// The database is away.
-pub async fn lock_default(
+/// The database is away, or the row does not parse.
+pub async fn lock(
     transaction: &mut Transaction,
     tenant_id: TenantId,
-) -> Result<Option<(BucketId, i32)>, StoreError> {
-    let row = sqlx::query!(
-        "SELECT id, credential_version FROM buckets WHERE tenant_id = $1 AND is_default FOR UPDATE",
-        tenant_id.uuid()
-    )
-    .fetch_optional(&mut **transaction)
-    .await?;
-    Ok(row.map(|row| (row.id.into(), row.credential_version)))
+    alias: Option<&Alias>,
+) -> Result<Option<SealedBucket>, StoreError> {
+    // The tenant's row stands for buckets that are not there yet, too.
+    sqlx::query!("SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE", tenant_id.uuid())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    fetch(&mut **transaction, tenant_id, alias).await
 }
 
-/// Writes a tenant's default bucket: a new row, or every column of the one that has its id.
-///
 /// # Errors
 /// [`StoreError::Taken`] when the tenant has a bucket of that alias.
-pub async fn save_default(
-    transaction: &mut Transaction,
-    sealed: &SealedBucket,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+pub async fn insert(transaction: &mut Transaction, sealed: &SealedBucket) -> Result<(), StoreError> {
     let SealedBucket { bucket, .. } = sealed;
     let location = &bucket.location;
     sqlx::query!(
         "INSERT INTO buckets (id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id,
                               sealing_key_id, sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at)
-         VALUES ($1, $2, $3, true, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)
-         ON CONFLICT (id) DO UPDATE SET
-           endpoint = excluded.endpoint, region = excluded.region, bucket = excluded.bucket, addressing = excluded.addressing,
-           provider = excluded.provider, access_key_id = excluded.access_key_id, sealing_key_id = excluded.sealing_key_id,
-           sealed_secret_access_key = excluded.sealed_secret_access_key, sealed_session_token = excluded.sealed_session_token,
-           credential_version = excluded.credential_version, updated_at = excluded.updated_at",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         bucket.id.uuid(),
         bucket.tenant_id.uuid(),
-        bucket.alias,
+        bucket.alias.as_str(),
+        bucket.is_default,
         location.endpoint.to_string(),
         location.region.as_str(),
         location.bucket_name.as_str(),
         location.addressing.as_str(),
         location.provider.as_str(),
-        sealed.access_key_id,
+        bucket.access_key_id,
         sealed.sealing_key_id,
         sealed.sealed_secret_access_key,
         sealed.sealed_session_token,
-        sealed.credential_version,
-        now
+        bucket.credential_version,
+        bucket.created_at,
+        bucket.updated_at
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Writes what can change of a bucket, but for its credential, and gives its revision.
+///
+/// # Errors
+/// [`StoreError::Taken`] when the tenant has another bucket of that alias.
+pub async fn save(transaction: &mut Transaction, bucket: &Bucket) -> Result<i32, StoreError> {
+    let location = &bucket.location;
+    let revision = sqlx::query_scalar!(
+        "UPDATE buckets SET alias = $3, is_default = $4, endpoint = $5, region = $6, bucket = $7, addressing = $8, provider = $9,
+                archived_at = $10, updated_at = $11, revision = revision + 1
+         WHERE tenant_id = $1 AND id = $2 RETURNING revision",
+        bucket.tenant_id.uuid(),
+        bucket.id.uuid(),
+        bucket.alias.as_str(),
+        bucket.is_default,
+        location.endpoint.to_string(),
+        location.region.as_str(),
+        location.bucket_name.as_str(),
+        location.addressing.as_str(),
+        location.provider.as_str(),
+        bucket.archived_at,
+        bucket.updated_at
+    )
+    .fetch_one(&mut **transaction)
+    .await?;
+    Ok(revision)
+}
+
+/// Writes a bucket's credential, and gives the row's revision.
+///
+/// # Errors
+/// The database is away.
+pub async fn save_credential(transaction: &mut Transaction, sealed: &SealedBucket) -> Result<i32, StoreError> {
+    let SealedBucket { bucket, .. } = sealed;
+    let revision = sqlx::query_scalar!(
+        "UPDATE buckets SET access_key_id = $3, sealing_key_id = $4, sealed_secret_access_key = $5, sealed_session_token = $6,
+                credential_version = $7, updated_at = $8, revision = revision + 1
+         WHERE tenant_id = $1 AND id = $2 RETURNING revision",
+        bucket.tenant_id.uuid(),
+        bucket.id.uuid(),
+        bucket.access_key_id,
+        sealed.sealing_key_id,
+        sealed.sealed_secret_access_key,
+        sealed.sealed_session_token,
+        bucket.credential_version,
+        bucket.updated_at
+    )
+    .fetch_one(&mut **transaction)
+    .await?;
+    Ok(revision)
+}
+
+/// Takes the mark of the default from whichever bucket of the tenant has it.
+///
+/// # Errors
+/// The database is away.
+pub async fn clear_default(transaction: &mut Transaction, tenant_id: TenantId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE buckets SET is_default = false, revision = revision + 1 WHERE tenant_id = $1 AND is_default",
+        tenant_id.uuid()
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Buckets whose credentials are sealed under another key than `sealing_key_id`, by id from behind `after`, archived ones
+/// too; held until the transaction ends.
+///
+/// # Errors
+/// The database is away, or a row does not parse.
+pub async fn lock_sealed_otherwise_any_tenant(
+    transaction: &mut Transaction,
+    sealing_key_id: &str,
+    after: Option<BucketId>,
+    limit: i64,
+) -> Result<Vec<SealedBucket>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
+                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision
+         FROM buckets WHERE sealing_key_id <> $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3 FOR UPDATE",
+        sealing_key_id,
+        after.map(BucketId::uuid),
+        limit
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
+    rows.into_iter().map(SealedBucket::try_from).collect()
+}
+
+/// Writes the same credential, sealed under another key: to everybody else the row has not changed.
+///
+/// # Errors
+/// The database is away.
+pub async fn save_resealed_any_tenant(transaction: &mut Transaction, sealed: &SealedBucket) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE buckets SET sealing_key_id = $2, sealed_secret_access_key = $3, sealed_session_token = $4 WHERE id = $1",
+        sealed.bucket.id.uuid(),
+        sealed.sealing_key_id,
+        sealed.sealed_secret_access_key,
+        sealed.sealed_session_token
     )
     .execute(&mut **transaction)
     .await?;

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::domain::caller::Scopes;
-use crate::domain::ids::TenantId;
+use crate::domain::ids::{JwtIssuerId, TenantId};
 use crate::domain::jwt_issuer::{JwtIssuer, Verification};
 
 use super::{Store, StoreError, Transaction};
@@ -128,6 +128,52 @@ pub async fn insert(transaction: &mut Transaction, issuer: &JwtIssuer) -> Result
         issuer.scopes_claim,
         issuer.created_at,
         issuer.updated_at
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// Issuers whose secrets are sealed under another key than `sealing_key_id`, by id from behind `after`, archived ones too;
+/// held until the transaction ends.
+///
+/// # Errors
+/// The database is away, or a row does not parse.
+pub async fn lock_sealed_otherwise_any_tenant(
+    transaction: &mut Transaction,
+    sealing_key_id: &str,
+    after: Option<JwtIssuerId>,
+    limit: i64,
+) -> Result<Vec<JwtIssuer>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, jwks_url, public_key_pem, sealing_key_id,
+                hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at, archived_at, revision
+         FROM jwt_issuers WHERE sealing_key_id <> $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3 FOR UPDATE",
+        sealing_key_id,
+        after.map(JwtIssuerId::uuid),
+        limit
+    )
+    .fetch_all(&mut **transaction)
+    .await?;
+    rows.into_iter().map(JwtIssuer::try_from).collect()
+}
+
+/// Writes the same secret, sealed under another key: to everybody else the row has not changed.
+///
+/// # Errors
+/// The database is away.
+pub async fn save_resealed_any_tenant(
+    transaction: &mut Transaction,
+    id: JwtIssuerId,
+    sealing_key_id: &str,
+    sealed: &[u8],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE jwt_issuers SET sealing_key_id = $2, sealed_hmac_secret = $3 WHERE id = $1",
+        id.uuid(),
+        sealing_key_id,
+        sealed
     )
     .execute(&mut **transaction)
     .await?;

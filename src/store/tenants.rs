@@ -7,8 +7,8 @@ use sqlx::PgExecutor;
 use crate::domain::Invalid;
 use crate::domain::extension::ExtensionSet;
 use crate::domain::ids::TenantId;
-use crate::domain::object_key::Template;
-use crate::domain::tenant::{Expiry, Policy, RateLimit, Slug, Tenant, parse_time_zone};
+use crate::domain::object_key::{Prefix, Template};
+use crate::domain::tenant::{Expiry, Policy, RateLimit, Slug, Tenant, TenantStatus, parse_time_zone};
 
 use super::{Store, StoreError, Transaction};
 
@@ -24,7 +24,11 @@ struct Row {
     default_expiry_seconds: i32,
     longest_expiry_seconds: i32,
     object_key_template: String,
+    object_key_prefix: Option<String>,
     time_zone: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    revision: i32,
 }
 
 impl TryFrom<Row> for Tenant {
@@ -33,6 +37,7 @@ impl TryFrom<Row> for Tenant {
     fn try_from(row: Row) -> Result<Self, Invalid> {
         // The table's checks keep these positive; a nought would be refused by the types in the next step.
         let positive = |value: i32| u32::try_from(value).unwrap_or(0);
+        let object_key_prefix = row.object_key_prefix.as_deref().map(Prefix::parse).transpose()?;
         Ok(Self {
             id: row.id.into(),
             slug: Slug::parse(&row.slug)?,
@@ -43,9 +48,13 @@ impl TryFrom<Row> for Tenant {
                 allowed_extensions: ExtensionSet::parse(row.allowed_extensions.iter().map(String::as_str))?,
                 max_size_bytes: row.max_size_bytes.and_then(|bytes| bytes.try_into().ok()),
                 expiry: Expiry::new(positive(row.default_expiry_seconds), positive(row.longest_expiry_seconds))?,
-                object_key_template: Template::parse(&row.object_key_template)?,
+                object_key_template: Template::parse(&row.object_key_template, object_key_prefix.as_ref())?,
+                object_key_prefix,
                 time_zone: parse_time_zone(&row.time_zone)?,
             },
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            revision: row.revision,
         })
     }
 }
@@ -54,7 +63,8 @@ async fn fetch(executor: impl PgExecutor<'_>, id: uuid::Uuid) -> Result<Option<T
     let row = sqlx::query_as!(
         Row,
         "SELECT id, slug, name, status, rate_per_second, burst, allowed_extensions, max_size_bytes,
-                default_expiry_seconds, longest_expiry_seconds, object_key_template, time_zone
+                default_expiry_seconds, longest_expiry_seconds, object_key_template, object_key_prefix, time_zone,
+                created_at, updated_at, revision
          FROM tenants WHERE id = $1",
         id
     )
@@ -91,38 +101,62 @@ pub async fn lock(transaction: &mut Transaction, slug: &Slug) -> Result<Option<T
     }
 }
 
-/// Every tenant, by slug; for operators.
+/// Which tenants a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct TenantFilter {
+    /// Of this status; otherwise all but the archived.
+    pub status: Option<TenantStatus>,
+    /// Whose slug begins so.
+    pub slug_prefix: Option<String>,
+}
+
+/// Tenants by slug, from behind `after`; for operators.
 ///
 /// # Errors
 /// The database is away, or a row does not parse.
-pub async fn list_any_tenant(store: &Store) -> Result<Vec<Tenant>, StoreError> {
+pub async fn list_any_tenant(
+    store: &Store,
+    filter: &TenantFilter,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Tenant>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, slug, name, status, rate_per_second, burst, allowed_extensions, max_size_bytes,
-                default_expiry_seconds, longest_expiry_seconds, object_key_template, time_zone
-         FROM tenants ORDER BY slug"
-    )
-    .fetch_all(&store.pool)
-    .await?;
+                default_expiry_seconds, longest_expiry_seconds, object_key_template, object_key_prefix, time_zone,
+                created_at, updated_at, revision
+         FROM tenants
+         WHERE CASE WHEN $1::text IS NULL THEN status <> 'archived' ELSE status = $1 END
+           AND ($2::text IS NULL OR starts_with(slug, $2)) AND ($3::text IS NULL OR slug > $3)
+         ORDER BY slug LIMIT $4",
+        filter.status.map(TenantStatus::as_str),
+        filter.slug_prefix,
+        after,
+        limit
+    );
+    let rows = store.within(rows.fetch_all(&store.pool)).await?;
     Ok(rows.into_iter().map(Tenant::try_from).collect::<Result<_, _>>()?)
 }
 
-/// Writes the whole tenant: a new row, or every column of the one that has its id.
+/// Writes the whole tenant: a new row, or every column of the one that has its id, and gives its revision.
 ///
 /// # Errors
 /// [`StoreError::Taken`] when another tenant has the slug.
-pub async fn save(transaction: &mut Transaction, tenant: &Tenant, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn save(transaction: &mut Transaction, tenant: &Tenant) -> Result<i32, StoreError> {
     let policy = &tenant.policy;
     let allowed_extensions: Vec<String> = policy.allowed_extensions.texts().map(str::to_owned).collect();
-    sqlx::query!(
+    let revision = sqlx::query_scalar!(
         "INSERT INTO tenants (id, slug, name, status, rate_per_second, burst, allowed_extensions, max_size_bytes,
-                              default_expiry_seconds, longest_expiry_seconds, object_key_template, time_zone, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)
+                              default_expiry_seconds, longest_expiry_seconds, object_key_template, time_zone, created_at, updated_at,
+                              object_key_prefix)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          ON CONFLICT (id) DO UPDATE SET
            name = excluded.name, status = excluded.status, rate_per_second = excluded.rate_per_second, burst = excluded.burst,
            allowed_extensions = excluded.allowed_extensions, max_size_bytes = excluded.max_size_bytes,
            default_expiry_seconds = excluded.default_expiry_seconds, longest_expiry_seconds = excluded.longest_expiry_seconds,
-           object_key_template = excluded.object_key_template, time_zone = excluded.time_zone, updated_at = excluded.updated_at",
+           object_key_template = excluded.object_key_template, object_key_prefix = excluded.object_key_prefix,
+           time_zone = excluded.time_zone, updated_at = excluded.updated_at, revision = tenants.revision + 1
+         RETURNING revision",
         tenant.id.uuid(),
         tenant.slug.as_str(),
         tenant.name,
@@ -135,9 +169,11 @@ pub async fn save(transaction: &mut Transaction, tenant: &Tenant, now: DateTime<
         policy.expiry.longest_seconds.cast_signed(),
         policy.object_key_template.as_str(),
         policy.time_zone.name(),
-        now
+        tenant.created_at,
+        tenant.updated_at,
+        policy.object_key_prefix.as_ref().map(Prefix::as_str)
     )
-    .execute(&mut **transaction)
+    .fetch_one(&mut **transaction)
     .await?;
-    Ok(())
+    Ok(revision)
 }

@@ -1,78 +1,207 @@
-//! A tenant's bucket and its credential.
+//! A tenant's buckets: where its objects live.
 
-use crate::domain::Invalid;
-use crate::domain::bucket::{Bucket, Location};
+use crate::domain::bucket::{Addressing, Alias, Bucket, BucketName, Endpoint, Location, Provider, Region};
 use crate::domain::credential::Credential;
-use crate::domain::ids::BucketId;
+use crate::domain::ids::{BucketId, TenantId};
 use crate::domain::tenant::Slug;
-use crate::store::buckets;
+use crate::store::buckets::SealedBucket;
+use crate::store::{Transaction, buckets};
 use crate::vault::keyring::Keyring;
-use crate::vault::seal_credential;
+use crate::vault::seal;
 
-use super::{Change, ManageError, Tenants, taken};
+use super::credentials::check_credential;
+use super::{Change, ManageError, Tenants, check_revision, not_found, taken};
 
-/// The alias of a tenant's first bucket.
-const FIRST_ALIAS: &str = "default";
-/// Longer than any access key id or secret of a known provider.
-const LONGEST_CREDENTIAL_PART: usize = 256;
-/// Session tokens of AWS may be this long, in bytes.
-const LONGEST_SESSION_TOKEN: usize = 4096;
-
-/// A tenant's bucket, with its credential in the open.
+/// A new bucket, with its credential in the open.
 #[derive(Debug, Clone)]
 pub struct NewBucket {
+    pub alias: Alias,
+    /// Whether uploads go here from now on; a tenant's first bucket is the default one in any case.
+    pub is_default: bool,
     pub location: Location,
     pub credential: Credential,
 }
 
+/// What changes of a bucket, but for its credential; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct BucketChanges {
+    pub alias: Option<Alias>,
+    pub endpoint: Option<Endpoint>,
+    pub region: Option<Region>,
+    pub bucket_name: Option<BucketName>,
+    pub addressing: Option<Addressing>,
+    pub provider: Option<Provider>,
+}
+
 impl Tenants {
-    /// Sets the tenant's default bucket, or changes it and its credential.
-    ///
     /// # Errors
-    /// There is no such tenant, or the credential cannot be one.
-    pub async fn set_bucket(&self, slug: &Slug, new: NewBucket, keyring: &Keyring) -> Result<Bucket, ManageError> {
+    /// There is no such tenant, it has a bucket of that alias, or a value does not fit.
+    pub async fn add_bucket(&self, slug: &Slug, new: NewBucket, keyring: &Keyring) -> Result<Bucket, ManageError> {
         check_credential(&new.credential)?;
+        let location = new.location.check()?;
         let tenant_id = self.get_tenant_id(slug).await?;
         let now = self.clock.now();
         let mut transaction = self.store.begin().await?;
-        let existing = buckets::lock_default(&mut transaction, tenant_id).await?;
-        let (id, version) = existing.unwrap_or_else(|| (BucketId::generate(now, &self.randomness), 0));
-        let bucket = Bucket { id, tenant_id, alias: FIRST_ALIAS.to_owned(), location: new.location };
-        let sealed = seal_credential(keyring, bucket.clone(), &new.credential, version + 1);
-        buckets::save_default(&mut transaction, &sealed, now)
-            .await
-            .map_err(|error| taken(error, "bucket", FIRST_ALIAS))?;
-        let changed = ["endpoint", "region", "bucket", "addressing", "provider", "credential"];
-        let set = Change {
-            action: "bucket.set",
-            tenant_id: Some(tenant_id),
-            id: id.uuid(),
-            name: &bucket.alias,
-            fields: &changed,
+        let is_first = buckets::lock(&mut transaction, tenant_id, None).await?.is_none();
+        if new.is_default && !is_first {
+            buckets::clear_default(&mut transaction, tenant_id).await?;
+        }
+        let bucket = Bucket {
+            id: BucketId::generate(now, &self.randomness),
+            tenant_id,
+            alias: new.alias,
+            is_default: new.is_default || is_first,
+            location,
+            access_key_id: new.credential.access_key_id.clone(),
+            credential_version: 1,
+            created_at: now,
+            updated_at: now,
+            archived_at: None,
+            revision: 1,
         };
-        self.audit(&mut transaction, set).await?;
+        let sealed = seal(keyring, bucket, &new.credential);
+        let inserted = buckets::insert(&mut transaction, &sealed).await;
+        inserted.map_err(|error| taken(error, "bucket", "alias", sealed.bucket.alias.as_str()))?;
+        self.audit(&mut transaction, change_of("bucket.add", &sealed.bucket, &[])).await?;
+        self.commit(transaction).await?;
+        Ok(sealed.bucket)
+    }
+
+    /// A tenant's buckets, the default one first.
+    ///
+    /// # Errors
+    /// There is no such tenant.
+    pub async fn list_buckets(&self, slug: &Slug) -> Result<Vec<Bucket>, ManageError> {
+        let tenant_id = self.get_tenant_id(slug).await?;
+        Ok(buckets::list(&self.store, tenant_id).await?.into_iter().map(|sealed| sealed.bucket).collect())
+    }
+
+    /// The tenant's bucket of this alias; the default one for `None`.
+    ///
+    /// # Errors
+    /// There is no such tenant, or no such bucket.
+    pub async fn get_bucket(&self, slug: &Slug, alias: Option<&Alias>) -> Result<Bucket, ManageError> {
+        Ok(self.get_sealed_bucket(slug, alias).await?.bucket)
+    }
+
+    /// Changes what is named. URLs that were handed out before stay as they are.
+    ///
+    /// # Errors
+    /// There is no such bucket, it was changed since, or the values do not fit together.
+    pub async fn update_bucket(
+        &self,
+        slug: &Slug,
+        alias: &Alias,
+        changes: BucketChanges,
+        expected_revision: Option<i32>,
+    ) -> Result<Bucket, ManageError> {
+        let mut transaction = self.store.begin().await?;
+        let mut bucket = self.lock_bucket(&mut transaction, slug, Some(alias)).await?.bucket;
+        check_revision(expected_revision, bucket.revision)?;
+        let fields = apply(&mut bucket, changes)?;
+        if !fields.is_empty() {
+            self.save_bucket(&mut transaction, "bucket.update", &mut bucket, &fields).await?;
+        }
         self.commit(transaction).await?;
         Ok(bucket)
     }
+
+    /// Sends the tenant's uploads to this bucket from now on.
+    ///
+    /// # Errors
+    /// There is no such bucket.
+    pub async fn set_default_bucket(&self, slug: &Slug, alias: &Alias) -> Result<Bucket, ManageError> {
+        let mut transaction = self.store.begin().await?;
+        let mut bucket = self.lock_bucket(&mut transaction, slug, Some(alias)).await?.bucket;
+        if !bucket.is_default {
+            buckets::clear_default(&mut transaction, bucket.tenant_id).await?;
+            bucket.is_default = true;
+            self.save_bucket(&mut transaction, "bucket.set_default", &mut bucket, &["is_default"]).await?;
+        }
+        self.commit(transaction).await?;
+        Ok(bucket)
+    }
+
+    /// Puts a bucket out of use; what is recorded of its uploads stays.
+    ///
+    /// # Errors
+    /// There is no such bucket, or it is the default one.
+    pub async fn archive_bucket(&self, slug: &Slug, alias: &Alias) -> Result<Bucket, ManageError> {
+        let mut transaction = self.store.begin().await?;
+        let mut bucket = self.lock_bucket(&mut transaction, slug, Some(alias)).await?.bucket;
+        if bucket.is_default {
+            let told = "this is the tenant's default bucket: make another one the default first, or suspend the tenant";
+            return Err(ManageError::Conflict(told.to_owned()));
+        }
+        bucket.archived_at = Some(self.clock.now());
+        self.save_bucket(&mut transaction, "bucket.archive", &mut bucket, &["archived_at"]).await?;
+        self.commit(transaction).await?;
+        Ok(bucket)
+    }
+
+    pub(super) async fn get_sealed_bucket(
+        &self,
+        slug: &Slug,
+        alias: Option<&Alias>,
+    ) -> Result<SealedBucket, ManageError> {
+        let tenant_id = self.get_tenant_id(slug).await?;
+        buckets::find(&self.store, tenant_id, alias).await?.ok_or_else(|| no_bucket(alias))
+    }
+
+    pub(super) async fn lock_bucket(
+        &self,
+        transaction: &mut Transaction,
+        slug: &Slug,
+        alias: Option<&Alias>,
+    ) -> Result<SealedBucket, ManageError> {
+        let tenant_id: TenantId = self.get_tenant_id(slug).await?;
+        buckets::lock(transaction, tenant_id, alias).await?.ok_or_else(|| no_bucket(alias))
+    }
+
+    async fn save_bucket(
+        &self,
+        transaction: &mut Transaction,
+        action: &'static str,
+        bucket: &mut Bucket,
+        fields: &[&str],
+    ) -> Result<(), ManageError> {
+        bucket.updated_at = self.clock.now();
+        let saved = buckets::save(transaction, bucket).await;
+        bucket.revision = saved.map_err(|error| taken(error, "bucket", "alias", bucket.alias.as_str()))?;
+        Ok(self.audit(transaction, change_of(action, bucket, fields)).await?)
+    }
 }
 
-fn check_credential(credential: &Credential) -> Result<(), Invalid> {
-    use secrecy::ExposeSecret;
+pub(super) fn change_of<'a>(action: &'static str, bucket: &'a Bucket, fields: &'a [&'a str]) -> Change<'a> {
+    Change { action, tenant_id: Some(bucket.tenant_id), id: bucket.id.uuid(), name: bucket.alias.as_str(), fields }
+}
 
-    // These travel in URLs and header lines.
-    let visible = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let expected = |length| format!("must be 1 to {length} printable ASCII characters without spaces");
-    let id = &credential.access_key_id;
-    if !visible(id) || id.len() > LONGEST_CREDENTIAL_PART || id.contains('/') {
-        return Err(Invalid::new("access_key_id", format!("{}, and no slash", expected(LONGEST_CREDENTIAL_PART))));
+fn no_bucket(alias: Option<&Alias>) -> ManageError {
+    not_found("bucket", alias.map_or("(the default one)", Alias::as_str))
+}
+
+/// Applies the changes and names the fields that differ afterwards.
+fn apply(bucket: &mut Bucket, changes: BucketChanges) -> Result<Vec<&'static str>, ManageError> {
+    let old = (bucket.alias.clone(), bucket.location.clone());
+    let location = old.1.clone();
+    bucket.alias = changes.alias.unwrap_or_else(|| old.0.clone());
+    bucket.location = Location {
+        endpoint: changes.endpoint.unwrap_or(location.endpoint),
+        region: changes.region.unwrap_or(location.region),
+        bucket_name: changes.bucket_name.unwrap_or(location.bucket_name),
+        addressing: changes.addressing.unwrap_or(location.addressing),
+        provider: changes.provider.unwrap_or(location.provider),
     }
-    let secret = credential.secret_access_key.expose_secret();
-    if !visible(secret) || secret.len() > LONGEST_CREDENTIAL_PART {
-        return Err(Invalid::new("secret_access_key", expected(LONGEST_CREDENTIAL_PART)));
-    }
-    let token = credential.session_token.as_ref().map(ExposeSecret::expose_secret);
-    if token.is_some_and(|token| !visible(token) || token.len() > LONGEST_SESSION_TOKEN) {
-        return Err(Invalid::new("session_token", expected(LONGEST_SESSION_TOKEN)));
-    }
-    Ok(())
+    .check()?;
+    let (alias, location) = old;
+    let new = &bucket.location;
+    let differs = [
+        ("alias", bucket.alias != alias),
+        ("endpoint", new.endpoint != location.endpoint),
+        ("region", new.region != location.region),
+        ("bucket", new.bucket_name != location.bucket_name),
+        ("addressing", new.addressing != location.addressing),
+        ("provider", new.provider != location.provider),
+    ];
+    Ok(differs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect())
 }

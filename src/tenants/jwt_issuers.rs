@@ -87,7 +87,7 @@ impl Tenants {
         let mut transaction = self.store.begin().await?;
         jwt_issuers::insert(&mut transaction, &row)
             .await
-            .map_err(|error| taken(error, "JWT issuer with the pair", &pair))?;
+            .map_err(|error| taken(error, "JWT issuer with the pair", "audience", &pair))?;
         let name = format!("{} {}", row.issuer, row.audience);
         let added =
             Change { action: "jwt_issuer.add", tenant_id: Some(tenant_id), id: id.uuid(), name: &name, fields: &[] };

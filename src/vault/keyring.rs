@@ -48,6 +48,11 @@ impl Keyring {
         &self.sealing.0
     }
 
+    /// Every key's id, the one that seals first.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.keys().map(|(id, _)| id.as_str())
+    }
+
     /// Seals under the first key.
     #[must_use]
     pub fn seal(&self, binding: Binding, secret: &SecretString) -> Vec<u8> {

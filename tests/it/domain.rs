@@ -5,24 +5,27 @@ use presign_gateway::auth::api_key::{PresentedApiKey, generate};
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::UploadId;
-use presign_gateway::domain::object_key::{LONGEST_OBJECT_KEY_BYTES, Template};
+use presign_gateway::domain::object_key::{LONGEST_OBJECT_KEY_BYTES, Naming, Prefix, Template};
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::tenant::{Expiry, RateLimit, Slug};
-use presign_gateway::domain::upload::{Pixels, Seconds};
+use presign_gateway::domain::upload::{Pixels, Seconds, UploadKind};
 use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 proptest! {
     #[test]
     fn a_template_that_parses_makes_sound_object_keys(
-        text in "([a-z./_-]|\\{yyyy\\}|\\{mm\\}|\\{dd\\}|\\{ext\\}|\\{uuid\\}){0,20}",
+        text in "([a-z./_-]|\\{yyyy\\}|\\{mm\\}|\\{dd\\}|\\{ext\\}|\\{kind\\}|\\{prefix\\}|\\{uuid\\}){0,20}",
+        prefix in prop::option::of("[a-z./_-]{0,6}"),
         milliseconds in 0..4_000_000_000_000i64,
     ) {
-        let Ok(template) = Template::parse(&text) else { return Ok(()) };
+        let prefix = prefix.and_then(|text| Prefix::parse(&text).ok());
+        let Ok(template) = Template::parse(&text, prefix.as_ref()) else { return Ok(()) };
         let issued_at = DateTime::from_timestamp_millis(milliseconds).unwrap();
         let id = UploadId::generate(issued_at, &Randomness::System);
-        for ext in Extension::ALL {
-            let object_key = template.object_key(id, *ext, issued_at, chrono_tz::UTC);
+        let kinds = UploadKind::ALL.map(Some).into_iter().chain([None]);
+        for (ext, kind) in Extension::ALL.iter().flat_map(|ext| kinds.clone().map(move |kind| (*ext, kind))) {
+            let object_key = template.object_key(&Naming { id, ext, kind, issued_at, time_zone: chrono_tz::UTC });
             prop_assert!(object_key.contains(&id.to_string()));
             prop_assert!(object_key.len() <= LONGEST_OBJECT_KEY_BYTES);
             prop_assert!(!object_key.split('/').any(|segment| matches!(segment, "" | "." | "..")), "{}", object_key);
@@ -31,7 +34,7 @@ proptest! {
 
     #[test]
     fn nothing_that_is_parsed_panics(text in "\\PC{0,60}") {
-        let _ = (Template::parse(&text), Endpoint::parse(&text, true), BucketName::parse(&text), Region::parse(&text));
+        let _ = (Template::parse(&text, None), Endpoint::parse(&text, true), BucketName::parse(&text), Region::parse(&text));
         let _ = (Slug::parse(&text), Pixels::parse(&text), Seconds::parse(&text), PresentedApiKey::parse(&text));
     }
 
@@ -80,7 +83,29 @@ fn templates_that_would_make_unsound_object_keys_are_refused() {
         "é{uuid}",
         &long,
     ] {
-        assert!(Template::parse(text).is_err(), "{text}");
+        assert!(Template::parse(text, None).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_prefix_and_its_template_belong_together() {
+    let prefix = Prefix::parse("apps/my-app").unwrap();
+    let template = Template::parse("{prefix}/{kind}/{uuid}.{ext}", Some(&prefix)).unwrap();
+    let issued_at = DateTime::from_timestamp_millis(0).unwrap();
+    let id = UploadId::generate(issued_at, &Randomness::System);
+    let naming = Naming { id, ext: Extension::ALL[0], kind: None, issued_at, time_zone: chrono_tz::UTC };
+    assert_eq!(template.object_key(&naming), format!("apps/my-app/other/{id}.jpg"));
+    let thumb = Naming { kind: Some(UploadKind::Thumb), ..naming };
+    assert_eq!(template.object_key(&thumb), format!("apps/my-app/thumb/{id}.jpg"));
+
+    assert_eq!(Template::parse("{prefix}/{uuid}", None).unwrap_err().field, "object_key_template");
+    assert_eq!(Template::parse("{uuid}", Some(&prefix)).unwrap_err().field, "object_key_prefix");
+    let longest = Prefix::parse(&"x".repeat(Prefix::LONGEST_BYTES)).unwrap();
+    assert!(Template::parse("{prefix}/{uuid}", Some(&longest)).is_ok());
+    assert!(Template::parse("{prefix}{prefix}/{uuid}", Some(&longest)).is_err(), "over 1,024 bytes");
+    for text in ["", "/", "a/", "/a", "a//b", ".", "..", "a/../b", "é", "a b", &"x".repeat(Prefix::LONGEST_BYTES + 1)]
+    {
+        assert!(Prefix::parse(text).is_err(), "{text}");
     }
 }
 
@@ -110,13 +135,39 @@ fn a_location_is_checked_as_a_whole() {
         let (endpoint, region) = (Endpoint::parse(endpoint, false).unwrap(), Region::parse(region).unwrap());
         Location { endpoint, region, bucket_name: BucketName::parse("bucket").unwrap(), addressing, provider }.check()
     };
-    let r2 = "https://account.r2.cloudflarestorage.com";
+    let (r2, aws) = ("https://account.r2.cloudflarestorage.com", "https://s3.eu-central-1.amazonaws.com");
     assert!(location(r2, "auto", Addressing::VirtualHosted, Provider::R2).is_ok());
-    assert_eq!(location(r2, "eu-central-1", Addressing::Path, Provider::R2).unwrap_err().field, "region");
-    assert_eq!(
-        location("https://10.0.0.1", "x", Addressing::VirtualHosted, Provider::Generic).unwrap_err().field,
-        "addressing"
-    );
+    assert!(location(aws, "eu-central-1", Addressing::Path, Provider::Aws).is_ok());
+    assert!(location("https://s3.example.com", "garage", Addressing::Path, Provider::Generic).is_ok());
+    for (endpoint, region, addressing, provider, field) in [
+        (r2, "eu-central-1", Addressing::Path, Provider::R2, "region"),
+        ("https://cdn.example.com", "auto", Addressing::Path, Provider::R2, "endpoint"),
+        ("https://r2.cloudflarestorage.com.example.com", "auto", Addressing::Path, Provider::R2, "endpoint"),
+        (aws, "auto", Addressing::Path, Provider::Aws, "region"),
+        (aws, "eu-central", Addressing::Path, Provider::Aws, "region"),
+        (r2, "us-east-1", Addressing::Path, Provider::Aws, "endpoint"),
+        ("https://10.0.0.1", "x", Addressing::VirtualHosted, Provider::Generic, "addressing"),
+    ] {
+        assert_eq!(location(endpoint, region, addressing, provider).unwrap_err().field, field, "{endpoint} {region}");
+    }
+}
+
+#[test]
+fn a_bucket_name_that_its_provider_cannot_have_is_refused() {
+    let named = |name: &str, endpoint: &str, region: &str, addressing, provider| {
+        let (endpoint, region) = (Endpoint::parse(endpoint, false).unwrap(), Region::parse(region).unwrap());
+        let bucket_name = BucketName::parse(name).unwrap();
+        Location { endpoint, region, bucket_name, addressing, provider }.check().map_err(|invalid| invalid.field)
+    };
+    let r2 = |name| named(name, "https://a.r2.cloudflarestorage.com", "auto", Addressing::Path, Provider::R2);
+    let aws = |name| named(name, "https://s3.amazonaws.com", "us-east-1", Addressing::Path, Provider::Aws);
+    assert!(r2("my-uploads").is_ok() && aws("my.uploads").is_ok());
+    assert_eq!(r2("my.uploads").unwrap_err(), "bucket");
+    for reserved in ["xn--uploads", "sthree-uploads", "uploads-s3alias", "uploads--x-s3"] {
+        assert_eq!(aws(reserved).unwrap_err(), "bucket", "{reserved}");
+    }
+    let dotted = named("a.b", "https://s3.example.com", "x1", Addressing::VirtualHosted, Provider::Generic);
+    assert_eq!(dotted.unwrap_err(), "addressing", "no certificate covers it");
 }
 
 #[test]
@@ -124,7 +175,7 @@ fn bucket_names_are_those_that_s3_allows() {
     for text in ["abc", "a.b-c", "1234567890", &"x".repeat(63)] {
         assert!(BucketName::parse(text).is_ok(), "{text}");
     }
-    for text in ["ab", "-abc", "abc-", "a..b", "ABC", "a_b", "a/b", "", &"x".repeat(64)] {
+    for text in ["ab", "-abc", "abc-", "a..b", "ABC", "a_b", "a/b", "192.168.0.1", "", &"x".repeat(64)] {
         assert!(BucketName::parse(text).is_err(), "{text}");
     }
 }

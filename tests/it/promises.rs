@@ -76,7 +76,7 @@ async fn every_change_is_audited_in_names_only_and_the_audit_cannot_be_changed()
         .fetch_all(&mut connection)
         .await
         .unwrap();
-    assert_eq!(actions, ["api_key.create", "bucket.set", "jwt_issuer.add", "tenant.create"]);
+    assert_eq!(actions, ["api_key.create", "bucket.add", "jwt_issuer.add", "tenant.create"]);
     for statement in ["UPDATE audit_events SET actor = 'x'", "DELETE FROM audit_events", "TRUNCATE audit_events"] {
         assert!(sqlx::query(statement).execute(&mut connection).await.is_err(), "{statement}");
     }
@@ -107,7 +107,7 @@ async fn killed_and_restarted_each_object_key_that_was_handed_out_has_its_row() 
     std::fs::write(secret_file.path(), "a-secret-of-no-store").unwrap();
     workbench.run(&["tenant", "create", "app", "--rate", "1000000", "--burst", "1000000"]).await;
     let bucket =
-        ["bucket", "set", "app", "--endpoint", "https://s3.example.com", "--region", "auto", "--bucket", "app-uploads"];
+        ["bucket", "add", "app", "--endpoint", "https://s3.example.com", "--region", "auto", "--bucket", "app-uploads"];
     let credential = ["--access-key-id", "ID", "--secret-file", secret_file.path().to_str().unwrap()];
     workbench.run(&[&bucket[..], &credential[..]].concat()).await;
     let api_key = workbench.run(&["api-key", "create", "app", "--label", "test"]).await.trim().to_owned();

@@ -17,17 +17,10 @@ async fn workbench(store: &TestStack) -> Workbench {
     let workbench = Workbench::new(postgres::empty_database().await, sealing_key.expose_secret());
     workbench.run(&["migrate"]).await;
     workbench.run(&["tenant", "create", "app"]).await;
-    set_bucket(&workbench, store, &store.demo.alpha.secret_access_key).await;
-    workbench
-}
-
-async fn set_bucket(workbench: &Workbench, store: &TestStack, secret: &str) {
-    let secret_file = store.files.path().join("secret.txt");
-    std::fs::write(&secret_file, format!("{secret}\n")).unwrap();
     let alpha = &store.demo.alpha;
-    let where_to = ["--endpoint", &store.s3_url, "--region", "us-east-1", "--bucket", &alpha.bucket];
-    let who = ["--access-key-id", &alpha.access_key_id, "--secret-file", secret_file.to_str().unwrap()];
-    workbench.run(&[&["bucket", "set", "app"][..], &where_to, &who].concat()).await;
+    let add = ["bucket", "add", "app", "--endpoint", &store.s3_url, "--region", "us-east-1", "--bucket", &alpha.bucket];
+    workbench.run_with_credential(&add, &alpha.access_key_id, &alpha.secret_access_key).await;
+    workbench
 }
 
 async fn presign(server: &Server, credential: &str) -> (u16, Value) {
@@ -56,7 +49,7 @@ async fn the_commands_lead_from_an_empty_database_to_an_upload() {
         &workbench.run(&["tenant", "update", "app", "--rate", "1", "--burst", "1", "--output", "json"]).await,
     )
     .unwrap();
-    assert_eq!(limited[0]["burst"], 1);
+    assert_eq!(limited["burst"], 1);
     assert_eq!(presign(&server, api_key).await.0, 200);
     assert_eq!(presign(&server, api_key).await.0, 429);
 
@@ -106,7 +99,8 @@ async fn the_doctor_tries_everything_and_leaves_nothing_behind() {
 async fn the_doctor_says_how_to_mend_a_wrong_secret_and_a_missing_bucket() {
     let store = TestStack::start().await;
     let workbench = workbench(&store).await;
-    set_bucket(&workbench, &store, "another-secret").await;
+    let rotate = ["bucket", "rotate-credential", "app", "default", "--skip-check"];
+    workbench.run_with_credential(&rotate, &store.demo.alpha.access_key_id, "another-secret").await;
     let said = workbench.command(&["doctor", "app", "--output", "json"]).output().await.unwrap();
     assert!(!said.status.success());
     let findings: Value = serde_json::from_slice(&said.stdout).unwrap();

@@ -17,11 +17,11 @@ async fn workbench() -> Workbench {
 #[tokio::test]
 async fn wrong_values_are_told_with_what_would_be_right() {
     let workbench = workbench().await;
-    let bucket = ["bucket", "set", "app", "--bucket", "uploads", "--access-key-id", "ID", "--secret-stdin"];
+    let bucket = ["bucket", "add", "app", "--bucket", "uploads", "--access-key-id", "ID", "--secret-stdin"];
     let cases: [(&[&str], &str); 13] = [
         (&["tenant", "create", "Not A Slug"], "must be 2 to 63 of a-z, 0-9 and -"),
         (&["tenant", "create", "app"], "there is already a tenant app"),
-        (&["tenant", "create", "b2", "--rate", "0"], "rate must be 1 to 1000000"),
+        (&["tenant", "create", "b2", "--rate", "0"], "rate_per_second must be 1 to 1000000"),
         (&["tenant", "update", "nobody", "--rate", "1"], "there is no tenant nobody"),
         (
             &["tenant", "update", "app", "--default-expiry", "9999"],
@@ -37,7 +37,7 @@ async fn wrong_values_are_told_with_what_would_be_right() {
         ),
         (&[&bucket[..], &["--endpoint", "https://s3.example.com", "--region", "auto"]].concat(), "the secret is empty"),
         (&["api-key", "create", "app", "--label", ""], "label must be 1 to 200 characters"),
-        (&["api-key", "revoke", "nosuchkey"], "there is no API key in use with the public id nosuchkey"),
+        (&["api-key", "revoke", "nosuchkey"], "there is no API key nosuchkey"),
     ];
     for (arguments, expected) in cases {
         let said = workbench.fail(arguments).await;
@@ -96,7 +96,7 @@ async fn help_shows_examples() {
     for arguments in [
         &["--help"][..],
         &["tenant", "--help"],
-        &["bucket", "set", "--help"],
+        &["bucket", "add", "--help"],
         &["api-key", "--help"],
         &["jwt-issuer", "--help"],
     ] {

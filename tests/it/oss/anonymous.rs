@@ -1,7 +1,6 @@
 //! `oss.anonymous_tenant`: the contract's own clients send no credential.
 
 use presign_gateway::domain::tenant::TenantStatus;
-use presign_gateway::tenants::TenantChanges;
 
 use crate::support::stack::Setup;
 
@@ -48,7 +47,7 @@ async fn each_address_has_a_limit_of_its_own() {
 #[tokio::test]
 async fn a_suspended_or_missing_anonymous_tenant_lets_nobody_in() {
     let stack = anonymous().start().await;
-    stack.change_alpha(TenantChanges { status: Some(TenantStatus::Suspended), ..TenantChanges::default() }).await;
+    stack.set_alphas_status(TenantStatus::Suspended).await;
     stack.get("/oss/presign?ext=jpg").send().await.assert_error(403, "tenant_suspended");
 
     let stack = Setup::new().set("OSS__ANONYMOUS_TENANT", "nobody").start().await;

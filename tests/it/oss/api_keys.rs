@@ -4,11 +4,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use presign_gateway::auth::api_key::{self, PresentedApiKey};
 use presign_gateway::domain::caller::{Scope, Scopes};
 use presign_gateway::domain::clock::Clock;
+use presign_gateway::domain::page::PageRequest;
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::domain::tenant::TenantStatus;
-use presign_gateway::tenants::{NewApiKey, TenantChanges};
+use presign_gateway::domain::tenant::{Slug, TenantStatus};
+use presign_gateway::tenants::{NewApiKey, Tenants};
 use secrecy::ExposeSecret;
 
+use crate::support::canary;
 use crate::support::eventually;
 use crate::support::stack::{Answer, Setup, TestStack};
 
@@ -22,8 +24,9 @@ fn new_key(stack: &TestStack, scopes: Scopes, expires_at: Option<DateTime<Utc>>)
 }
 
 async fn create(stack: &TestStack, scopes: Scopes, expires_at: Option<DateTime<Utc>>) -> (String, String) {
-    let key = stack.tenants.create_api_key(new_key(stack, scopes, expires_at)).await.unwrap();
-    (key.text.expose_secret().to_owned(), key.public_id)
+    let (key, text) = stack.tenants.create_api_key(new_key(stack, scopes, expires_at)).await.unwrap();
+    canary::watch(text.expose_secret());
+    (text.expose_secret().to_owned(), key.public_id)
 }
 
 fn issue() -> Scopes {
@@ -58,7 +61,12 @@ async fn a_key_is_taken_from_either_header_but_not_from_both() {
 #[tokio::test]
 async fn every_key_that_is_not_let_in_hears_the_same_body() {
     let stack = TestStack::start().await;
-    let (expired, _) = create(&stack, issue(), Some(Clock::System.now() - TimeDelta::seconds(1))).await;
+    let (expired, expired_id) = create(&stack, issue(), None).await;
+    sqlx::query("UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE public_id = $1")
+        .bind(expired_id)
+        .execute(&mut stack.connect().await)
+        .await
+        .unwrap();
     let (revoked, public_id) = create(&stack, issue(), None).await;
     stack.tenants.revoke_api_key(&public_id).await.unwrap();
     let unknown = api_key::generate(&Randomness::System).text.expose_secret().to_owned();
@@ -138,19 +146,25 @@ async fn an_operators_key_issues_nothing() {
 #[tokio::test]
 async fn a_suspended_tenants_callers_are_forbidden_and_others_are_not() {
     let stack = TestStack::start().await;
-    let suspend = |status| TenantChanges { status: Some(status), ..TenantChanges::default() };
-    stack.change_alpha(suspend(TenantStatus::Suspended)).await;
+    stack.set_alphas_status(TenantStatus::Suspended).await;
     stack.presign_as(&stack.demo.alpha.api_key).await.assert_error(403, "tenant_suspended");
     stack.presign_as(&stack.token).await.assert_error(403, "tenant_suspended");
     stack.presign_as(&stack.demo.beta.api_key).await.url();
-    stack.change_alpha(suspend(TenantStatus::Active)).await;
+    stack.set_alphas_status(TenantStatus::Archived).await;
+    stack.presign_as(&stack.demo.alpha.api_key).await.assert_error(403, "tenant_suspended");
+    stack.set_alphas_status(TenantStatus::Active).await;
     stack.presign_as(&stack.demo.alpha.api_key).await.url();
+}
+
+/// When a tenant's only key was last used.
+async fn last_use(tenants: &Tenants, tenant: Slug) -> Option<DateTime<Utc>> {
+    tenants.list_api_keys(Some(&tenant), &PageRequest::default()).await.unwrap().items[0].last_used_at
 }
 
 #[tokio::test]
 async fn the_time_of_last_use_is_written_down_later() {
     let stack = Setup::new().set("AUTH__LAST_USED_FLUSH_SECONDS", "1").start().await;
-    let last_used = || async { stack.tenants.list_api_keys(Some(&stack.alpha())).await.unwrap()[0].last_used_at };
+    let last_used = || last_use(&stack.tenants, stack.alpha());
     assert_eq!(last_used().await, None);
     let before = Clock::System.now() - TimeDelta::seconds(1);
     stack.presign("ext=jpg").await.url();
@@ -164,5 +178,5 @@ async fn stopping_writes_down_the_last_uses_that_were_still_in_memory() {
     stack.presign("ext=jpg").await.url();
     let (tenants, alpha) = (stack.tenants.clone(), stack.alpha());
     stack.stop().await;
-    assert!(tenants.list_api_keys(Some(&alpha)).await.unwrap()[0].last_used_at.is_some());
+    assert!(last_use(&tenants, alpha).await.is_some());
 }

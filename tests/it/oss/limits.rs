@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use crate::support::stack::{Answer, Setup, TestStack};
 
 fn limit(rate: u32, burst: u32) -> TenantChanges {
-    TenantChanges { rate: Some(rate), burst: Some(burst), ..TenantChanges::default() }
+    TenantChanges { rate_per_second: Some(rate), burst: Some(burst), ..TenantChanges::default() }
 }
 
 fn number_after(text: &str, mark: &str) -> u64 {

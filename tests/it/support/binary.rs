@@ -54,6 +54,14 @@ impl Workbench {
         stdout(&output)
     }
 
+    /// Runs a command that wants a credential; it must succeed.
+    pub async fn run_with_credential(&self, arguments: &[&str], access_key_id: &str, secret: &str) -> String {
+        let secret_file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret_file.path(), format!("{secret}\n")).unwrap();
+        let credential = ["--access-key-id", access_key_id, "--secret-file", secret_file.path().to_str().unwrap()];
+        self.run(&[arguments, &credential].concat()).await
+    }
+
     /// Runs a command to its end; it must fail, and this is what it says.
     pub async fn fail(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).output().await.unwrap();

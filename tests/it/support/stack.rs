@@ -10,7 +10,7 @@ use presign_gateway::dev::object_store;
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
-use presign_gateway::domain::tenant::Slug;
+use presign_gateway::domain::tenant::{Slug, TenantStatus};
 use presign_gateway::tenants::{Actor, TenantChanges, Tenants};
 use presign_gateway::vault::keyring::Keyring;
 use reqwest::header::HeaderMap;
@@ -174,7 +174,11 @@ impl TestStack {
     }
 
     pub async fn change_alpha(&self, changes: TenantChanges) {
-        self.tenants.update_tenant(&self.alpha(), changes).await.unwrap();
+        self.tenants.update_tenant(&self.alpha(), changes, None).await.unwrap();
+    }
+
+    pub async fn set_alphas_status(&self, status: TenantStatus) {
+        self.tenants.set_tenant_status(&self.alpha(), status).await.unwrap();
     }
 
     /// Tells the gateway to stop, and waits until it has.

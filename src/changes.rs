@@ -1,0 +1,70 @@
+//! Makes what this instance has in memory follow what is in the database: a change that any instance makes is forgotten
+//! here as soon as Postgres announces it.
+//!
+//! While nothing can be heard, the age limits of the caches bound how long a change goes unseen.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::auth::Auth;
+use crate::error::chain;
+use crate::store::announcements::Announcements;
+use crate::store::{Store, StoreError};
+use crate::vault::Vault;
+
+/// The first pause before listening is tried again; each is twice as long as the one before.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Whether changes are heard of at present.
+#[derive(Debug, Default)]
+pub struct Listening(AtomicBool);
+
+impl Listening {
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Listens for ever.
+pub async fn follow(store: &Store, auth: &Auth, vault: &Vault, listening: &Listening) {
+    let mut pause = SHORTEST_PAUSE;
+    loop {
+        let lost = match Announcements::open(store).await {
+            Ok(announcements) => {
+                // What changed before is not announced again.
+                forget_all(auth, vault);
+                tracing::info!("listening for changes");
+                listening.0.store(true, Ordering::Relaxed);
+                pause = SHORTEST_PAUSE;
+                forget_what_is_announced(announcements, auth, vault).await
+            }
+            Err(error) => error,
+        };
+        listening.0.store(false, Ordering::Relaxed);
+        forget_all(auth, vault);
+        tracing::warn!(cause = %chain(&lost), "not listening for changes: they are seen late, until this is mended");
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Returns when the connection is lost.
+async fn forget_what_is_announced(mut announcements: Announcements, auth: &Auth, vault: &Vault) -> StoreError {
+    loop {
+        match announcements.next().await {
+            Ok(Some(changed)) => {
+                auth.forget(&changed).await;
+                vault.forget(&changed).await;
+            }
+            Ok(None) => forget_all(auth, vault),
+            Err(lost) => return lost,
+        }
+    }
+}
+
+fn forget_all(auth: &Auth, vault: &Vault) {
+    auth.forget_all();
+    vault.forget_all();
+}

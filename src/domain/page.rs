@@ -1,0 +1,86 @@
+//! Lists in pages: where one goes on, and how long it is.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::Invalid;
+
+/// Rows of a page, where the client does not say.
+pub const USUAL_LIMIT: u16 = 100;
+/// Rows of a page, at most.
+pub const MOST_LIMIT: u16 = 500;
+
+/// Which page is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct PageRequest {
+    after: Option<String>,
+    limit: Option<u16>,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    /// Gives the next page; `None` on the last.
+    pub next_cursor: Option<String>,
+}
+
+impl PageRequest {
+    /// `cursor` is what an earlier page gave.
+    ///
+    /// # Errors
+    /// A cursor that no page gave, or a limit outside 1 … [`MOST_LIMIT`].
+    pub fn new(cursor: Option<&str>, limit: Option<u16>) -> Result<Self, Invalid> {
+        if limit.is_some_and(|limit| !(1..=MOST_LIMIT).contains(&limit)) {
+            return Err(Invalid::new("limit", format!("must be 1 to {MOST_LIMIT}")));
+        }
+        let decode = |cursor| URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let after = cursor.map(|cursor| decode(cursor).ok_or_else(no_cursor)).transpose()?;
+        Ok(Self { after, limit })
+    }
+
+    /// The place after which the page begins.
+    ///
+    /// # Errors
+    /// The cursor is one of another list.
+    pub fn after<T>(&self, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Invalid> {
+        self.after.as_deref().map(|text| parse(text).ok_or_else(no_cursor)).transpose()
+    }
+
+    /// How many rows to read: one more than are shown, which tells whether there is another page.
+    #[must_use]
+    pub fn rows_to_read(&self) -> i64 {
+        i64::from(self.limit()) + 1
+    }
+
+    fn limit(&self) -> u16 {
+        self.limit.unwrap_or(USUAL_LIMIT)
+    }
+
+    /// Makes the page of the rows that were read; `place` tells where a row stands.
+    pub fn page<T>(&self, mut rows: Vec<T>, place: impl Fn(&T) -> String) -> Page<T> {
+        let limit = usize::from(self.limit());
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next_cursor = rows.last().filter(|_| more).map(|row| URL_SAFE_NO_PAD.encode(place(row)));
+        Page { items: rows, next_cursor }
+    }
+}
+
+impl<T> Page<T> {
+    /// A list that is always whole.
+    #[must_use]
+    pub const fn whole(items: Vec<T>) -> Self {
+        Self { items, next_cursor: None }
+    }
+
+    /// The page as others see its rows.
+    #[must_use]
+    pub fn view<V: for<'a> From<&'a T>>(self) -> Page<V> {
+        Page { items: self.items.iter().map(V::from).collect(), next_cursor: self.next_cursor }
+    }
+}
+
+fn no_cursor() -> Invalid {
+    Invalid::new("cursor", "must be the next_cursor of an earlier page of this list")
+}

@@ -1,0 +1,60 @@
+//! `/admin/v1`: what operators do, on the operators' listener, with an operator's key.
+//!
+//! The same use cases as the command line's. Bodies name their fields, and no others are taken; `PATCH` changes what is
+//! named (RFC 7396); each row has an `ETag`, and `If-Match` refuses to overwrite what changed meanwhile.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::domain::page::Page;
+
+use super::SharedGateway;
+
+mod api_keys;
+mod audit;
+mod buckets;
+mod credentials;
+mod keyring;
+mod operator;
+mod patch;
+mod tenants;
+
+/// Every route of operators.
+pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
+    OpenApiRouter::new()
+        .routes(routes!(tenants::list, tenants::create))
+        .routes(routes!(tenants::show, tenants::update))
+        .routes(routes!(tenants::suspend))
+        .routes(routes!(tenants::resume))
+        .routes(routes!(tenants::archive))
+        .routes(routes!(buckets::list, buckets::add))
+        .routes(routes!(buckets::show, buckets::update))
+        .routes(routes!(buckets::set_default))
+        .routes(routes!(buckets::archive))
+        .routes(routes!(buckets::examine))
+        .routes(routes!(credentials::rotate))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::show, api_keys::update))
+        .routes(routes!(api_keys::rotate))
+        .routes(routes!(api_keys::revoke))
+        .routes(routes!(keyring::status))
+        .routes(routes!(keyring::rotate))
+        .routes(routes!(audit::list))
+}
+
+/// A page of a list.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Page)]
+pub(super) struct PageView<T> {
+    items: Vec<T>,
+    /// Gives the next page, as `cursor`; none on the last.
+    next_cursor: Option<String>,
+}
+
+impl<T> From<Page<T>> for PageView<T> {
+    fn from(page: Page<T>) -> Self {
+        Self { items: page.items, next_cursor: page.next_cursor }
+    }
+}

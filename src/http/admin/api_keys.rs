@@ -1,0 +1,178 @@
+//! `/admin/v1/api-keys`: of tenants and of operators.
+
+use axum::extract::Path;
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::domain::Invalid;
+use crate::domain::api_key::ApiKey;
+use crate::domain::caller::Scopes;
+use crate::domain::page::PageRequest;
+use crate::domain::tenant::Slug;
+use crate::error::ApiError;
+use crate::http::body::{Body, Query};
+use crate::http::envelope::{Success, SuccessBody};
+use crate::http::etag::{Created, IfMatch, Versioned};
+use crate::tenants::view::ApiKeyView;
+use crate::tenants::{ApiKeyChanges, NewApiKey};
+
+use super::PageView;
+use super::operator::Operator;
+use super::patch::nullable;
+
+/// A new API key.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApiKeyCreate {
+    /// The tenant's slug; `null` makes an operator's key.
+    tenant: Option<String>,
+    /// Who has it, to know it again: 1 to 200 characters.
+    #[schema(example = "iOS app")]
+    label: String,
+    /// What it may do: `uploads:issue`, `uploads:read`; both, where left out. An operator's key has none.
+    scopes: Option<Vec<String>>,
+    /// Refused from then on; never, where left out.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// What changes of an API key; what is left out stays, `null` takes a value away.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApiKeyPatch {
+    label: Option<String>,
+    scopes: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<DateTime<Utc>>)]
+    expires_at: Option<Option<DateTime<Utc>>>,
+}
+
+/// How an API key is replaced.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApiKeyRotate {
+    /// How long the old one still works; a day, where left out.
+    #[serde(default = "one_day")]
+    #[schema(default = 86_400, maximum = 7_776_000)]
+    overlap_seconds: u32,
+}
+
+const fn one_day() -> u32 {
+    86_400
+}
+
+/// A new API key, with its text: the only time that it is shown.
+#[derive(Serialize, ToSchema)]
+pub(super) struct NewApiKeyView {
+    /// The whole API key; it is stored nowhere.
+    api_key: String,
+    #[serde(flatten)]
+    row: ApiKeyView,
+}
+
+/// Whose API keys are listed.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ApiKeyQuery {
+    /// The tenant's slug; the operators' keys, where left out.
+    tenant: Option<String>,
+    /// The `next_cursor` of an earlier page.
+    cursor: Option<String>,
+    /// Rows, 1 to 500; 100, where left out.
+    limit: Option<u16>,
+}
+
+/// List the API keys of a tenant, or of the operators, newest first.
+#[utoipa::path(get, path = "/admin/v1/api-keys", tag = "API keys", operation_id = "list_api_keys", params(ApiKeyQuery),
+    responses((status = 200, description = "A page of API keys", body = SuccessBody<PageView<ApiKeyView>>)))]
+pub(super) async fn list(
+    Operator(tenants): Operator,
+    Query(query): Query<ApiKeyQuery>,
+) -> Result<Success<PageView<ApiKeyView>>, ApiError> {
+    let slug = query.tenant.as_deref().map(Slug::parse).transpose()?;
+    let page = PageRequest::new(query.cursor.as_deref(), query.limit)?;
+    Ok(Success(tenants.list_api_keys(slug.as_ref(), &page).await?.view().into()))
+}
+
+/// Make an API key; its text is shown this once.
+#[utoipa::path(post, path = "/admin/v1/api-keys", tag = "API keys", operation_id = "create_api_key",
+    responses((status = 201, description = "The API key", body = SuccessBody<NewApiKeyView>)))]
+pub(super) async fn create(
+    Operator(tenants): Operator,
+    Body(body): Body<ApiKeyCreate>,
+) -> Result<Created<NewApiKeyView>, ApiError> {
+    let tenant = body.tenant.as_deref().map(Slug::parse).transpose()?;
+    let scopes = match (&tenant, body.scopes) {
+        (Some(_), Some(scopes)) => parse_scopes(&scopes)?,
+        (Some(_), None) => Scopes::all(),
+        (None, None) => Scopes::default(),
+        (None, Some(_)) => return Err(Invalid::new("scopes", "must be left out: operators' keys have none").into()),
+    };
+    let new = NewApiKey { tenant, label: body.label, scopes, expires_at: body.expires_at };
+    Ok(created(tenants.create_api_key(new).await?))
+}
+
+/// Show what is known of an API key.
+#[utoipa::path(get, path = "/admin/v1/api-keys/{public_id}", tag = "API keys", operation_id = "get_api_key",
+    params(("public_id" = String, Path, description = "The part of the API key between its two underscores")),
+    responses((status = 200, description = "The API key", body = SuccessBody<ApiKeyView>)))]
+pub(super) async fn show(
+    Operator(tenants): Operator,
+    Path(public_id): Path<String>,
+) -> Result<Versioned<ApiKeyView>, ApiError> {
+    Ok(versioned(&tenants.get_api_key(&public_id).await?))
+}
+
+/// Change an API key's label, scopes or expiry.
+#[utoipa::path(patch, path = "/admin/v1/api-keys/{public_id}", tag = "API keys", operation_id = "update_api_key",
+    params(("public_id" = String, Path), ("if-match" = Option<String>, Header, description = "The ETag that was read")),
+    responses((status = 200, description = "The API key", body = SuccessBody<ApiKeyView>)))]
+pub(super) async fn update(
+    Operator(tenants): Operator,
+    Path(public_id): Path<String>,
+    IfMatch(expected): IfMatch,
+    Body(body): Body<ApiKeyPatch>,
+) -> Result<Versioned<ApiKeyView>, ApiError> {
+    let scopes = body.scopes.map(|scopes| parse_scopes(&scopes)).transpose()?;
+    let changes = ApiKeyChanges { label: body.label, scopes, expires_at: body.expires_at };
+    Ok(versioned(&tenants.update_api_key(&public_id, changes, expected).await?))
+}
+
+/// Make an API key in place of one, which works on for a while.
+#[utoipa::path(post, path = "/admin/v1/api-keys/{public_id}/rotate", tag = "API keys", operation_id = "rotate_api_key",
+    params(("public_id" = String, Path)),
+    responses((status = 201, description = "The new API key", body = SuccessBody<NewApiKeyView>)))]
+pub(super) async fn rotate(
+    Operator(tenants): Operator,
+    Path(public_id): Path<String>,
+    Body(body): Body<ApiKeyRotate>,
+) -> Result<Created<NewApiKeyView>, ApiError> {
+    Ok(created(tenants.rotate_api_key(&public_id, body.overlap_seconds).await?))
+}
+
+/// Refuse an API key from now on. The operators' last one stays.
+#[utoipa::path(post, path = "/admin/v1/api-keys/{public_id}/revoke", tag = "API keys", operation_id = "revoke_api_key",
+    params(("public_id" = String, Path)),
+    responses((status = 200, description = "The API key", body = SuccessBody<ApiKeyView>)))]
+pub(super) async fn revoke(
+    Operator(tenants): Operator,
+    Path(public_id): Path<String>,
+) -> Result<Versioned<ApiKeyView>, ApiError> {
+    Ok(versioned(&tenants.revoke_api_key(&public_id).await?))
+}
+
+fn parse_scopes(texts: &[String]) -> Result<Scopes, Invalid> {
+    Scopes::parse(texts.iter().map(String::as_str))
+}
+
+fn created((api_key, text): (ApiKey, SecretString)) -> Created<NewApiKeyView> {
+    let location = format!("/admin/v1/api-keys/{}", api_key.public_id);
+    let view = NewApiKeyView { api_key: text.expose_secret().to_owned(), row: ApiKeyView::from(&api_key) };
+    Created { row: Versioned { revision: api_key.revision, view }, location }
+}
+
+fn versioned(api_key: &ApiKey) -> Versioned<ApiKeyView> {
+    Versioned { revision: api_key.revision, view: ApiKeyView::from(api_key) }
+}

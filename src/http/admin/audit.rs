@@ -1,0 +1,53 @@
+//! `/admin/v1/audit-events`.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::domain::page::PageRequest;
+use crate::domain::tenant::Slug;
+use crate::error::ApiError;
+use crate::http::body::Query;
+use crate::http::envelope::{Success, SuccessBody};
+use crate::tenants::AuditFilter;
+use crate::tenants::view::AuditEventView;
+
+use super::PageView;
+use super::operator::Operator;
+
+/// Which changes are listed.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditQuery {
+    /// Changes of this tenant (its slug) and of all below it.
+    tenant: Option<String>,
+    /// Changes by this one, such as `cli:alice` or `api_key:4fZ0kPqL9xYa`.
+    actor: Option<String>,
+    /// Changes of this kind, such as `tenant.update`, or `tenant` for all of tenants.
+    action: Option<String>,
+    /// Changes of the row of this name: a slug, an alias, a public id.
+    subject: Option<String>,
+    /// From this moment on.
+    from: Option<DateTime<Utc>>,
+    /// Before this moment.
+    to: Option<DateTime<Utc>>,
+    /// The `next_cursor` of an earlier page.
+    cursor: Option<String>,
+    /// Rows, 1 to 500; 100, where left out.
+    limit: Option<u16>,
+}
+
+/// List who changed what, newest first.
+#[utoipa::path(get, path = "/admin/v1/audit-events", tag = "audit", operation_id = "list_audit_events", params(AuditQuery),
+    responses((status = 200, description = "A page of changes", body = SuccessBody<PageView<AuditEventView>>)))]
+pub(super) async fn list(
+    Operator(tenants): Operator,
+    Query(query): Query<AuditQuery>,
+) -> Result<Success<PageView<AuditEventView>>, ApiError> {
+    let AuditQuery { tenant, actor, action, subject, from, to, cursor, limit } = query;
+    let tenant = tenant.as_deref().map(Slug::parse).transpose()?;
+    let filter = AuditFilter { tenant, actor, action, subject, from, to };
+    let page = tenants.list_audit_events(filter, &PageRequest::new(cursor.as_deref(), limit)?).await?;
+    Ok(Success(page.view().into()))
+}

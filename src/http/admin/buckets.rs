@@ -1,0 +1,193 @@
+//! `/admin/v1/tenants/{tenant}/buckets`.
+
+use axum::extract::{Path, State};
+use secrecy::SecretString;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::domain::bucket::{Alias, Bucket, BucketName, Endpoint, Location, Provider, Region};
+use crate::domain::credential::Credential;
+use crate::domain::page::Page;
+use crate::domain::tenant::Slug;
+use crate::error::ApiError;
+use crate::http::SharedGateway;
+use crate::http::body::Body;
+use crate::http::envelope::{Success, SuccessBody};
+use crate::http::etag::{Created, IfMatch, Versioned};
+use crate::tenants::view::{BucketView, FindingView};
+use crate::tenants::{BucketChanges, NewBucket, USUAL_ORIGIN};
+
+use super::PageView;
+use super::operator::Operator;
+
+/// A new bucket and its credential.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BucketAdd {
+    /// Its name within the tenant: 1 to 63 of `a-z 0-9 -`; `default`, where left out.
+    #[schema(example = "default", pattern = "^[a-z0-9-]{1,63}$")]
+    alias: Option<String>,
+    /// Whether the tenant's uploads go here from now on; a first bucket is the default one in any case.
+    #[serde(default)]
+    is_default: bool,
+    /// The store's address, without the bucket.
+    #[schema(example = "https://ACCOUNT.r2.cloudflarestorage.com")]
+    endpoint: String,
+    /// `auto` for R2, the bucket's own for AWS.
+    #[schema(example = "auto")]
+    region: String,
+    /// Its name at the provider.
+    #[schema(example = "my-app-uploads")]
+    bucket: String,
+    /// `path` or `virtual-hosted`; `path`, where left out.
+    addressing: Option<String>,
+    /// `r2`, `aws` or `generic`; told from the endpoint, where left out.
+    provider: Option<String>,
+    access_key_id: String,
+    /// Can be written, and never read back.
+    #[schema(value_type = String, format = Password, write_only)]
+    secret_access_key: SecretString,
+    /// Comes with temporary credentials.
+    #[schema(value_type = Option<String>, format = Password, write_only)]
+    session_token: Option<SecretString>,
+}
+
+/// What changes of a bucket; what is left out stays. For the credential see `rotate-credential`.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BucketPatch {
+    alias: Option<String>,
+    endpoint: Option<String>,
+    region: Option<String>,
+    bucket: Option<String>,
+    addressing: Option<String>,
+    provider: Option<String>,
+}
+
+/// How a bucket is tried.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Examine {
+    /// The origin of the web pages that upload.
+    #[schema(example = "https://app.example.com")]
+    origin: Option<String>,
+}
+
+/// List a tenant's buckets, the default one first.
+#[utoipa::path(get, path = "/admin/v1/tenants/{tenant}/buckets", tag = "buckets", operation_id = "list_buckets",
+    params(("tenant" = String, Path, description = "The tenant's slug")),
+    responses((status = 200, description = "All of the tenant's buckets", body = SuccessBody<PageView<BucketView>>)))]
+pub(super) async fn list(
+    Operator(tenants): Operator,
+    Path(tenant): Path<String>,
+) -> Result<Success<PageView<BucketView>>, ApiError> {
+    let buckets = tenants.list_buckets(&Slug::parse(&tenant)?).await?;
+    Ok(Success(Page::whole(buckets).view().into()))
+}
+
+/// Give a tenant a bucket.
+#[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets", tag = "buckets", operation_id = "add_bucket",
+    params(("tenant" = String, Path, description = "The tenant's slug")),
+    responses((status = 201, description = "The bucket", body = SuccessBody<BucketView>)))]
+pub(super) async fn add(
+    State(gateway): State<SharedGateway>,
+    Operator(tenants): Operator,
+    Path(tenant): Path<String>,
+    Body(body): Body<BucketAdd>,
+) -> Result<Created<BucketView>, ApiError> {
+    let slug = Slug::parse(&tenant)?;
+    let endpoint = Endpoint::parse(&body.endpoint, gateway.edge.allow_http)?;
+    let provider = body.provider.as_deref().map_or_else(|| Ok(Provider::of(&endpoint)), str::parse)?;
+    let location = Location {
+        endpoint,
+        region: Region::parse(&body.region)?,
+        bucket_name: BucketName::parse(&body.bucket)?,
+        addressing: body.addressing.as_deref().unwrap_or("path").parse()?,
+        provider,
+    };
+    let alias = body.alias.as_deref().map_or_else(|| Ok(Alias::usual()), Alias::parse)?;
+    let BucketAdd { is_default, access_key_id, secret_access_key, session_token, .. } = body;
+    let credential = Credential { access_key_id, secret_access_key, session_token };
+    let new = NewBucket { alias, is_default, location, credential };
+    let bucket = tenants.add_bucket(&slug, new, &gateway.keyring).await?;
+    let location = format!("/admin/v1/tenants/{slug}/buckets/{}", bucket.alias);
+    Ok(Created { row: versioned(&bucket), location })
+}
+
+/// Show a bucket, but for its secret.
+#[utoipa::path(get, path = "/admin/v1/tenants/{tenant}/buckets/{alias}", tag = "buckets", operation_id = "get_bucket",
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    responses((status = 200, description = "The bucket", body = SuccessBody<BucketView>)))]
+pub(super) async fn show(
+    Operator(tenants): Operator,
+    Path((tenant, alias)): Path<(String, String)>,
+) -> Result<Versioned<BucketView>, ApiError> {
+    Ok(versioned(&tenants.get_bucket(&Slug::parse(&tenant)?, Some(&Alias::parse(&alias)?)).await?))
+}
+
+/// Change where a bucket is.
+#[utoipa::path(patch, path = "/admin/v1/tenants/{tenant}/buckets/{alias}", tag = "buckets", operation_id = "update_bucket",
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path),
+        ("if-match" = Option<String>, Header, description = "The ETag that was read")),
+    responses((status = 200, description = "The bucket", body = SuccessBody<BucketView>)))]
+pub(super) async fn update(
+    State(gateway): State<SharedGateway>,
+    Operator(tenants): Operator,
+    Path((tenant, alias)): Path<(String, String)>,
+    IfMatch(expected): IfMatch,
+    Body(body): Body<BucketPatch>,
+) -> Result<Versioned<BucketView>, ApiError> {
+    let endpoint = body.endpoint.map(|text| Endpoint::parse(&text, gateway.edge.allow_http));
+    let changes = BucketChanges {
+        alias: body.alias.as_deref().map(Alias::parse).transpose()?,
+        endpoint: endpoint.transpose()?,
+        region: body.region.as_deref().map(Region::parse).transpose()?,
+        bucket_name: body.bucket.as_deref().map(BucketName::parse).transpose()?,
+        addressing: body.addressing.as_deref().map(str::parse).transpose()?,
+        provider: body.provider.as_deref().map(str::parse).transpose()?,
+    };
+    let (slug, alias) = (Slug::parse(&tenant)?, Alias::parse(&alias)?);
+    Ok(versioned(&tenants.update_bucket(&slug, &alias, changes, expected).await?))
+}
+
+/// Send the tenant's uploads to this bucket from now on.
+#[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/set-default", tag = "buckets", operation_id = "set_default_bucket",
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    responses((status = 200, description = "The bucket", body = SuccessBody<BucketView>)))]
+pub(super) async fn set_default(
+    Operator(tenants): Operator,
+    Path((tenant, alias)): Path<(String, String)>,
+) -> Result<Versioned<BucketView>, ApiError> {
+    Ok(versioned(&tenants.set_default_bucket(&Slug::parse(&tenant)?, &Alias::parse(&alias)?).await?))
+}
+
+/// Put a bucket out of use; what is recorded of its uploads stays.
+#[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/archive", tag = "buckets", operation_id = "archive_bucket",
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    responses((status = 200, description = "The bucket", body = SuccessBody<BucketView>)))]
+pub(super) async fn archive(
+    Operator(tenants): Operator,
+    Path((tenant, alias)): Path<(String, String)>,
+) -> Result<Versioned<BucketView>, ApiError> {
+    Ok(versioned(&tenants.archive_bucket(&Slug::parse(&tenant)?, &Alias::parse(&alias)?).await?))
+}
+
+/// Try a bucket the way a client would, and say how to mend what fails.
+#[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/doctor", tag = "buckets", operation_id = "examine_bucket",
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    responses((status = 200, description = "What was found", body = SuccessBody<PageView<FindingView>>)))]
+pub(super) async fn examine(
+    State(gateway): State<SharedGateway>,
+    Operator(tenants): Operator,
+    Path((tenant, alias)): Path<(String, String)>,
+    Body(body): Body<Examine>,
+) -> Result<Success<PageView<FindingView>>, ApiError> {
+    let (slug, alias) = (Slug::parse(&tenant)?, Alias::parse(&alias)?);
+    let origin = body.origin.as_deref().unwrap_or(USUAL_ORIGIN);
+    let findings = tenants.examine_bucket(&slug, Some(&alias), origin, &gateway.keyring).await?;
+    Ok(Success(Page::whole(findings).view().into()))
+}
+
+pub(super) fn versioned(bucket: &Bucket) -> Versioned<BucketView> {
+    Versioned { revision: bucket.revision, view: BucketView::from(bucket) }
+}

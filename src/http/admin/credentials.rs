@@ -1,0 +1,63 @@
+//! `/admin/v1/tenants/{tenant}/buckets/{alias}/rotate-credential`.
+
+use axum::extract::{Path, State};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::bucket::Alias;
+use crate::domain::credential::Credential;
+use crate::domain::page::Page;
+use crate::domain::tenant::Slug;
+use crate::error::ApiError;
+use crate::http::SharedGateway;
+use crate::http::body::Body;
+use crate::http::envelope::SuccessBody;
+use crate::http::etag::Versioned;
+use crate::tenants::view::{BucketView, FindingView};
+use crate::tenants::{CredentialCheck, Rotation};
+
+use super::operator::Operator;
+
+/// A new credential.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RotateCredential {
+    access_key_id: String,
+    #[schema(value_type = String, format = Password, write_only)]
+    secret_access_key: SecretString,
+    /// Comes with temporary credentials.
+    #[schema(value_type = Option<String>, format = Password, write_only)]
+    session_token: Option<SecretString>,
+    /// Do not try it first: for when the bucket cannot be reached from here.
+    #[serde(default)]
+    skip_check: bool,
+}
+
+/// The bucket with its new credential, and what was found when it was tried.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CredentialRotation)]
+pub(super) struct RotationView {
+    bucket: BucketView,
+    findings: Vec<FindingView>,
+}
+
+/// Give a bucket a new credential. It is tried first; URLs that the old one signed work until they expire.
+#[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/rotate-credential", tag = "buckets",
+    operation_id = "rotate_credential", params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    responses((status = 200, description = "The bucket", body = SuccessBody<RotationView>)))]
+pub(super) async fn rotate(
+    State(gateway): State<SharedGateway>,
+    Operator(tenants): Operator,
+    Path((tenant, alias)): Path<(String, String)>,
+    Body(body): Body<RotateCredential>,
+) -> Result<Versioned<RotationView>, ApiError> {
+    let RotateCredential { access_key_id, secret_access_key, session_token, skip_check } = body;
+    let credential = Credential { access_key_id, secret_access_key, session_token };
+    let check = if skip_check { CredentialCheck::Skip } else { CredentialCheck::Try };
+    let (slug, alias) = (Slug::parse(&tenant)?, Alias::parse(&alias)?);
+    let Rotation { bucket, findings } =
+        tenants.rotate_credential(&slug, &alias, credential, check, &gateway.keyring).await?;
+    let view = RotationView { bucket: BucketView::from(&bucket), findings: Page::whole(findings).view().items };
+    Ok(Versioned { revision: bucket.revision, view })
+}

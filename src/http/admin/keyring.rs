@@ -1,0 +1,48 @@
+//! `/admin/v1/keyring`.
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::page::Page;
+use crate::error::ApiError;
+use crate::http::SharedGateway;
+use crate::http::envelope::{Success, SuccessBody};
+use crate::tenants::view::SealingKeyView;
+
+use super::PageView;
+use super::operator::Operator;
+
+/// What came of sealing everything anew.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Resealed)]
+pub(super) struct ResealedView {
+    /// The key that seals.
+    sealing_key_id: String,
+    resealed: u64,
+    /// Rows that do not open; they are left as they are.
+    failed: Vec<String>,
+}
+
+/// Show how many rows are sealed under which key of this instance's keyring.
+#[utoipa::path(get, path = "/admin/v1/keyring", tag = "keyring", operation_id = "keyring_status",
+    responses((status = 200, description = "Every sealing key", body = SuccessBody<PageView<SealingKeyView>>)))]
+pub(super) async fn status(
+    State(gateway): State<SharedGateway>,
+    Operator(tenants): Operator,
+) -> Result<Success<PageView<SealingKeyView>>, ApiError> {
+    let status = tenants.keyring_status(&gateway.keyring).await?;
+    Ok(Success(Page::whole(status).view().into()))
+}
+
+/// Seal every secret anew under the keyring's first key; may be repeated, should it be interrupted.
+#[utoipa::path(post, path = "/admin/v1/keyring/rotate", tag = "keyring", operation_id = "rotate_sealing_key",
+    responses((status = 200, description = "What was done", body = SuccessBody<ResealedView>)))]
+pub(super) async fn rotate(
+    State(gateway): State<SharedGateway>,
+    Operator(tenants): Operator,
+) -> Result<Success<ResealedView>, ApiError> {
+    let done = tenants.rotate_sealing_key(&gateway.keyring, |_| ()).await?;
+    let sealing_key_id = gateway.keyring.sealing_key_id().to_owned();
+    Ok(Success(ResealedView { sealing_key_id, resealed: done.resealed, failed: done.failed }))
+}

@@ -1,0 +1,31 @@
+//! The extractor that turns a request into the use cases in an operator's name.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use crate::auth::AuthError;
+use crate::error::ApiError;
+use crate::error::code::Reason;
+use crate::http::SharedGateway;
+use crate::http::context::RequestContext;
+use crate::http::extract::{presented, refuse};
+use crate::tenants::{Actor, Tenants};
+
+/// The operator's use cases; each change is audited in the name of the key that was shown.
+pub(super) struct Operator(pub Tenants);
+
+impl FromRequestParts<SharedGateway> for Operator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &SharedGateway) -> Result<Self, ApiError> {
+        let context = RequestContext::of(parts).ok_or(Reason::Internal)?;
+        let may_look_up = || !gateway.limits.has_failed_too_often(context.client_address());
+        let authenticated = match presented(&parts.headers) {
+            Some(presented) => gateway.auth.authenticate_operator(&presented, may_look_up).await,
+            None => Err(AuthError::Missing),
+        };
+        let public_id = authenticated.map_err(|error| refuse(gateway, context, error))?;
+        let actor = Actor { name: format!("api_key:{public_id}"), origin: Some(context.client_address().to_string()) };
+        Ok(Self(gateway.tenants.acting_as(actor)))
+    }
+}

@@ -1,0 +1,220 @@
+//! `/admin/v1/tenants`.
+
+use axum::extract::Path;
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::domain::extension::ExtensionSet;
+use crate::domain::page::PageRequest;
+use crate::domain::tenant::{RateLimit, Slug, Tenant, TenantStatus, parse_time_zone};
+use crate::error::ApiError;
+use crate::http::body::{Body, Query};
+use crate::http::envelope::{Success, SuccessBody};
+use crate::http::etag::{Created, IfMatch, Versioned};
+use crate::tenants::view::TenantView;
+use crate::tenants::{NewTenant, PolicyChanges, TenantChanges, TenantFilter, Tenants};
+
+use super::PageView;
+use super::operator::Operator;
+use super::patch::nullable;
+
+/// A new tenant; what is left out is as usual.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TenantCreate {
+    /// Its short name: 2 to 63 of `a-z 0-9 -`. It never changes.
+    #[schema(example = "my-app", pattern = "^[a-z0-9-]{2,63}$")]
+    slug: String,
+    /// Its name for people; by default the short name.
+    name: Option<String>,
+    /// Presigns a second.
+    #[serde(default = "usual_rate")]
+    #[schema(default = 100, minimum = 1, maximum = 1_000_000)]
+    rate_per_second: u32,
+    /// Presigns at once after a pause.
+    #[serde(default = "usual_burst")]
+    #[schema(default = 200, minimum = 1, maximum = 1_000_000)]
+    burst: u32,
+    /// Extensions that may be uploaded; all, where left out.
+    #[schema(example = json!(["jpg", "png", "mp4"]))]
+    allowed_extensions: Option<Vec<String>>,
+    /// Largest object, where a size is declared.
+    max_size_bytes: Option<u64>,
+    /// How long a URL lives; 300, where left out.
+    default_expiry_seconds: Option<u32>,
+    /// How long a URL may live at most; 3600, where left out.
+    longest_expiry_seconds: Option<u32>,
+    /// Pattern of object keys, of `{prefix} {yyyy} {mm} {dd} {uuid} {ext} {kind}` and text; it must hold `{uuid}`.
+    #[schema(example = "{yyyy}/{mm}/{dd}/{uuid}.{ext}")]
+    object_key_template: Option<String>,
+    /// What `{prefix}` stands for.
+    object_key_prefix: Option<String>,
+    /// An IANA time zone, in which the date in object keys is read; UTC, where left out.
+    #[schema(example = "Asia/Shanghai")]
+    time_zone: Option<String>,
+}
+
+const fn usual_rate() -> u32 {
+    100
+}
+
+const fn usual_burst() -> u32 {
+    200
+}
+
+/// What changes of a tenant; what is left out stays, `null` takes a value away.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TenantPatch {
+    name: Option<String>,
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    rate_per_second: Option<u32>,
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    burst: Option<u32>,
+    allowed_extensions: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<u64>)]
+    max_size_bytes: Option<Option<u64>>,
+    default_expiry_seconds: Option<u32>,
+    longest_expiry_seconds: Option<u32>,
+    object_key_template: Option<String>,
+    #[serde(default, deserialize_with = "nullable")]
+    #[schema(value_type = Option<String>)]
+    object_key_prefix: Option<Option<String>>,
+    time_zone: Option<String>,
+}
+
+/// Which tenants are listed.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TenantQuery {
+    /// `active`, `suspended` or `archived`; all but the archived, where left out.
+    status: Option<String>,
+    /// Those whose slug begins so.
+    slug_prefix: Option<String>,
+    /// The `next_cursor` of an earlier page.
+    cursor: Option<String>,
+    /// Rows, 1 to 500; 100, where left out.
+    limit: Option<u16>,
+}
+
+/// List tenants, by slug.
+#[utoipa::path(get, path = "/admin/v1/tenants", tag = "tenants", operation_id = "list_tenants", params(TenantQuery),
+    responses((status = 200, description = "A page of tenants", body = SuccessBody<PageView<TenantView>>)))]
+pub(super) async fn list(
+    Operator(tenants): Operator,
+    Query(query): Query<TenantQuery>,
+) -> Result<Success<PageView<TenantView>>, ApiError> {
+    let status = query.status.map(|text| text.parse()).transpose()?;
+    let filter = TenantFilter { status, slug_prefix: query.slug_prefix };
+    let page = tenants.list_tenants(&filter, &PageRequest::new(query.cursor.as_deref(), query.limit)?).await?;
+    Ok(Success(page.view().into()))
+}
+
+/// Add a tenant.
+#[utoipa::path(post, path = "/admin/v1/tenants", tag = "tenants", operation_id = "create_tenant",
+    responses((status = 201, description = "The tenant", body = SuccessBody<TenantView>)))]
+pub(super) async fn create(
+    Operator(tenants): Operator,
+    Body(body): Body<TenantCreate>,
+) -> Result<Created<TenantView>, ApiError> {
+    let slug = Slug::parse(&body.slug)?;
+    let policy = PolicyChanges {
+        allowed_extensions: extensions(body.allowed_extensions)?,
+        max_size_bytes: body.max_size_bytes.map(Some),
+        default_expiry_seconds: body.default_expiry_seconds,
+        longest_expiry_seconds: body.longest_expiry_seconds,
+        object_key_template: body.object_key_template,
+        object_key_prefix: body.object_key_prefix.map(Some),
+        time_zone: body.time_zone.as_deref().map(parse_time_zone).transpose()?,
+    };
+    let rate_limit = RateLimit::new(body.rate_per_second, body.burst)?;
+    let new = NewTenant { name: body.name.unwrap_or_else(|| slug.to_string()), slug, rate_limit, policy };
+    let tenant = tenants.create_tenant(new).await?;
+    let location = format!("/admin/v1/tenants/{}", tenant.slug);
+    Ok(Created { row: versioned(&tenant), location })
+}
+
+/// Show a tenant.
+#[utoipa::path(get, path = "/admin/v1/tenants/{tenant}", tag = "tenants", operation_id = "get_tenant",
+    params(("tenant" = String, Path, description = "Its slug")),
+    responses((status = 200, description = "The tenant", body = SuccessBody<TenantView>)))]
+pub(super) async fn show(
+    Operator(tenants): Operator,
+    Path(tenant): Path<String>,
+) -> Result<Versioned<TenantView>, ApiError> {
+    Ok(versioned(&tenants.get_tenant(&Slug::parse(&tenant)?).await?))
+}
+
+/// Change a tenant.
+#[utoipa::path(patch, path = "/admin/v1/tenants/{tenant}", tag = "tenants", operation_id = "update_tenant",
+    params(("tenant" = String, Path, description = "Its slug"), ("if-match" = Option<String>, Header, description = "The ETag that was read")),
+    responses((status = 200, description = "The tenant", body = SuccessBody<TenantView>)))]
+pub(super) async fn update(
+    Operator(tenants): Operator,
+    Path(tenant): Path<String>,
+    IfMatch(expected): IfMatch,
+    Body(body): Body<TenantPatch>,
+) -> Result<Versioned<TenantView>, ApiError> {
+    let changes = TenantChanges {
+        name: body.name,
+        rate_per_second: body.rate_per_second,
+        burst: body.burst,
+        policy: PolicyChanges {
+            allowed_extensions: extensions(body.allowed_extensions)?,
+            max_size_bytes: body.max_size_bytes,
+            default_expiry_seconds: body.default_expiry_seconds,
+            longest_expiry_seconds: body.longest_expiry_seconds,
+            object_key_template: body.object_key_template,
+            object_key_prefix: body.object_key_prefix,
+            time_zone: body.time_zone.as_deref().map(parse_time_zone).transpose()?,
+        },
+    };
+    Ok(versioned(&tenants.update_tenant(&Slug::parse(&tenant)?, changes, expected).await?))
+}
+
+/// Serve a tenant's callers no more.
+#[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/suspend", tag = "tenants", operation_id = "suspend_tenant",
+    params(("tenant" = String, Path, description = "Its slug")),
+    responses((status = 200, description = "The tenant", body = SuccessBody<TenantView>)))]
+pub(super) async fn suspend(
+    Operator(tenants): Operator,
+    Path(tenant): Path<String>,
+) -> Result<Versioned<TenantView>, ApiError> {
+    set_status(&tenants, &tenant, TenantStatus::Suspended).await
+}
+
+/// Serve a suspended or archived tenant's callers again.
+#[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/resume", tag = "tenants", operation_id = "resume_tenant",
+    params(("tenant" = String, Path, description = "Its slug")),
+    responses((status = 200, description = "The tenant", body = SuccessBody<TenantView>)))]
+pub(super) async fn resume(
+    Operator(tenants): Operator,
+    Path(tenant): Path<String>,
+) -> Result<Versioned<TenantView>, ApiError> {
+    set_status(&tenants, &tenant, TenantStatus::Active).await
+}
+
+/// Serve a tenant's callers no more, and list it no more.
+#[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/archive", tag = "tenants", operation_id = "archive_tenant",
+    params(("tenant" = String, Path, description = "Its slug")),
+    responses((status = 200, description = "The tenant", body = SuccessBody<TenantView>)))]
+pub(super) async fn archive(
+    Operator(tenants): Operator,
+    Path(tenant): Path<String>,
+) -> Result<Versioned<TenantView>, ApiError> {
+    set_status(&tenants, &tenant, TenantStatus::Archived).await
+}
+
+async fn set_status(tenants: &Tenants, tenant: &str, status: TenantStatus) -> Result<Versioned<TenantView>, ApiError> {
+    Ok(versioned(&tenants.set_tenant_status(&Slug::parse(tenant)?, status).await?))
+}
+
+fn extensions(texts: Option<Vec<String>>) -> Result<Option<ExtensionSet>, ApiError> {
+    Ok(texts.map(|texts| ExtensionSet::parse(texts.iter().map(String::as_str))).transpose()?)
+}
+
+fn versioned(tenant: &Tenant) -> Versioned<TenantView> {
+    Versioned { revision: tenant.revision, view: TenantView::from(tenant) }
+}

@@ -1,0 +1,98 @@
+//! Bodies and queries that are read whole, or refused with the field's name and what it must be.
+//!
+//! What a client sent is never repeated to it: it may be a secret.
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::error::ApiError;
+use crate::error::code::Reason;
+
+use super::SharedGateway;
+
+/// A JSON body.
+pub(super) struct Body<T>(pub T);
+
+/// A query.
+pub(super) struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<SharedGateway> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, gateway: &SharedGateway) -> Result<Self, ApiError> {
+        if !is_json(&request) {
+            return Err(Reason::UnsupportedMediaType.into());
+        }
+        let limit = gateway.edge.max_body_bytes;
+        let bytes = to_bytes(request.into_body(), limit).await;
+        let bytes = bytes.map_err(|_| ApiError::with_detail(Reason::BodyTooLarge, limit.to_string()))?;
+        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        let body = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let place = (error.inner().line(), error.inner().column());
+            if error.inner().is_data() { refuse(&error) } else { malformed(place) }
+        })?;
+        json.end().map_err(|error| malformed((error.line(), error.column())))?;
+        Ok(Self(body))
+    }
+}
+
+impl<T: DeserializeOwned> FromRequestParts<SharedGateway> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &SharedGateway) -> Result<Self, ApiError> {
+        let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        let mut names = std::collections::HashSet::new();
+        if let Some((name, _)) = query.into_iter().find(|(name, _)| !names.insert(name.clone())) {
+            return Err(ApiError::with_detail(Reason::RepeatedParameter, name));
+        }
+        let query = serde_urlencoded::Deserializer::new(query);
+        serde_path_to_error::deserialize(query).map(Self).map_err(|error| refuse(&error))
+    }
+}
+
+fn is_json(request: &Request) -> bool {
+    let Some(value) = request.headers().get(header::CONTENT_TYPE) else { return true };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    ["application/json", "application/merge-patch+json"].iter().any(|known| essence.eq_ignore_ascii_case(known))
+}
+
+fn malformed((line, column): (usize, usize)) -> ApiError {
+    ApiError::with_detail(Reason::MalformedBody, format!("line {line}, column {column}"))
+}
+
+/// Names the field, and what it must be; the error's own text is taken apart, since it may repeat the value.
+fn refuse<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> ApiError {
+    let text = error.inner().to_string();
+    let quoted = |prefix| text.strip_prefix(prefix).and_then(|rest: &str| rest.split('`').next());
+    if let Some(name) = quoted("unknown field `") {
+        let known = text.split_once("expected ").map_or("", |(_, known)| known);
+        let known = known.trim_start_matches("one of ").split(" at line").next().unwrap_or_default().replace('`', "");
+        return ApiError::with_detail(Reason::UnknownField, format!("{name}; known are {known}")).about(name);
+    }
+    if let Some(name) = quoted("missing field `") {
+        return ApiError::with_detail(Reason::InvalidField, format!("{name} is missing")).about(name);
+    }
+    if let Some(name) = quoted("duplicate field `") {
+        return ApiError::with_detail(Reason::InvalidField, format!("{name} is there more than once")).about(name);
+    }
+    let path = error.path().to_string();
+    let expected = text.rsplit_once("expected ").map_or("of another form", |(_, expected)| in_words(expected));
+    ApiError::with_detail(Reason::InvalidField, format!("{path} must be {expected}")).about(&path)
+}
+
+/// Says it in words that somebody who knows no Rust understands.
+fn in_words(expected: &str) -> &str {
+    match expected.split(" at line").next().unwrap_or_default() {
+        "u16" | "u32" | "u64" | "i32" | "i64" => "a whole number that is not negative, and not too large",
+        "a sequence" => "a list",
+        "a boolean" | "bool" => "true or false",
+        expected if expected.starts_with("struct ") => "an object",
+        expected if expected.contains("timestamp") || expected.contains("DateTime") => {
+            "a time such as 2026-11-22T00:00:00Z"
+        }
+        expected => expected,
+    }
+}

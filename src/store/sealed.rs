@@ -1,0 +1,17 @@
+//! What is sealed, in whichever table.
+
+use super::{Store, StoreError};
+
+/// How many rows are sealed under each key.
+///
+/// # Errors
+/// The database is away.
+pub async fn count_by_key_any_tenant(store: &Store) -> Result<Vec<(String, i64)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT sealing_key_id AS "sealing_key_id!", count(*) AS "rows!" FROM (
+             SELECT sealing_key_id FROM buckets UNION ALL SELECT sealing_key_id FROM jwt_issuers WHERE sealing_key_id IS NOT NULL
+           ) AS sealed GROUP BY 1"#
+    );
+    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    Ok(rows.into_iter().map(|row| (row.sealing_key_id, row.rows)).collect())
+}
