@@ -5,6 +5,7 @@
 pub mod bucket;
 pub mod caller;
 pub mod clock;
+pub mod cors;
 pub mod credential;
 pub mod extension;
 pub mod ids;
