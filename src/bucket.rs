@@ -1,4 +1,4 @@
-//! What talks to a bucket. The gateway itself never does on the way of a presign: this is for the doctor.
+//! What talks to a bucket. The gateway itself never does on the way of a presign: this is for operators: the doctor, and the CORS rules.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use crate::domain::bucket::Addressing;
 use crate::vault::OpenBucket;
 
+mod cors;
 pub mod doctor;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@ pub mod audit_event;
 pub mod bucket;
 pub mod caller;
 pub mod clock;
+pub mod cors;
 pub mod credential;
 pub mod extension;
 pub mod ids;

@@ -1,14 +1,16 @@
 //! The doctor: does with a bucket what a client would, and says how to mend what fails.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::{Client, Method, Response, header};
+use reqwest::{Client, Response, header};
 
 use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
-use crate::presign::{self, Operation, SignedUrl};
+use crate::presign::{self, Operation};
 use crate::vault::OpenBucket;
 
 use super::{BucketClient, BucketError, CONNECT_TIMEOUT, OPERATION_TIMEOUT};
+
+mod cors;
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -97,14 +99,15 @@ pub async fn examine(open: &OpenBucket, origin: &str, clock: &Clock, randomness:
         }
     };
     findings.extend(check_clock(&answer, clock.now()));
-    let exposes_etag = exposes_etag(&answer);
+    let exposes_etag = cors::exposes_etag(&answer, origin);
     if !answer.status().is_success() {
         findings.push(refused(answer).await);
         return findings;
     }
     findings.push(Finding::good("PUT a file", format!("{} bytes, no special header", BODY.len())));
-    findings.extend(check_object(&BucketClient::new(open), &object_key).await);
-    findings.push(check_cors(&client, &url, origin, exposes_etag).await);
+    let bucket = BucketClient::new(open);
+    findings.extend(check_object(&bucket, &object_key).await);
+    findings.push(cors::check(&client, &url, origin, exposes_etag, &bucket).await);
     findings
 }
 
@@ -216,50 +219,4 @@ async fn check_object(client: &BucketClient, object_key: &str) -> Vec<Finding> {
         }
     });
     findings
-}
-
-/// Asks what a browser asks before it sends a PUT from a page of `origin`.
-async fn check_cors(client: &Client, url: &SignedUrl, origin: &str, exposes_etag: bool) -> Finding {
-    const CHECK: &str = "ask as a browser (CORS)";
-    let remedy = format!(
-        "for uploads from web pages allow origin {origin}, method PUT, header content-type, and expose ETag in the bucket's CORS rules"
-    );
-    let preflight = client
-        .request(Method::OPTIONS, url.expose())
-        .header(header::ORIGIN, origin)
-        .header(header::ACCESS_CONTROL_REQUEST_METHOD, "PUT")
-        .header(header::ACCESS_CONTROL_REQUEST_HEADERS, "content-type")
-        .send()
-        .await;
-    let answer = match preflight {
-        Ok(answer) => answer,
-        Err(error) => return Finding::fair(CHECK, describe(&error), remedy),
-    };
-    let value = |name| {
-        answer
-            .headers()
-            .get(name)
-            .and_then(|value: &header::HeaderValue| value.to_str().ok())
-            .unwrap_or_default()
-            .to_ascii_lowercase()
-    };
-    let allowed_origin = value(header::ACCESS_CONTROL_ALLOW_ORIGIN);
-    let methods = value(header::ACCESS_CONTROL_ALLOW_METHODS);
-    if !answer.status().is_success() || !(allowed_origin == "*" || allowed_origin == origin.to_ascii_lowercase()) {
-        Finding::fair(CHECK, format!("pages of {origin} may not upload"), remedy)
-    } else if !(methods == "*" || methods.split(',').any(|method| method.trim() == "put")) {
-        Finding::fair(CHECK, "PUT is not allowed", remedy)
-    } else if !exposes_etag {
-        Finding::fair(CHECK, "pages may upload, but not read the ETag", remedy)
-    } else {
-        Finding::good(CHECK, format!("pages of {origin} may upload and read the ETag"))
-    }
-}
-
-fn exposes_etag(answer: &Response) -> bool {
-    let exposed =
-        answer.headers().get_all(header::ACCESS_CONTROL_EXPOSE_HEADERS).iter().filter_map(|value| value.to_str().ok());
-    exposed
-        .flat_map(|value| value.split(','))
-        .any(|name| matches!(name.trim().to_ascii_lowercase().as_str(), "etag" | "*"))
 }

@@ -6,11 +6,12 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::{Router, routing::any};
+use axum::routing::any;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::SimpleAuth;
 use s3s::path::S3Path;
@@ -19,10 +20,16 @@ use s3s::{S3Result, s3_error};
 use s3s_fs::FileSystem;
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
-use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::domain::credential::Credential;
 use crate::http::listener::{ListenerOptions, serve};
+
+use self::cors::BucketRules;
+use self::files::Files;
+
+mod browser;
+mod cors;
+mod files;
 
 /// The region that the store takes itself to be in.
 pub const REGION: &str = "us-east-1";
@@ -34,7 +41,7 @@ const OPTIONS: ListenerOptions = ListenerOptions {
     drain_timeout: Duration::from_millis(500),
 };
 
-/// A bucket and who may use it.
+/// A bucket and who may use it; several may use one bucket, each in an account of its own.
 #[derive(Debug)]
 pub struct Account {
     pub bucket: String,
@@ -54,21 +61,30 @@ pub fn router(folder: &Path, accounts: &[Account]) -> io::Result<Router> {
         own_buckets.0.insert(credential.access_key_id.clone(), bucket.clone());
     }
     let files = FileSystem::new(folder).map_err(|error| io::Error::other(format!("{error:?}")))?;
-    let mut builder = S3ServiceBuilder::new(files);
+    let cors = BucketRules::load(folder)?;
+    let mut builder = S3ServiceBuilder::new(Files { files, cors: cors.clone() });
     builder.set_auth(auth);
     builder.set_access(own_buckets);
     let service = builder.build();
-    let cors = CorsLayer::new()
-        .allow_origin(Any)
-        .allow_methods([Method::GET, Method::HEAD, Method::PUT, Method::POST, Method::DELETE])
-        .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([header::ETAG, HeaderName::from_static("x-amz-request-id")]);
-    Ok(Router::new().fallback(any(move |request| call(service.clone(), request))).layer(cors))
+    Ok(Router::new().fallback(any(move |request| answer(service.clone(), cors.clone(), request))))
 }
 
 /// Serves the store until `shutdown` completes.
 pub async fn run(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
     serve(listener, router, OPTIONS, shutdown).await;
+}
+
+/// Answers as the bucket's CORS rules have it.
+async fn answer(service: S3Service, cors: BucketRules, request: Request) -> Response {
+    let path = percent_encoding::percent_decode_str(request.uri().path().trim_start_matches('/')).decode_utf8_lossy();
+    let rules = cors.in_force(path.split('/').next().unwrap_or_default()).await;
+    if request.method() == Method::OPTIONS {
+        return browser::preflight(&rules, request.headers());
+    }
+    let added = browser::added(&rules, request.headers(), request.method().as_str());
+    let mut response = call(service, request).await;
+    response.headers_mut().extend(added);
+    response
 }
 
 async fn call(service: S3Service, request: Request) -> Response {

@@ -7,6 +7,7 @@
     reason = "a test that meets the unexpected should fail there and then"
 )]
 
+mod bucket_cors;
 mod cli;
 mod config;
 mod domain;

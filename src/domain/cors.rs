@@ -1,0 +1,113 @@
+//! Which web pages may use a bucket from a browser: its CORS rules.
+//!
+//! Rules are no lock: whoever has a URL can use it without a browser. They say what browsers let a page do.
+
+use url::{Host, Url};
+
+use super::Invalid;
+
+/// One CORS rule of a bucket, as the store keeps it: what pages of some origins may do.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CorsRule {
+    /// Origins such as `https://app.example.com`; one `*` in each stands for any text.
+    pub allowed_origins: Vec<String>,
+    pub allowed_methods: Vec<String>,
+    /// Names of request headers; one `*` in each stands for any text.
+    pub allowed_headers: Vec<String>,
+    /// Names of response headers that a page may read.
+    pub expose_headers: Vec<String>,
+    /// How long a browser may remember the answer to a preflight.
+    pub max_age_seconds: Option<u32>,
+}
+
+impl CorsRule {
+    /// The most origins that one rule of ours names.
+    pub const MOST_ORIGINS: usize = 100;
+    /// PUT to upload; GET and HEAD because pages often show what they uploaded.
+    pub const UPLOAD_METHODS: [&str; 3] = ["PUT", "GET", "HEAD"];
+    /// What an upload may carry beside its bytes. Browsers send the first on their own; the others are those that a URL
+    /// can be bound to. Listed one by one, because R2 does not take `*` here.
+    pub const UPLOAD_HEADERS: [&str; 5] =
+        ["content-type", "cache-control", "content-disposition", "if-none-match", "x-amz-checksum-sha256"];
+    const UPLOAD_MAX_AGE_SECONDS: u32 = 3600;
+
+    /// The rule that lets pages of these origins upload, show what they uploaded, and read its ETag.
+    ///
+    /// # Errors
+    /// No origin or more than [`Self::MOST_ORIGINS`]; one that no page has; `*` beside others.
+    pub fn for_uploads(origins: &[String]) -> Result<Self, Invalid> {
+        if origins.is_empty() || origins.len() > Self::MOST_ORIGINS {
+            return Err(Invalid::new("origins", format!("must be 1 to {}, not {}", Self::MOST_ORIGINS, origins.len())));
+        }
+        if !matches!(origins, [any] if any == "*") {
+            origins.iter().try_for_each(|origin| check_origin(origin))?;
+        }
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Ok(Self {
+            allowed_origins: origins.to_vec(),
+            allowed_methods: texts(&Self::UPLOAD_METHODS),
+            allowed_headers: texts(&Self::UPLOAD_HEADERS),
+            expose_headers: texts(&["ETag"]),
+            max_age_seconds: Some(Self::UPLOAD_MAX_AGE_SECONDS),
+        })
+    }
+
+    #[must_use]
+    pub fn allows_origin(&self, origin: &str) -> bool {
+        self.allowed_origins.iter().any(|pattern| matches_pattern(pattern, origin))
+    }
+
+    #[must_use]
+    pub fn allows_method(&self, method: &str) -> bool {
+        self.allowed_methods.iter().any(|allowed| allowed == method)
+    }
+
+    /// Upper and lower case are the same in a header's name.
+    #[must_use]
+    pub fn allows_header(&self, name: &str) -> bool {
+        let name = name.to_ascii_lowercase();
+        self.allowed_headers.iter().any(|pattern| matches_pattern(&pattern.to_ascii_lowercase(), &name))
+    }
+
+    #[must_use]
+    pub fn exposes_header(&self, name: &str) -> bool {
+        self.expose_headers.iter().any(|exposed| exposed.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Whether a text fits a pattern in which one `*` stands for any text
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/ManageCorsUsing.html>).
+fn matches_pattern(pattern: &str, text: &str) -> bool {
+    match pattern.split_once('*') {
+        Some((start, end)) => text.strip_prefix(start).is_some_and(|rest| rest.ends_with(end)),
+        None => pattern == text,
+    }
+}
+
+/// Whether it is, letter by letter, what a browser sends as `Origin`: stores compare the text and nothing else.
+fn check_origin(text: &str) -> Result<(), Invalid> {
+    let invalid = |expected: String| Invalid::new("origin", format!("{text:?} must be {expected}"));
+    let example = "a scheme and a host, perhaps a port, such as https://app.example.com";
+    if text.contains('*') {
+        return Err(invalid("* alone, for pages of any origin, or name each origin in full, without *".to_owned()));
+    }
+    let url = Url::parse(text).map_err(|_| invalid(example.to_owned()))?;
+    let host = url.host().ok_or_else(|| invalid(example.to_owned()))?;
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&host) => {}
+        // Whoever is between such a page and its reader can make it upload whatever they like.
+        "http" => return Err(invalid("https; plain http only for localhost, 127.0.0.1 and [::1]".to_owned())),
+        _ => return Err(invalid(example.to_owned())),
+    }
+    let origin = url.origin().ascii_serialization();
+    if origin == text { Ok(()) } else { Err(invalid(format!("written as browsers do: {origin}"))) }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
