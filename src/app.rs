@@ -20,6 +20,7 @@ use crate::health::Health;
 use crate::http::listener::{ListenerOptions, serve};
 use crate::http::{Edge, Gateway, ops_router, public_router};
 use crate::limit::Limits;
+use crate::store::announcements::Announcements;
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::tenants::{Actor, Tenants};
 use crate::uploads::Uploads;
@@ -56,6 +57,7 @@ pub enum StartError {
 pub struct App {
     gateway: Arc<Gateway>,
     stores: [Store; 2],
+    announcements: Result<Announcements, StoreError>,
     public: TcpListener,
     ops: TcpListener,
     timing: Timing,
@@ -118,7 +120,10 @@ impl App {
             listening: Listening::default(),
             edge: edge(config),
         };
-        Ok(Self { gateway: Arc::new(gateway), stores: [store, recorder_store], public, ops, timing: timing(config) })
+        // Before the first request: from then on no change goes unheard.
+        let announcements = Announcements::open(&store).await;
+        let stores = [store, recorder_store];
+        Ok(Self { gateway: Arc::new(gateway), stores, announcements, public, ops, timing: timing(config) })
     }
 
     /// Where the public listener listens.
@@ -140,7 +145,7 @@ impl App {
     /// Serves until `shutdown` completes; then takes no new connections, finishes the requests under way, and writes
     /// every row that was accepted.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) {
-        let Self { gateway, stores, public, ops, timing } = self;
+        let Self { gateway, stores, announcements, public, ops, timing } = self;
         // The operators' listener stays until the very end, so that /readyz can say what goes on.
         let (stop_ops, ops_stopped) = watch::channel(());
         let ops_options =
@@ -148,7 +153,7 @@ impl App {
         let ops = tokio::spawn(serve(ops, ops_router(&gateway), ops_options, closed(ops_stopped.clone())));
         let flusher = tokio::spawn(flush_last_used(Arc::clone(&gateway), timing.last_used_flush, closed(ops_stopped)));
 
-        let follower = tokio::spawn(follow_changes(Arc::clone(&gateway), stores[0].clone()));
+        let follower = tokio::spawn(follow_changes(Arc::clone(&gateway), stores[0].clone(), announcements));
 
         let health = Arc::clone(&gateway);
         let drain = async move {
@@ -176,8 +181,8 @@ async fn closed(mut receiver: watch::Receiver<()>) {
     while receiver.changed().await.is_ok() {}
 }
 
-async fn follow_changes(gateway: Arc<Gateway>, store: Store) {
-    changes::follow(&store, &gateway.auth, &gateway.uploads.vault, &gateway.listening).await;
+async fn follow_changes(gateway: Arc<Gateway>, store: Store, first: Result<Announcements, StoreError>) {
+    changes::follow(&store, first, &gateway.auth, &gateway.uploads.vault, &gateway.listening).await;
 }
 
 async fn flush_last_used(gateway: Arc<Gateway>, every: Duration, stop: impl Future<Output = ()>) {

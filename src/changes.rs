@@ -27,11 +27,18 @@ impl Listening {
     }
 }
 
-/// Listens for ever.
-pub async fn follow(store: &Store, auth: &Auth, vault: &Vault, listening: &Listening) {
+/// Listens for ever; `first` is what was begun before anything was in memory.
+pub async fn follow(
+    store: &Store,
+    first: Result<Announcements, StoreError>,
+    auth: &Auth,
+    vault: &Vault,
+    listening: &Listening,
+) {
     let mut pause = SHORTEST_PAUSE;
+    let mut opened = first;
     loop {
-        let lost = match Announcements::open(store).await {
+        let lost = match opened {
             Ok(announcements) => {
                 // What changed before is not announced again.
                 forget_all(auth, vault);
@@ -47,6 +54,7 @@ pub async fn follow(store: &Store, auth: &Auth, vault: &Vault, listening: &Liste
         tracing::warn!(cause = %chain(&lost), "not listening for changes: they are seen late, until this is mended");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+        opened = Announcements::open(store).await;
     }
 }
 

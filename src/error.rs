@@ -131,6 +131,7 @@ impl From<ManageError> for ApiError {
             ManageError::Stale { current } => Self::with_detail(Reason::ChangedMeanwhile, format!("\"{current}\"")),
             ManageError::Conflict(told) => Self::with_detail(Reason::Conflict, told),
             ManageError::CredentialFailed(told) => Self::with_detail(Reason::CredentialFailed, told),
+            ManageError::Bucket(error) => Self::with_detail(Reason::BucketFailed, error.to_string()),
             ManageError::Store(StoreError::RowRefused(_)) => {
                 Self::with_detail(Reason::InvalidField, "a value is one that the database does not take")
             }

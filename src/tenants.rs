@@ -1,5 +1,6 @@
 //! The operator's use cases: tenants, their buckets and their callers. Each change is audited in its own transaction.
 
+use crate::bucket::BucketError;
 use crate::domain::Invalid;
 use crate::domain::audit_event::AuditEvent;
 use crate::domain::clock::Clock;
@@ -11,6 +12,7 @@ use crate::vault::VaultError;
 mod api_keys;
 mod audit;
 mod buckets;
+mod cors;
 mod credentials;
 mod jwt_issuers;
 mod keyring;
@@ -43,6 +45,8 @@ pub enum ManageError {
     CredentialFailed(String),
     #[error(transparent)]
     Vault(#[from] VaultError),
+    #[error("the bucket's store answered: {0}")]
+    Bucket(#[from] BucketError),
     #[error(transparent)]
     Invalid(#[from] Invalid),
     #[error(transparent)]

@@ -150,10 +150,10 @@ async fn refused(answer: Response) -> Finding {
     let code = error_code(answer).await.unwrap_or_else(|| "no error code".to_owned());
     let remedy = match code.as_str() {
         "InvalidAccessKeyId" | "NotSignedUp" | "Unauthorized" => {
-            "the access key id is unknown to the store: check it with `bucket set`"
+            "the access key id is unknown to the store: give both again with `bucket rotate-credential`"
         }
         "SignatureDoesNotMatch" => {
-            "the secret does not belong to the access key id: set both again with `bucket set --secret-stdin`"
+            "the secret does not belong to the access key id: give both again with `bucket rotate-credential --secret-stdin`"
         }
         "AccessDenied" => {
             "the credential may not write: it needs PutObject, GetObject and DeleteObject on this bucket (R2: Object Read & Write)"

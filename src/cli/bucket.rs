@@ -17,6 +17,8 @@ use super::context::Context;
 use super::output;
 use super::secret::SecretSource;
 
+mod cors;
+
 const EXAMPLES: &str = "\
 Examples:
   presign-gateway bucket add my-app --endpoint https://ACCOUNT.r2.cloudflarestorage.com --region auto \\
@@ -29,6 +31,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub(super) enum BucketCommand {
     /// Give a tenant a bucket; then try it with `doctor`.
+    #[command(after_help = EXAMPLES)]
     Add(Box<Add>),
     /// Show a tenant's buckets.
     List { tenant: String },
@@ -46,6 +49,9 @@ pub(super) enum BucketCommand {
     Archive { tenant: String, alias: String },
     /// Give a bucket a new credential: it is tried first, and takes over at once.
     RotateCredential(Box<RotateCredential>),
+    /// Show or set the rules by which web pages may upload.
+    #[command(subcommand)]
+    Cors(cors::CorsCommand),
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +137,7 @@ pub(super) struct RotateCredential {
 impl BucketCommand {
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
         let bucket = match self {
+            Self::Cors(command) => return command.run(context).await,
             Self::List { tenant } => {
                 let buckets = context.tenants()?.list_buckets(&Slug::parse(&tenant)?).await?;
                 return show_all(context, &buckets);

@@ -15,6 +15,7 @@ use super::SharedGateway;
 mod api_keys;
 mod audit;
 mod buckets;
+mod cors;
 mod credentials;
 mod keyring;
 mod operator;
@@ -34,6 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
         .routes(routes!(buckets::set_default))
         .routes(routes!(buckets::archive))
         .routes(routes!(buckets::examine))
+        .routes(routes!(cors::show, cors::set))
         .routes(routes!(credentials::rotate))
         .routes(routes!(api_keys::list, api_keys::create))
         .routes(routes!(api_keys::show, api_keys::update))

@@ -9,6 +9,7 @@ use crate::bucket::doctor::{Finding, Health};
 use crate::domain::api_key::ApiKey;
 use crate::domain::audit_event::AuditEvent;
 use crate::domain::bucket::Bucket;
+use crate::domain::cors::CorsRule;
 use crate::domain::jwt_issuer::{JwtIssuer, Verification};
 use crate::domain::object_key::Prefix;
 use crate::domain::tenant::Tenant;
@@ -302,5 +303,24 @@ impl From<&Finding> for FindingView {
             Health::Bad => "bad",
         };
         Self { check: finding.check, health, found: finding.found.clone(), remedy: finding.remedy.clone() }
+    }
+}
+
+/// One CORS rule of a bucket.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = CorsRule)]
+pub struct CorsRuleView {
+    pub allowed_origins: Vec<String>,
+    pub allowed_methods: Vec<String>,
+    pub allowed_headers: Vec<String>,
+    pub expose_headers: Vec<String>,
+    pub max_age_seconds: Option<u32>,
+}
+
+impl From<&CorsRule> for CorsRuleView {
+    fn from(rule: &CorsRule) -> Self {
+        let CorsRule { allowed_origins, allowed_methods, allowed_headers, expose_headers, max_age_seconds } =
+            rule.clone();
+        Self { allowed_origins, allowed_methods, allowed_headers, expose_headers, max_age_seconds }
     }
 }

@@ -11,7 +11,7 @@ use md5::{Digest, Md5};
 use presign_gateway::bucket::BucketClient;
 use presign_gateway::bucket::doctor::{self, Finding, Health};
 use presign_gateway::dev::object_store::{self, Account};
-use presign_gateway::domain::bucket::{Addressing, Bucket, BucketName, Endpoint, Location, Provider, Region};
+use presign_gateway::domain::bucket::{Addressing, Alias, Bucket, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::cors::CorsRule;
 use presign_gateway::domain::credential::Credential;
@@ -117,8 +117,15 @@ fn open(url: &str, bucket: &str, credential: Credential) -> OpenBucket {
     let bucket = Bucket {
         id: BucketId::generate(now, &Randomness::System),
         tenant_id: TenantId::generate(now, &Randomness::System),
-        alias: "default".to_owned(),
+        alias: Alias::usual(),
+        is_default: true,
         location,
+        access_key_id: credential.access_key_id.clone(),
+        credential_version: 1,
+        created_at: now,
+        updated_at: now,
+        archived_at: None,
+        revision: 1,
     };
     OpenBucket { bucket, credential }
 }

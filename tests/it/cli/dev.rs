@@ -47,7 +47,7 @@ async fn dev_prints_curl_lines_that_work_and_keeps_its_demo_over_a_restart() {
     let binary = env!("CARGO_BIN_EXE_presign-gateway");
     let listed: Value =
         serde_json::from_str(&shell(&format!("{sourced} '{binary}' tenant list --output json")).await).unwrap();
-    assert_eq!((&listed[0]["slug"], &listed[1]["slug"]), (&"alpha".into(), &"beta".into()));
+    assert_eq!((&listed["items"][0]["slug"], &listed["items"][1]["slug"]), (&"alpha".into(), &"beta".into()));
     shell(&format!("{sourced} '{binary}' doctor alpha; '{binary}' doctor beta; '{binary}' config check")).await;
     let by_jwt = shell(&format!(
         "{sourced} curl -sS -H \"Authorization: Bearer $PRESIGN_JWT\" \"$PRESIGN_URL/oss/presign?ext=mp4\""

@@ -143,7 +143,12 @@ impl TestStack {
 
     /// A request to the public listener.
     pub fn get(&self, path: &str) -> Call<'_> {
-        Call { stack: self, method: Method::GET, url: format!("{}{path}", self.url), headers: HeaderMap::new() }
+        Call::new(self, Method::GET, format!("{}{path}", self.url))
+    }
+
+    /// A request to the operators' listener, in the operator's name.
+    pub fn admin(&self, method: Method, path: &str) -> Call<'_> {
+        Call::new(self, method, format!("{}/admin/v1{path}", self.ops_url)).bearer(&self.demo.operator_key)
     }
 
     /// A presign in alpha's name.
@@ -200,9 +205,23 @@ pub struct Call<'a> {
     method: Method,
     url: String,
     headers: HeaderMap,
+    body: Option<String>,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    fn new(stack: &'a TestStack, method: Method, url: String) -> Self {
+        Self { stack, method, url, headers: HeaderMap::new(), body: None }
+    }
+
+    pub fn json(self, body: &Value) -> Self {
+        self.header("content-type", "application/json").text(body.to_string())
+    }
+
+    pub fn text(mut self, body: String) -> Self {
+        self.body = Some(body);
+        self
+    }
+
     pub fn method(mut self, method: Method) -> Self {
         self.method = method;
         self
@@ -223,7 +242,7 @@ impl Call<'_> {
 
     pub async fn send(self) -> Answer {
         let request = self.stack.client.request(self.method, self.url).headers(self.headers);
-        let response = request.send().await.unwrap();
+        let response = request.body(self.body.unwrap_or_default()).send().await.unwrap();
         let status = response.status();
         let headers = response.headers().clone();
         let text = response.text().await.unwrap();
@@ -264,6 +283,20 @@ impl Answer {
     pub fn object_key(&self) -> &str {
         assert_eq!(self.status, StatusCode::OK, "{}", self.text);
         self.body["data"]["key"].as_str().unwrap()
+    }
+
+    /// The `data` of an answer with this status.
+    pub fn data(&self, status: u16) -> &Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.body["code"], 0);
+        &self.body["data"]
+    }
+
+    /// Asserts an error that names a field.
+    pub fn assert_field(&self, status: u16, reason: &str, field: &str) {
+        assert_eq!((self.status.as_u16(), self.reason()), (status, reason), "{}", self.text);
+        assert_eq!(self.body["field"], field, "{}", self.text);
+        assert!(self.message().contains(field) || reason == "already_exists", "{}", self.text);
     }
 
     /// Asserts an error in the envelope, and nothing else in it.

@@ -1,0 +1,54 @@
+//! `/admin/v1/tenants/{tenant}/buckets/{alias}/cors`.
+
+use axum::extract::{Path, State};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::domain::bucket::Alias;
+use crate::domain::page::Page;
+use crate::domain::tenant::Slug;
+use crate::error::ApiError;
+use crate::http::SharedGateway;
+use crate::http::body::Body;
+use crate::http::envelope::{Success, SuccessBody};
+use crate::tenants::view::CorsRuleView;
+
+use super::PageView;
+use super::operator::Operator;
+
+/// Whose pages may upload.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CorsSet {
+    #[schema(example = json!(["https://app.example.com"]))]
+    origins: Vec<String>,
+}
+
+/// Show the CORS rules that a bucket has at its provider.
+#[utoipa::path(get, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/cors", tag = "buckets", operation_id = "get_bucket_cors",
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    responses((status = 200, description = "All of the bucket's rules", body = SuccessBody<PageView<CorsRuleView>>)))]
+pub(super) async fn show(
+    State(gateway): State<SharedGateway>,
+    Operator(tenants): Operator,
+    Path((tenant, alias)): Path<(String, String)>,
+) -> Result<Success<PageView<CorsRuleView>>, ApiError> {
+    let (slug, alias) = (Slug::parse(&tenant)?, Alias::parse(&alias)?);
+    let rules = tenants.bucket_cors(&slug, Some(&alias), &gateway.keyring).await?;
+    Ok(Success(Page::whole(rules).view().into()))
+}
+
+/// Let web pages of these origins upload, in place of all rules that the bucket has.
+#[utoipa::path(put, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/cors", tag = "buckets", operation_id = "set_bucket_cors",
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    responses((status = 200, description = "All of the bucket's rules", body = SuccessBody<PageView<CorsRuleView>>)))]
+pub(super) async fn set(
+    State(gateway): State<SharedGateway>,
+    Operator(tenants): Operator,
+    Path((tenant, alias)): Path<(String, String)>,
+    Body(body): Body<CorsSet>,
+) -> Result<Success<PageView<CorsRuleView>>, ApiError> {
+    let (slug, alias) = (Slug::parse(&tenant)?, Alias::parse(&alias)?);
+    let rules = tenants.set_bucket_cors(&slug, Some(&alias), &body.origins, &gateway.keyring).await?;
+    Ok(Success(Page::whole(rules).view().into()))
+}

@@ -1,0 +1,48 @@
+//! The rules by which web pages may upload into a bucket; they are kept at the provider.
+
+use crate::bucket::BucketClient;
+use crate::domain::bucket::Alias;
+use crate::domain::cors::CorsRule;
+use crate::domain::tenant::Slug;
+use crate::vault::keyring::Keyring;
+
+use super::buckets::change_of;
+use super::{ManageError, Tenants};
+
+impl Tenants {
+    /// The rules that a bucket has (the tenant's default one for `None`).
+    ///
+    /// # Errors
+    /// There is no such bucket, or its store refuses or does not answer.
+    pub async fn bucket_cors(
+        &self,
+        slug: &Slug,
+        alias: Option<&Alias>,
+        keyring: &Keyring,
+    ) -> Result<Vec<CorsRule>, ManageError> {
+        let open = self.open_bucket(slug, alias, keyring).await?;
+        Ok(BucketClient::new(&open).cors_rules().await?)
+    }
+
+    /// Lets pages of these origins upload, in place of all rules that the bucket has.
+    ///
+    /// # Errors
+    /// There is no such bucket, an origin is none, or the bucket's store refuses or does not answer.
+    pub async fn set_bucket_cors(
+        &self,
+        slug: &Slug,
+        alias: Option<&Alias>,
+        origins: &[String],
+        keyring: &Keyring,
+    ) -> Result<Vec<CorsRule>, ManageError> {
+        let rules = vec![CorsRule::for_uploads(origins)?];
+        let open = self.open_bucket(slug, alias, keyring).await?;
+        // On record first: what fails at the store is undone here, what succeeds there has its event.
+        let mut transaction = self.store.begin().await?;
+        let fields = ["cors_rules"];
+        self.audit(&mut transaction, change_of("bucket.set_cors", &open.bucket, &fields)).await?;
+        BucketClient::new(&open).set_cors_rules(&rules).await?;
+        self.commit(transaction).await?;
+        Ok(rules)
+    }
+}
