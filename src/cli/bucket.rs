@@ -64,7 +64,7 @@ impl BucketCommand {
         let (tenants, keyring, config) = context.tenants_and_keyring()?;
         let slug = Slug::parse(&set.tenant)?;
         let location = Location {
-            endpoint: Endpoint::parse(&set.endpoint, config.buckets.allow_http)?,
+            endpoint: Endpoint::parse(&set.endpoint, &config.outbound.allowed_hosts)?,
             region: Region::parse(&set.region)?,
             bucket_name: BucketName::parse(&set.bucket)?,
             addressing: set.addressing.parse::<Addressing>()?,

@@ -16,6 +16,7 @@ use crate::domain::credential::Credential;
 use crate::domain::extension::ExtensionSet;
 use crate::domain::jwt_issuer::JwtAlgorithm;
 use crate::domain::object_key::Template;
+use crate::domain::outbound::AllowedHosts;
 use crate::domain::randomness::Randomness;
 use crate::domain::tenant::{Expiry, Policy, RateLimit, Slug};
 use crate::tenants::{ManageError, NewApiKey, NewBucket, NewJwtIssuer, NewTenant, NewVerification, Tenants};
@@ -147,7 +148,7 @@ impl DemoTenant {
         let new = NewTenant { slug: slug.clone(), name, rate_limit: RateLimit::new(RATE_PER_SECOND, BURST)?, policy };
         absent_or_taken(tenants.create_tenant(new).await.map(drop))?;
         let location = Location {
-            endpoint: Endpoint::parse(s3_url, true)?,
+            endpoint: Endpoint::parse(s3_url, &AllowedHosts::any())?,
             region: Region::parse(REGION)?,
             bucket_name: BucketName::parse(&self.bucket)?,
             addressing: Addressing::Path,

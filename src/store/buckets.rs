@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::bucket::{Bucket, BucketName, Endpoint, Location, Region};
 use crate::domain::ids::{BucketId, TenantId};
+use crate::domain::outbound::AllowedHosts;
 
 use super::{Store, StoreError, Transaction};
 
@@ -31,8 +32,8 @@ pub async fn find_default(store: &Store, tenant_id: TenantId) -> Result<Option<S
     let row = store.within(row.fetch_optional(&store.pool)).await?;
     let Some(row) = row else { return Ok(None) };
     let location = Location {
-        // Whether plain http is allowed was decided when the row was written.
-        endpoint: Endpoint::parse(&row.endpoint, true)?,
+        // Whether the host may be reached was decided when the row was written.
+        endpoint: Endpoint::parse(&row.endpoint, &AllowedHosts::any())?,
         region: Region::parse(&row.region)?,
         bucket_name: BucketName::parse(&row.bucket)?,
         addressing: row.addressing.parse()?,

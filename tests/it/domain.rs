@@ -6,6 +6,7 @@ use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location
 use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::UploadId;
 use presign_gateway::domain::object_key::{LONGEST_OBJECT_KEY_BYTES, Template};
+use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::tenant::{Expiry, RateLimit, Slug};
 use presign_gateway::domain::upload::{Pixels, Seconds};
@@ -31,7 +32,7 @@ proptest! {
 
     #[test]
     fn nothing_that_is_parsed_panics(text in "\\PC{0,60}") {
-        let _ = (Template::parse(&text), Endpoint::parse(&text, true), BucketName::parse(&text), Region::parse(&text));
+        let _ = (Template::parse(&text), Endpoint::parse(&text, &AllowedHosts::any()), BucketName::parse(&text), Region::parse(&text));
         let _ = (Slug::parse(&text), Pixels::parse(&text), Seconds::parse(&text), PresentedApiKey::parse(&text));
     }
 
@@ -86,8 +87,11 @@ fn templates_that_would_make_unsound_object_keys_are_refused() {
 
 #[test]
 fn endpoints_are_a_scheme_and_a_host() {
-    for text in ["https://s3.example.com", "https://s3.example.com:8443", "https://[::1]:9000", "https://10.0.0.1"] {
-        assert_eq!(Endpoint::parse(text, false).unwrap().to_string(), text);
+    let nobody = AllowedHosts::default();
+    for text in
+        ["https://s3.example.com", "https://s3.example.com:8443", "https://[2606:4700::1]:9000", "https://9.9.9.9"]
+    {
+        assert_eq!(Endpoint::parse(text, &nobody).unwrap().to_string(), text);
     }
     for text in [
         "http://s3.example.com",
@@ -99,15 +103,20 @@ fn endpoints_are_a_scheme_and_a_host() {
         "https://x#f",
         "https://",
     ] {
-        assert!(Endpoint::parse(text, false).is_err(), "{text}");
+        assert!(Endpoint::parse(text, &nobody).is_err(), "{text}");
     }
-    assert!(Endpoint::parse("http://127.0.0.1:3002", true).is_ok());
+    for text in ["http://127.0.0.1:3002", "http://s3.example.com", "https://[::1]:9000", "https://10.0.0.1"] {
+        assert_eq!(Endpoint::parse(text, &AllowedHosts::any()).unwrap().to_string(), text);
+        let refused = Endpoint::parse(text, &nobody).unwrap_err().to_string();
+        assert!(refused.contains("outbound.allowed_hosts"), "{text}: {refused}");
+    }
 }
 
 #[test]
 fn a_location_is_checked_as_a_whole() {
     let location = |endpoint: &str, region: &str, addressing, provider| {
-        let (endpoint, region) = (Endpoint::parse(endpoint, false).unwrap(), Region::parse(region).unwrap());
+        let (endpoint, region) =
+            (Endpoint::parse(endpoint, &AllowedHosts::any()).unwrap(), Region::parse(region).unwrap());
         Location { endpoint, region, bucket_name: BucketName::parse("bucket").unwrap(), addressing, provider }.check()
     };
     let r2 = "https://account.r2.cloudflarestorage.com";

@@ -1,0 +1,3 @@
+//! Where the gateway reaches out to.
+
+mod rules;
