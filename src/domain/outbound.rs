@@ -134,16 +134,14 @@ pub const fn is_public(address: IpAddr) -> bool {
 const fn is_public_v4(address: Ipv4Addr) -> bool {
     !matches!(
         address.octets(),
-        // This network, private networks, loopback.
-        [0 | 10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..]
+        // This network, private networks, loopback; multicast, reserved, broadcast.
+        [0 | 10 | 127 | 224..=255, ..] | [172, 16..=31, ..] | [192, 168, ..]
         // Networks of carriers (CGNAT), link-local: there clouds answer with a machine's credentials.
         | [100, 64..=127, ..] | [169, 254, ..]
-        // Protocol assignments, the relays of 6to4, benchmarking.
-        | [192, 0, 0, _] | [192, 88, 99, _] | [198, 18..=19, ..]
-        // Documentation.
-        | [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _]
-        // Multicast, reserved, broadcast.
-        | [224..=255, ..]
+        // Protocol assignments and documentation.
+        | [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _]
+        // The relays of 6to4, benchmarking.
+        | [192, 88, 99, _] | [198, 18..=19, ..]
     )
 }
 
