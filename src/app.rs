@@ -232,7 +232,7 @@ fn edge(config: &Config) -> Edge {
         request_timeout: config.server.request_timeout_seconds.as_seconds(),
         max_query_bytes: config.server.max_query_bytes.count(),
         max_body_bytes: config.server.max_body_bytes.count(),
-        allow_http: config.buckets.allow_http,
+        allowed_hosts: config.outbound.allowed_hosts.clone(),
     }
 }
 

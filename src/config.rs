@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 use self::auth::AuthConfig;
-use self::buckets::BucketsConfig;
 use self::database::DatabaseConfig;
 use self::limits::LimitsConfig;
 use self::oss::OssConfig;
+use self::outbound::OutboundConfig;
 use self::server::ServerConfig;
 use self::telemetry::TelemetryConfig;
 use self::uploads::UploadsConfig;
@@ -18,11 +18,11 @@ use self::vault::VaultConfig;
 
 pub mod auth;
 pub mod bounded;
-pub mod buckets;
 pub mod database;
 mod layers;
 pub mod limits;
 pub mod oss;
+pub mod outbound;
 pub mod server;
 pub mod telemetry;
 pub mod uploads;
@@ -42,7 +42,7 @@ pub struct Config {
     pub auth: AuthConfig,
     pub limits: LimitsConfig,
     pub oss: OssConfig,
-    pub buckets: BucketsConfig,
+    pub outbound: OutboundConfig,
     pub vault: VaultConfig,
     pub uploads: UploadsConfig,
     pub telemetry: TelemetryConfig,
@@ -85,7 +85,7 @@ impl Config {
         let auth: Option<AuthConfig> = section(layers, "auth", faults);
         let limits: Option<LimitsConfig> = section(layers, "limits", faults);
         let oss: Option<OssConfig> = section(layers, "oss", faults);
-        let buckets: Option<BucketsConfig> = section(layers, "buckets", faults);
+        let outbound: Option<OutboundConfig> = section(layers, "outbound", faults);
         let vault: Option<VaultConfig> = section(layers, "vault", faults);
         let uploads: Option<UploadsConfig> = section(layers, "uploads", faults);
         let telemetry: Option<TelemetryConfig> = section(layers, "telemetry", faults);
@@ -95,7 +95,7 @@ impl Config {
             auth: auth?,
             limits: limits?,
             oss: oss?,
-            buckets: buckets?,
+            outbound: outbound?,
             vault: vault?,
             uploads: uploads?,
             telemetry: telemetry?,

@@ -13,6 +13,7 @@ pub mod extension;
 pub mod ids;
 pub mod jwt_issuer;
 pub mod object_key;
+pub mod outbound;
 pub mod page;
 pub mod randomness;
 pub mod sealing_key;

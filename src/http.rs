@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 
 use crate::auth::Auth;
 use crate::changes::Listening;
+use crate::domain::outbound::AllowedHosts;
 use crate::domain::tenant::Slug;
 use crate::health::Health;
 use crate::limit::Limits;
@@ -61,8 +62,8 @@ pub struct Edge {
     pub request_timeout: Duration,
     pub max_query_bytes: usize,
     pub max_body_bytes: usize,
-    /// Whether a bucket's endpoint may be plain http.
-    pub allow_http: bool,
+    /// Hosts that a bucket's endpoint may name though they are not public.
+    pub allowed_hosts: AllowedHosts,
 }
 
 /// The state of every handler.

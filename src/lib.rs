@@ -12,9 +12,9 @@
 //!
 //! [`changes`] makes what is in memory (a [`cache`] each) follow what is in the database.
 //!
-//! Beside that way: [`tenants`] are the operator's use cases and [`bucket`] what talks to a bucket; [`config`], [`app`],
-//! [`telemetry`], [`health`] and [`cli`] make a process of it; `dev` is the embedded stack. All speak the words of
-//! [`domain`].
+//! Beside that way: [`tenants`] are the operator's use cases, [`bucket`] is what talks to a bucket, and [`outbound`] what
+//! reaches out to anybody else; [`config`], [`app`], [`telemetry`], [`health`] and [`cli`] make a process of it; `dev` is
+//! the embedded stack. All speak the words of [`domain`].
 
 pub mod app;
 pub mod auth;
@@ -30,6 +30,7 @@ pub mod error;
 pub mod health;
 pub mod http;
 pub mod limit;
+pub mod outbound;
 pub mod presign;
 pub mod store;
 pub mod telemetry;

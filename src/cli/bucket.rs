@@ -175,7 +175,7 @@ impl Add {
     }
 
     fn location(&self, config: &Config) -> anyhow::Result<Location> {
-        let endpoint = Endpoint::parse(&self.endpoint, config.buckets.allow_http)?;
+        let endpoint = Endpoint::parse(&self.endpoint, &config.outbound.allowed_hosts)?;
         Ok(Location {
             region: Region::parse(&self.region)?,
             bucket_name: BucketName::parse(&self.bucket)?,
@@ -190,7 +190,7 @@ impl Add {
 impl Update {
     async fn run(self, context: &Context) -> anyhow::Result<Bucket> {
         let (tenants, config) = (context.tenants()?, context.config()?);
-        let endpoint = self.endpoint.map(|text| Endpoint::parse(&text, config.buckets.allow_http));
+        let endpoint = self.endpoint.map(|text| Endpoint::parse(&text, &config.outbound.allowed_hosts));
         let changes = BucketChanges {
             alias: self.new_alias.as_deref().map(Alias::parse).transpose()?,
             endpoint: endpoint.transpose()?,

@@ -14,6 +14,7 @@ use crate::domain::bucket::{Addressing, Alias, BucketName, Endpoint, Location, P
 use crate::domain::caller::{Scope, Scopes};
 use crate::domain::credential::Credential;
 use crate::domain::jwt_issuer::JwtAlgorithm;
+use crate::domain::outbound::AllowedHosts;
 use crate::domain::randomness::Randomness;
 use crate::domain::tenant::{RateLimit, Slug};
 use crate::tenants::{
@@ -142,7 +143,7 @@ impl DemoTenant {
         let new = NewTenant { slug: slug.clone(), name, rate_limit, policy: PolicyChanges::default() };
         absent_or_taken(tenants.create_tenant(new).await.map(drop))?;
         let location = Location {
-            endpoint: Endpoint::parse(s3_url, true)?,
+            endpoint: Endpoint::parse(s3_url, &AllowedHosts::any())?,
             region: Region::parse(REGION)?,
             bucket_name: BucketName::parse(&self.bucket)?,
             addressing: Addressing::Path,

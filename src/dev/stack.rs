@@ -25,6 +25,8 @@ use super::postgres::{self, Cluster, Lifetime, PostgresError, write_private};
 
 const DATABASE: &str = "presign";
 const SHUTDOWN_SECONDS: &str = "2";
+/// The store listens on this machine, by plain http.
+const ALLOWED_HOSTS: &str = "127.0.0.1,localhost";
 
 /// A small picture to upload.
 const SAMPLE: &[u8] = include_bytes!("sample.png");
@@ -139,7 +141,7 @@ impl Facts {
             ("BUCKET", &alpha.bucket),
             ("BUCKET_BETA", &beta.bucket),
             ("PRESIGN__VAULT__KEYS_FILE", &keys_file),
-            ("PRESIGN__BUCKETS__ALLOW_HTTP", "true"),
+            ("PRESIGN__OUTBOUND__ALLOWED_HOSTS", ALLOWED_HOSTS),
         ];
         SecretString::from(lines.map(|(name, value)| format!("{name}={value}\n")).concat())
     }
@@ -300,7 +302,7 @@ const OURS: [&str; 8] = [
     "PRESIGN__VAULT__KEYS_FILE",
     "PRESIGN__SERVER__LISTEN",
     "PRESIGN__SERVER__OPS_LISTEN",
-    "PRESIGN__BUCKETS__ALLOW_HTTP",
+    "PRESIGN__OUTBOUND__ALLOWED_HOSTS",
 ];
 
 /// The user's settings, but for those that the stack makes itself.
@@ -314,7 +316,7 @@ fn config(options: &StackOptions, database_url: &SecretString, keys_file: &Path)
         ("PRESIGN__SERVER__OPS_LISTEN", options.ops_listen.to_string()),
         ("PRESIGN__DATABASE__URL", database_url.expose_secret().to_owned()),
         ("PRESIGN__VAULT__KEYS_FILE", keys_file.display().to_string()),
-        ("PRESIGN__BUCKETS__ALLOW_HTTP", "true".to_owned()),
+        ("PRESIGN__OUTBOUND__ALLOWED_HOSTS", ALLOWED_HOSTS.to_owned()),
     ];
     let ours = ours.map(|(name, value)| (name.to_owned(), value));
     // A developer who stops the stack does not want to wait for connections that rest.

@@ -5,6 +5,7 @@ use url::{Host, Url};
 
 use super::Invalid;
 use super::ids::{BucketId, TenantId};
+use super::outbound::AllowedHosts;
 
 mod provider;
 
@@ -126,16 +127,11 @@ impl Endpoint {
     /// Reads an endpoint such as `https://ACCOUNT.r2.cloudflarestorage.com`.
     ///
     /// # Errors
-    /// No http(s) URL; plain http where it is not allowed; user info, a path, a query or a fragment.
-    pub fn parse(text: &str, allow_http: bool) -> Result<Self, Invalid> {
+    /// No http(s) URL; plain http, or a host that is not public, where it is not allowed; user info, a path, a query or a
+    /// fragment.
+    pub fn parse(text: &str, allowed: &AllowedHosts) -> Result<Self, Invalid> {
         let invalid = |expected: &str| Invalid::new("endpoint", expected);
         let url = Url::parse(text).map_err(|_| invalid("must be a URL such as https://s3.example.com"))?;
-        let scheme = match url.scheme() {
-            "https" => "https",
-            "http" if allow_http => "http",
-            "http" => return Err(invalid("must be https; plain http needs the setting buckets.allow_http")),
-            _ => return Err(invalid("must begin with https://")),
-        };
         let bare =
             url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
         if !bare || url.path() != "/" {
@@ -143,6 +139,8 @@ impl Endpoint {
                 "must be a scheme and a host only: no user name, path, query or fragment; the bucket's name has its own field",
             ));
         }
+        allowed.check("endpoint", &url)?;
+        let scheme = if url.scheme() == "http" { "http" } else { "https" };
         let host = url.host().ok_or_else(|| invalid("must name a host"))?;
         let authority = url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
         Ok(Self { scheme, authority, is_domain: matches!(host, Host::Domain(_)) })

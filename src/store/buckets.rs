@@ -5,6 +5,7 @@ use sqlx::PgExecutor;
 
 use crate::domain::bucket::{Alias, Bucket, BucketName, Endpoint, Location, Region};
 use crate::domain::ids::{BucketId, TenantId};
+use crate::domain::outbound::AllowedHosts;
 
 use super::{Store, StoreError, Transaction};
 
@@ -43,8 +44,8 @@ impl TryFrom<Row> for SealedBucket {
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
         let location = Location {
-            // Whether plain http is allowed was decided when the row was written.
-            endpoint: Endpoint::parse(&row.endpoint, true)?,
+            // Whether the host may be reached was decided when the row was written.
+            endpoint: Endpoint::parse(&row.endpoint, &AllowedHosts::any())?,
             region: Region::parse(&row.region)?,
             bucket_name: BucketName::parse(&row.bucket)?,
             addressing: row.addressing.parse()?,

@@ -16,6 +16,7 @@ use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::cors::CorsRule;
 use presign_gateway::domain::credential::Credential;
 use presign_gateway::domain::ids::{BucketId, TenantId};
+use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::presign::{Operation, sign};
 use presign_gateway::vault::OpenBucket;
@@ -108,7 +109,7 @@ impl Store {
 fn open(url: &str, bucket: &str, credential: Credential) -> OpenBucket {
     let now = Clock::System.now();
     let location = Location {
-        endpoint: Endpoint::parse(url, true).unwrap(),
+        endpoint: Endpoint::parse(url, &AllowedHosts::any()).unwrap(),
         region: Region::parse(object_store::REGION).unwrap(),
         bucket_name: BucketName::parse(bucket).unwrap(),
         addressing: Addressing::Path,

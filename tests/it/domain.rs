@@ -6,6 +6,7 @@ use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location
 use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::UploadId;
 use presign_gateway::domain::object_key::{LONGEST_OBJECT_KEY_BYTES, Naming, Prefix, Template};
+use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::tenant::{Expiry, RateLimit, Slug};
 use presign_gateway::domain::upload::{Pixels, Seconds, UploadKind};
@@ -34,7 +35,7 @@ proptest! {
 
     #[test]
     fn nothing_that_is_parsed_panics(text in "\\PC{0,60}") {
-        let _ = (Template::parse(&text, None), Endpoint::parse(&text, true), BucketName::parse(&text), Region::parse(&text));
+        let _ = (Template::parse(&text, None), Endpoint::parse(&text, &AllowedHosts::any()), BucketName::parse(&text), Region::parse(&text));
         let _ = (Slug::parse(&text), Pixels::parse(&text), Seconds::parse(&text), PresentedApiKey::parse(&text));
     }
 
@@ -111,8 +112,11 @@ fn a_prefix_and_its_template_belong_together() {
 
 #[test]
 fn endpoints_are_a_scheme_and_a_host() {
-    for text in ["https://s3.example.com", "https://s3.example.com:8443", "https://[::1]:9000", "https://10.0.0.1"] {
-        assert_eq!(Endpoint::parse(text, false).unwrap().to_string(), text);
+    let nobody = AllowedHosts::default();
+    for text in
+        ["https://s3.example.com", "https://s3.example.com:8443", "https://[2606:4700::1]:9000", "https://9.9.9.9"]
+    {
+        assert_eq!(Endpoint::parse(text, &nobody).unwrap().to_string(), text);
     }
     for text in [
         "http://s3.example.com",
@@ -124,15 +128,20 @@ fn endpoints_are_a_scheme_and_a_host() {
         "https://x#f",
         "https://",
     ] {
-        assert!(Endpoint::parse(text, false).is_err(), "{text}");
+        assert!(Endpoint::parse(text, &nobody).is_err(), "{text}");
     }
-    assert!(Endpoint::parse("http://127.0.0.1:3002", true).is_ok());
+    for text in ["http://127.0.0.1:3002", "http://s3.example.com", "https://[::1]:9000", "https://10.0.0.1"] {
+        assert_eq!(Endpoint::parse(text, &AllowedHosts::any()).unwrap().to_string(), text);
+        let refused = Endpoint::parse(text, &nobody).unwrap_err().to_string();
+        assert!(refused.contains("outbound.allowed_hosts"), "{text}: {refused}");
+    }
 }
 
 #[test]
 fn a_location_is_checked_as_a_whole() {
     let location = |endpoint: &str, region: &str, addressing, provider| {
-        let (endpoint, region) = (Endpoint::parse(endpoint, false).unwrap(), Region::parse(region).unwrap());
+        let (endpoint, region) =
+            (Endpoint::parse(endpoint, &AllowedHosts::any()).unwrap(), Region::parse(region).unwrap());
         Location { endpoint, region, bucket_name: BucketName::parse("bucket").unwrap(), addressing, provider }.check()
     };
     let (r2, aws) = ("https://account.r2.cloudflarestorage.com", "https://s3.eu-central-1.amazonaws.com");
@@ -155,7 +164,8 @@ fn a_location_is_checked_as_a_whole() {
 #[test]
 fn a_bucket_name_that_its_provider_cannot_have_is_refused() {
     let named = |name: &str, endpoint: &str, region: &str, addressing, provider| {
-        let (endpoint, region) = (Endpoint::parse(endpoint, false).unwrap(), Region::parse(region).unwrap());
+        let (endpoint, region) =
+            (Endpoint::parse(endpoint, &AllowedHosts::any()).unwrap(), Region::parse(region).unwrap());
         let bucket_name = BucketName::parse(name).unwrap();
         Location { endpoint, region, bucket_name, addressing, provider }.check().map_err(|invalid| invalid.field)
     };

@@ -13,6 +13,7 @@ mod config;
 mod domain;
 mod ops;
 mod oss;
+mod outbound;
 mod promises;
 mod recorder;
 mod support;

@@ -4,6 +4,7 @@ pub mod binary;
 pub mod canary;
 pub mod postgres;
 pub mod proxy;
+pub mod publisher;
 pub mod stack;
 pub mod tokens;
 

@@ -96,7 +96,7 @@ pub(super) async fn add(
     Body(body): Body<BucketAdd>,
 ) -> Result<Created<BucketView>, ApiError> {
     let slug = Slug::parse(&tenant)?;
-    let endpoint = Endpoint::parse(&body.endpoint, gateway.edge.allow_http)?;
+    let endpoint = Endpoint::parse(&body.endpoint, &gateway.edge.allowed_hosts)?;
     let provider = body.provider.as_deref().map_or_else(|| Ok(Provider::of(&endpoint)), str::parse)?;
     let location = Location {
         endpoint,
@@ -137,7 +137,7 @@ pub(super) async fn update(
     IfMatch(expected): IfMatch,
     Body(body): Body<BucketPatch>,
 ) -> Result<Versioned<BucketView>, ApiError> {
-    let endpoint = body.endpoint.map(|text| Endpoint::parse(&text, gateway.edge.allow_http));
+    let endpoint = body.endpoint.map(|text| Endpoint::parse(&text, &gateway.edge.allowed_hosts));
     let changes = BucketChanges {
         alias: body.alias.as_deref().map(Alias::parse).transpose()?,
         endpoint: endpoint.transpose()?,

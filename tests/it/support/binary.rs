@@ -43,7 +43,7 @@ impl Workbench {
         command
             .env("DATABASE_URL", self.database_url.expose_secret())
             .env("PRESIGN__VAULT__KEYS_FILE", &self.keys_file);
-        command.env("PRESIGN__BUCKETS__ALLOW_HTTP", "true").env("PRESIGN__TELEMETRY__LEVEL", "trace");
+        command.env("PRESIGN__OUTBOUND__ALLOWED_HOSTS", "127.0.0.1").env("PRESIGN__TELEMETRY__LEVEL", "trace");
         command
     }
 

@@ -1,0 +1,17 @@
+//! `[outbound]`: where the gateway may reach out to.
+
+use serde::{Deserialize, Deserializer};
+
+use crate::domain::outbound::AllowedHosts;
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct OutboundConfig {
+    #[serde(deserialize_with = "hosts")]
+    pub allowed_hosts: AllowedHosts,
+}
+
+fn hosts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AllowedHosts, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let parsed = AllowedHosts::parse(texts.iter().map(String::as_str));
+    parsed.map_err(|invalid| serde::de::Error::custom(invalid.expected))
+}

@@ -1,0 +1,4 @@
+//! Where the gateway reaches out to.
+
+mod fetch;
+mod rules;
