@@ -8,14 +8,18 @@
 )]
 
 mod bucket_cors;
+mod admin;
+mod changes;
 mod cli;
 mod config;
+mod docs;
 mod domain;
 mod ops;
 mod oss;
 mod outbound;
 mod promises;
 mod recorder;
+mod rotation;
 mod support;
 mod tidy;
 mod vault;

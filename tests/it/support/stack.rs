@@ -6,8 +6,9 @@ use std::sync::Arc;
 use presign_gateway::app::App;
 use presign_gateway::config::Config;
 use presign_gateway::dev::demo::Demo;
-use presign_gateway::dev::object_store;
+use presign_gateway::dev::object_store::{self, Account};
 use presign_gateway::domain::clock::Clock;
+use presign_gateway::domain::credential::Credential;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use presign_gateway::domain::tenant::{Slug, TenantStatus};
@@ -37,8 +38,31 @@ pub struct TestStack {
     pub database_url: SecretString,
     pub client: Client,
     pub files: TempDir,
+    pub sealing_key: SecretString,
+    /// The gateway's settings.
+    environment: Vec<(String, String)>,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
+}
+
+/// One more gateway on the same database; stops when it is dropped.
+pub struct Instance {
+    pub url: String,
+    pub ops_url: String,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+impl Instance {
+    async fn start(environment: &[(String, String)], clock: Clock, randomness: Randomness) -> Self {
+        let config = Config::load(None, environment.iter().cloned()).unwrap();
+        let app = App::build(&config, clock, randomness).await.unwrap();
+        let url = format!("http://{}", app.public_address().unwrap());
+        let ops_url = format!("http://{}", app.ops_address().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(app.run(async { drop(stopped.await) }));
+        Self { url, ops_url, stop, running }
+    }
 }
 
 /// How a test's gateway differs from the usual one.
@@ -94,7 +118,9 @@ impl Setup {
         let demo = Demo::load_or_make(&files.path().join("demo.json"), &Randomness::System).unwrap();
         let s3_listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let s3_url = format!("http://{}", s3_listener.local_addr().unwrap());
-        let s3_router = object_store::router(&files.path().join("buckets"), &demo.accounts()).unwrap();
+        let mut accounts = demo.accounts();
+        accounts.push(Account { bucket: demo.alpha.bucket.clone(), credential: second_credential(&demo) });
+        let s3_router = object_store::router(&files.path().join("buckets"), &accounts).unwrap();
         tokio::spawn(object_store::run(s3_listener, s3_router, std::future::pending()));
 
         let sealing_key = SealingKey::generate("test", &Randomness::System);
@@ -114,15 +140,36 @@ impl Setup {
             ("DATABASE_URL", gateway_url.expose_secret()),
         ];
         let always = always.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let config = Config::load(None, always.into_iter().chain(self.settings)).unwrap();
-        let app = App::build(&config, self.clock, self.randomness).await.unwrap();
-        let url = format!("http://{}", app.public_address().unwrap());
-        let ops_url = format!("http://{}", app.ops_address().unwrap());
-        let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(app.run(async { drop(stopped.await) }));
+        let environment: Vec<_> = always.into_iter().chain(self.settings).collect();
+        let Instance { url, ops_url, stop, running } =
+            Instance::start(&environment, self.clock, self.randomness).await;
         let keyring = Arc::new(keyring);
         let client = Client::builder().no_proxy().build().unwrap();
-        TestStack { url, ops_url, s3_url, demo, token, tenants, keyring, database_url, client, files, stop, running }
+        TestStack {
+            url,
+            ops_url,
+            s3_url,
+            demo,
+            token,
+            tenants,
+            keyring,
+            database_url,
+            client,
+            files,
+            sealing_key,
+            environment,
+            stop,
+            running,
+        }
+    }
+}
+
+/// Another credential that the store takes for alpha's bucket.
+fn second_credential(demo: &Demo) -> Credential {
+    Credential {
+        access_key_id: "demo-alpha-second".to_owned(),
+        secret_access_key: format!("second-{}", demo.alpha.secret_access_key).into(),
+        session_token: None,
     }
 }
 
@@ -139,6 +186,18 @@ fn watch(demo: &Demo, token: &str, sealing_key: &SecretString) {
 impl TestStack {
     pub async fn start() -> Self {
         Setup::new().start().await
+    }
+
+    /// Starts one more gateway on the same database; `settings` are those that differ.
+    pub async fn another(&self, settings: &[(&str, &str)]) -> Instance {
+        let differing = settings.iter().map(|(name, value)| (format!("PRESIGN__{name}"), (*value).to_owned()));
+        let environment: Vec<_> = self.environment.iter().cloned().chain(differing).collect();
+        Instance::start(&environment, Clock::System, Randomness::System).await
+    }
+
+    /// The same stack, seen through another gateway.
+    pub fn call(&self, method: Method, url: String) -> Call<'_> {
+        Call::new(self, method, url)
     }
 
     /// A request to the public listener.
@@ -168,6 +227,11 @@ impl TestStack {
     /// How many uploads are on record.
     pub async fn recorded(&self) -> i64 {
         sqlx::query_scalar("SELECT count(*) FROM uploads").fetch_one(&mut self.connect().await).await.unwrap()
+    }
+
+    /// Another credential that the store takes for alpha's bucket.
+    pub fn second_credential(&self) -> Credential {
+        second_credential(&self.demo)
     }
 
     pub fn alpha(&self) -> Slug {
@@ -297,6 +361,11 @@ impl Answer {
         assert_eq!((self.status.as_u16(), self.reason()), (status, reason), "{}", self.text);
         assert_eq!(self.body["field"], field, "{}", self.text);
         assert!(self.message().contains(field) || reason == "already_exists", "{}", self.text);
+    }
+
+    /// Asserts an error that names some field.
+    pub fn assert_error_with_field(&self, status: u16, reason: &str) {
+        assert_eq!((self.status.as_u16(), self.reason()), (status, reason), "{}", self.text);
     }
 
     /// Asserts an error in the envelope, and nothing else in it.

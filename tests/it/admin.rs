@@ -1,0 +1,9 @@
+//! What operators do over HTTP.
+
+mod access;
+mod api_keys;
+mod audit;
+mod bodies;
+mod buckets;
+mod keyring;
+mod tenants;

@@ -1,0 +1,187 @@
+//! `/admin/v1/tenants`.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::stack::{Answer, TestStack};
+
+async fn create(stack: &TestStack, body: Value) -> Answer {
+    stack.admin(Method::POST, "/tenants").json(&body).send().await
+}
+
+async fn patch(stack: &TestStack, tenant: &str, body: Value) -> Answer {
+    stack.admin(Method::PATCH, &format!("/tenants/{tenant}")).json(&body).send().await
+}
+
+async fn get(stack: &TestStack, path: &str) -> Answer {
+    stack.admin(Method::GET, path).send().await
+}
+
+#[tokio::test]
+async fn a_tenant_is_created_as_usual_and_found_where_its_location_says() {
+    let stack = TestStack::start().await;
+    let created = create(&stack, json!({ "slug": "my-app" })).await;
+    let tenant = created.data(201);
+    assert_eq!(created.header("location"), Some("/admin/v1/tenants/my-app"));
+    assert_eq!(created.header("etag"), Some("\"1\""));
+    let expected = json!({
+        "slug": "my-app", "name": "my-app", "status": "active", "rate_per_second": 100, "burst": 200,
+        "allowed_extensions": ["jpg", "jpeg", "png", "webp", "gif", "mp4", "webm"], "max_size_bytes": null,
+        "default_expiry_seconds": 300, "longest_expiry_seconds": 3600,
+        "object_key_template": "{yyyy}/{mm}/{dd}/{uuid}.{ext}", "object_key_prefix": null, "time_zone": "UTC", "revision": 1,
+    });
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(&tenant[field], value, "{field}");
+    }
+    let found = get(&stack, "/tenants/my-app").await;
+    assert_eq!(found.data(200), tenant);
+}
+
+#[tokio::test]
+async fn a_patch_changes_what_it_names_and_null_takes_a_value_away() {
+    let stack = TestStack::start().await;
+    let prefixed = json!({
+        "slug": "my-app", "object_key_prefix": "apps/mine", "object_key_template": "{prefix}/{kind}/{uuid}.{ext}", "max_size_bytes": 1000,
+    });
+    create(&stack, prefixed).await.data(201);
+    let changed = patch(&stack, "my-app", json!({ "burst": 7, "max_size_bytes": null })).await;
+    let tenant = changed.data(200);
+    assert_eq!((&tenant["burst"], &tenant["max_size_bytes"], &tenant["rate_per_second"]), (&json!(7), &Value::Null, &json!(100)));
+    assert_eq!(tenant["object_key_prefix"], "apps/mine");
+    assert_eq!(changed.header("etag"), Some("\"2\""));
+
+    // The template needs the prefix: neither goes without the other.
+    patch(&stack, "my-app", json!({ "object_key_prefix": null })).await.assert_field(400, "invalid_field", "object_key_template");
+    let both = json!({ "object_key_prefix": null, "object_key_template": "{uuid}" });
+    assert_eq!(patch(&stack, "my-app", both).await.data(200)["object_key_prefix"], Value::Null);
+
+    let unchanged = patch(&stack, "my-app", json!({ "burst": 7 })).await;
+    assert_eq!(unchanged.header("etag"), Some("\"3\""), "nothing changed, so nothing is counted");
+}
+
+#[tokio::test]
+async fn a_changed_object_key_template_names_the_next_upload() {
+    let stack = TestStack::start().await;
+    let template = json!({ "object_key_prefix": "apps/alpha", "object_key_template": "{prefix}/{kind}/{uuid}.{ext}" });
+    patch(&stack, "alpha", template).await.data(200);
+    let issued = stack.presign("ext=mp4&type=video").await;
+    assert!(issued.object_key().starts_with("apps/alpha/video/"), "{}", issued.object_key());
+    assert!(stack.presign("ext=jpg").await.object_key().starts_with("apps/alpha/other/"));
+    assert_eq!(stack.client.put(issued.url()).body("bytes").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn who_read_an_older_revision_overwrites_nothing() {
+    let stack = TestStack::start().await;
+    let read = get(&stack, "/tenants/alpha").await.header("etag").unwrap().to_owned();
+    let with_tag = |tag: &str, name: &str| {
+        stack.admin(Method::PATCH, "/tenants/alpha").header("if-match", tag).json(&json!({ "name": name })).send()
+    };
+    with_tag(&read, "first").await.data(200);
+    with_tag(&read, "second").await.assert_error(412, "changed_meanwhile");
+    assert_eq!(get(&stack, "/tenants/alpha").await.data(200)["name"], "first");
+    with_tag("*", "third").await.data(200);
+    for nonsense in ["1", "W/\"1\"", "\"x\"", "\"1\", \"2\""] {
+        with_tag(nonsense, "fourth").await.assert_field(400, "invalid_field", "If-Match");
+    }
+}
+
+#[tokio::test]
+async fn of_many_changes_at_once_that_read_the_same_revision_one_is_made() {
+    let stack = TestStack::start().await;
+    let read = get(&stack, "/tenants/alpha").await.header("etag").unwrap().to_owned();
+    let changes = (0..8).map(|number| {
+        let body = json!({ "name": format!("name {number}") });
+        stack.admin(Method::PATCH, "/tenants/alpha").header("if-match", &read).json(&body).send()
+    });
+    let answers = futures_util::future::join_all(changes).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+    assert_eq!(answers.iter().filter(|answer| answer.status == 412).count(), 7);
+}
+
+#[tokio::test]
+async fn a_taken_slug_is_a_conflict_that_names_the_field() {
+    let stack = TestStack::start().await;
+    create(&stack, json!({ "slug": "alpha" })).await.assert_field(409, "already_exists", "slug");
+}
+
+#[tokio::test]
+async fn every_field_says_what_it_must_be() {
+    let stack = TestStack::start().await;
+    for (field, wrong) in [
+        ("name", json!("")),
+        ("name", json!("x".repeat(201))),
+        ("name", json!("a\u{0}b")),
+        ("rate_per_second", json!(0)),
+        ("rate_per_second", json!(1_000_001)),
+        ("rate_per_second", json!("fast")),
+        ("rate_per_second", json!(-1)),
+        ("burst", json!(1.5)),
+        ("allowed_extensions", json!([])),
+        ("allowed_extensions", json!(["exe"])),
+        ("allowed_extensions", json!("jpg")),
+        ("max_size_bytes", json!(0)),
+        ("max_size_bytes", json!(5_497_558_138_881_u64)),
+        ("default_expiry_seconds", json!(3601)),
+        ("longest_expiry_seconds", json!(604_801)),
+        ("object_key_template", json!("{uuid}/../x")),
+        ("object_key_template", json!("x".repeat(2000))),
+        ("object_key_prefix", json!("/x")),
+        ("time_zone", json!("Mars/Base")),
+    ] {
+        patch(&stack, "alpha", json!({ field: wrong })).await.assert_field(400, "invalid_field", field);
+    }
+    create(&stack, json!({ "slug": "Not A Slug" })).await.assert_field(400, "invalid_field", "slug");
+    create(&stack, json!({})).await.assert_field(400, "invalid_field", "slug");
+    create(&stack, json!({ "slug": "new", "colour": "red" })).await.assert_field(400, "unknown_field", "colour");
+    assert_eq!(get(&stack, "/tenants/alpha").await.data(200)["revision"], 1, "nothing was changed");
+}
+
+#[tokio::test]
+async fn suspending_resuming_and_archiving_say_so_and_act() {
+    let stack = TestStack::start().await;
+    for (action, status, served) in
+        [("suspend", "suspended", 403), ("resume", "active", 200), ("archive", "archived", 403), ("resume", "active", 200)]
+    {
+        let answer = stack.admin(Method::POST, &format!("/tenants/alpha/{action}")).send().await;
+        assert_eq!(answer.data(200)["status"], status);
+        assert_eq!(stack.presign("ext=jpg").await.status, served, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn lists_go_on_where_the_last_page_ended_and_hide_what_is_archived() {
+    let stack = TestStack::start().await;
+    for number in 0..5 {
+        create(&stack, json!({ "slug": format!("app-{number}") })).await.data(201);
+    }
+    stack.admin(Method::POST, "/tenants/app-3/archive").send().await.data(200);
+    let (mut slugs, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let after = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+        let page = get(&stack, &format!("/tenants?limit=2{after}")).await;
+        let page = page.data(200);
+        slugs.extend(page["items"].as_array().unwrap().iter().map(|tenant| tenant["slug"].as_str().unwrap().to_owned()));
+        cursor = page["next_cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(slugs, ["alpha", "app-0", "app-1", "app-2", "app-4", "beta"]);
+    let archived = get(&stack, "/tenants?status=archived").await;
+    assert_eq!(archived.data(200)["items"][0]["slug"], "app-3");
+    assert_eq!(get(&stack, "/tenants?slug_prefix=app-").await.data(200)["items"].as_array().unwrap().len(), 4);
+
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("limit=501", "limit"),
+        ("limit=many", "limit"),
+        ("cursor=nonsense!", "cursor"),
+        ("cursor=Li4v", "cursor"),
+        ("status=gone", "status"),
+    ] {
+        get(&stack, &format!("/tenants?{query}")).await.assert_field(400, "invalid_field", field);
+    }
+    get(&stack, "/tenants?colour=red").await.assert_field(400, "unknown_field", "colour");
+    get(&stack, "/tenants?limit=1&limit=2").await.assert_error(400, "repeated_parameter");
+}
