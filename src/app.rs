@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::auth::jwks::{Jwks, JwksTiming};
 use crate::auth::{Auth, CacheBounds};
 use crate::config::Config;
 use crate::domain::clock::Clock;
@@ -19,6 +20,7 @@ use crate::health::Health;
 use crate::http::listener::{ListenerOptions, serve};
 use crate::http::{Edge, Gateway, ops_router, public_router};
 use crate::limit::Limits;
+use crate::outbound::Outbound;
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::uploads::Uploads;
 use crate::uploads::recorder::{Recorder, RecorderOptions};
@@ -99,7 +101,7 @@ impl App {
 
         let vault_age = config.vault.cache_seconds.as_seconds();
         let gateway = Gateway {
-            auth: Auth::new(store.clone(), Arc::clone(&keyring), clock.clone(), cache_bounds(config)),
+            auth: Auth::new(store.clone(), Arc::clone(&keyring), clock.clone(), cache_bounds(config), jwks(config)),
             limits: limits(config),
             uploads: Uploads {
                 vault: Vault::new(store.clone(), keyring, config.vault.cache_entries.get(), vault_age),
@@ -187,6 +189,15 @@ async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListene
 
 fn cache_bounds(config: &Config) -> CacheBounds {
     CacheBounds { max_entries: config.auth.cache_entries.get(), max_age: config.auth.cache_seconds.as_seconds() }
+}
+
+fn jwks(config: &Config) -> Jwks {
+    let timing = JwksTiming {
+        refresh: config.auth.jwks_refresh_seconds.as_seconds(),
+        cooldown: config.auth.jwks_cooldown_seconds.as_seconds(),
+        stale: config.auth.jwks_stale_seconds.as_seconds(),
+    };
+    Jwks::new(Outbound::new(config.outbound.allowed_hosts.clone()), timing)
 }
 
 fn limits(config: &Config) -> Limits {

@@ -23,10 +23,13 @@ use crate::vault::cipher::{Binding, CipherError};
 use crate::vault::keyring::Keyring;
 
 use self::api_key::PresentedApiKey;
-use self::jwt::{Claimed, KeyMaterial, Verifier};
+use self::jwks::Jwks;
+use self::jwt::keys::{KeyMaterial, Keys};
+use self::jwt::{Claimed, KeySource, Verifier};
 use self::last_used::LastUsed;
 
 pub mod api_key;
+pub mod jwks;
 pub mod jwt;
 pub mod last_used;
 
@@ -91,6 +94,8 @@ pub enum AuthError {
     NoAnonymousTenant,
     #[error("JWT issuer {0} cannot be used")]
     IssuerUnusable(Uuid, #[source] IssuerFault),
+    #[error("the keys of JWT issuer {0} cannot be fetched")]
+    IssuerUnavailable(Uuid),
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
 }
@@ -136,12 +141,13 @@ pub struct Auth {
     issuers: Cache<(String, String), Option<Arc<KnownIssuer>>>,
     tenants: Cache<TenantId, Option<Arc<Tenant>>>,
     tenant_ids: Cache<Slug, Option<TenantId>>,
+    jwks: Jwks,
     last_used: LastUsed,
 }
 
 impl Auth {
     #[must_use]
-    pub fn new(store: Store, keyring: Arc<Keyring>, clock: Clock, bounds: CacheBounds) -> Self {
+    pub fn new(store: Store, keyring: Arc<Keyring>, clock: Clock, bounds: CacheBounds, jwks: Jwks) -> Self {
         Self {
             last_used: LastUsed::new(store.clone()),
             store,
@@ -151,6 +157,7 @@ impl Auth {
             issuers: cache(CacheBounds { max_entries: bounds.max_entries.min(MOST_ISSUERS), ..bounds }),
             tenants: cache(bounds),
             tenant_ids: cache(bounds),
+            jwks,
         }
     }
 
@@ -259,15 +266,14 @@ impl Auth {
             found = found.or(issuer);
         }
         let known = found.ok_or(AuthError::Refused(Refusal::UnknownIssuer))?;
-        let verified = known.verifier.verify(token).ok_or(AuthError::Refused(Refusal::InvalidToken))?;
+        let verified = known.verifier.verify(token, self.clock.now(), may_look_up).await?;
         let tenant = self.active_tenant(known.row.tenant_id).await?;
-        let granted = known.row.scopes;
         Ok(Caller {
             tenant,
             kind: CallerKind::Jwt,
             id: Some(known.row.id.uuid()),
             subject: Some(verified.subject.into()),
-            scopes: verified.scopes.map_or(granted, |scopes| scopes.and(granted)),
+            scopes: verified.scopes,
         })
     }
 
@@ -288,8 +294,15 @@ impl Auth {
             else {
                 return Ok(None);
             };
-            let verifier =
-                open_verifier(&self.keyring, &row).map_err(|fault| AuthError::IssuerUnusable(row.id.uuid(), fault))?;
+            let keys = match &row.verification {
+                Verification::JwksUrl(url) => {
+                    KeySource::Published(self.jwks.published(row.id, url, row.algorithm).await)
+                }
+                _ => KeySource::Row(
+                    open_keys(&self.keyring, &row).map_err(|fault| AuthError::IssuerUnusable(row.id.uuid(), fault))?,
+                ),
+            };
+            let verifier = Verifier::new(&row, keys);
             Ok(Some(Arc::new(KnownIssuer { row, verifier })))
         };
         self.issuers.try_get_with(pair, find).await.map_err(|error: Arc<AuthError>| Arc::unwrap_or_clone(error))
@@ -321,17 +334,19 @@ pub fn hmac_secret_binding(issuer_id: JwtIssuerId, version: i32) -> Binding {
     Binding { table: "jwt_issuers", row: issuer_id.uuid(), column: "sealed_hmac_secret", version }
 }
 
-fn open_verifier(keyring: &Keyring, row: &JwtIssuer) -> Result<Verifier, IssuerFault> {
-    let new = |material: KeyMaterial<'_>| {
-        Verifier::new(&row.issuer, &row.audience, row.algorithm, row.leeway_seconds, &material)
-    };
+/// The keys that stand in an issuer's row.
+///
+/// # Errors
+/// The secret does not open, or the key material is not valid; so is a URL, which holds none.
+pub fn open_keys(keyring: &Keyring, row: &JwtIssuer) -> Result<Keys, IssuerFault> {
+    let new = |material: KeyMaterial<'_>| Keys::new(row.algorithm, &material);
     Ok(match &row.verification {
         Verification::SealedHmacSecret { sealing_key_id, sealed, version } => {
             let secret = keyring.open(sealing_key_id, hmac_secret_binding(row.id, *version), sealed)?;
             new(KeyMaterial::HmacSecret(&secret))?
         }
         Verification::Jwks(jwks) => new(KeyMaterial::Jwks(jwks))?,
-        Verification::JwksUrl(_) => return Err(Invalid::new("jwks_url", "is not supported yet").into()),
         Verification::PublicKeyPem(pem) => new(KeyMaterial::PublicKeyPem(pem))?,
+        Verification::JwksUrl(_) => return Err(Invalid::new("jwks_url", "must be fetched").into()),
     })
 }

@@ -14,7 +14,7 @@ mod jwt_issuers;
 
 pub use self::api_keys::NewApiKey;
 pub use self::buckets::NewBucket;
-pub use self::jwt_issuers::{NewJwtIssuer, NewVerification};
+pub use self::jwt_issuers::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
