@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::auth::jwks::{Jwks, JwksTiming};
 use crate::auth::{Auth, CacheBounds};
 use crate::changes::{self, Listening};
 use crate::config::Config;
@@ -20,6 +21,7 @@ use crate::health::Health;
 use crate::http::listener::{ListenerOptions, serve};
 use crate::http::{Edge, Gateway, ops_router, public_router};
 use crate::limit::Limits;
+use crate::outbound::Outbound;
 use crate::store::announcements::Announcements;
 use crate::store::{Store, StoreError, StoreOptions};
 use crate::tenants::{Actor, Tenants};
@@ -105,8 +107,15 @@ impl App {
         let nobody = Actor { name: "server".to_owned(), origin: None };
         let tenants =
             Tenants { store: store.clone(), clock: clock.clone(), randomness: randomness.clone(), actor: nobody };
+        let outbound = Outbound::new(config.outbound.allowed_hosts.clone());
         let gateway = Gateway {
-            auth: Auth::new(store.clone(), Arc::clone(&keyring), clock.clone(), cache_bounds(config)),
+            auth: Auth::new(
+                store.clone(),
+                Arc::clone(&keyring),
+                clock.clone(),
+                cache_bounds(config),
+                jwks(config, &outbound),
+            ),
             limits: limits(config),
             uploads: Uploads {
                 vault: Vault::new(store.clone(), Arc::clone(&keyring), config.vault.cache_entries.get(), vault_age),
@@ -116,6 +125,7 @@ impl App {
             },
             tenants,
             keyring,
+            outbound,
             health: Health::new(store.clone()),
             listening: Listening::default(),
             edge: edge(config),
@@ -207,6 +217,15 @@ async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListene
 
 fn cache_bounds(config: &Config) -> CacheBounds {
     CacheBounds { max_entries: config.auth.cache_entries.get(), max_age: config.auth.cache_seconds.as_seconds() }
+}
+
+fn jwks(config: &Config, outbound: &Outbound) -> Jwks {
+    let timing = JwksTiming {
+        refresh: config.auth.jwks_refresh_seconds.as_seconds(),
+        cooldown: config.auth.jwks_cooldown_seconds.as_seconds(),
+        stale: config.auth.jwks_stale_seconds.as_seconds(),
+    };
+    Jwks::new(outbound.clone(), timing)
 }
 
 fn limits(config: &Config) -> Limits {

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use uuid::Uuid;
 
 use crate::cache::Cache;
 use crate::domain::Invalid;
@@ -20,14 +19,19 @@ use crate::domain::jwt_issuer::{JwtIssuer, Verification};
 use crate::domain::tenant::{Slug, Tenant, TenantStatus};
 use crate::store::announcements::Announced;
 use crate::store::{Store, StoreError, api_keys, jwt_issuers, tenants};
-use crate::vault::cipher::{Binding, CipherError};
+use crate::vault::cipher::Binding;
 use crate::vault::keyring::Keyring;
 
 use self::api_key::PresentedApiKey;
-use self::jwt::{Claimed, KeyMaterial, Verifier};
+pub use self::error::{AuthError, IssuerFault, Refusal};
+use self::jwks::Jwks;
+use self::jwt::keys::{KeyMaterial, Keys};
+use self::jwt::{Claimed, KeySource, Verifier};
 use self::last_used::LastUsed;
 
 pub mod api_key;
+pub mod error;
+pub mod jwks;
 pub mod jwt;
 pub mod last_used;
 
@@ -45,66 +49,6 @@ impl Presented {
     pub fn bearer(text: &str) -> Self {
         if text.starts_with(api_key::PREFIX) { Self::ApiKey(text.into()) } else { Self::Jwt(text.into()) }
     }
-}
-
-/// Why a client was refused; for the log only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    Malformed,
-    UnknownApiKey,
-    WrongSecret,
-    Revoked,
-    Expired,
-    UnknownIssuer,
-    InvalidToken,
-}
-
-impl Refusal {
-    /// Its stable word in logs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::UnknownApiKey => "unknown_api_key",
-            Self::WrongSecret => "wrong_secret",
-            Self::Revoked => "revoked",
-            Self::Expired => "expired",
-            Self::UnknownIssuer => "unknown_issuer",
-            Self::InvalidToken => "invalid_token",
-        }
-    }
-}
-
-/// Why nobody was authenticated.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum AuthError {
-    #[error("no credential was presented")]
-    Missing,
-    #[error("the credential is not in memory, and this client may not have it looked up")]
-    LookUpDenied,
-    #[error("the credential was refused: {}", .0.as_str())]
-    Refused(Refusal),
-    #[error("tenant {0} is suspended")]
-    TenantSuspended(Slug),
-    #[error("operators issue no uploads")]
-    IsOperator,
-    #[error("only operators may do this")]
-    NotOperator,
-    #[error("the configured anonymous tenant does not exist")]
-    NoAnonymousTenant,
-    #[error("JWT issuer {0} cannot be used")]
-    IssuerUnusable(Uuid, #[source] IssuerFault),
-    #[error(transparent)]
-    Store(#[from] Arc<StoreError>),
-}
-
-/// What is wrong with an issuer's row.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum IssuerFault {
-    #[error("its secret does not open")]
-    Sealed(#[from] CipherError),
-    #[error("its key material is not valid")]
-    Material(#[from] Invalid),
 }
 
 /// How much is kept in memory, and for how long.
@@ -139,12 +83,13 @@ pub struct Auth {
     issuers: Cache<(String, String), Option<Arc<KnownIssuer>>>,
     tenants: Cache<TenantId, Option<Arc<Tenant>>>,
     tenant_ids: Cache<Slug, Option<TenantId>>,
+    jwks: Jwks,
     last_used: LastUsed,
 }
 
 impl Auth {
     #[must_use]
-    pub fn new(store: Store, keyring: Arc<Keyring>, clock: Clock, bounds: CacheBounds) -> Self {
+    pub fn new(store: Store, keyring: Arc<Keyring>, clock: Clock, bounds: CacheBounds, jwks: Jwks) -> Self {
         Self {
             last_used: LastUsed::new(store.clone()),
             store,
@@ -154,6 +99,7 @@ impl Auth {
             issuers: Cache::new(bounds.max_entries.min(MOST_ISSUERS), bounds.max_age),
             tenants: Cache::new(bounds.max_entries, bounds.max_age),
             tenant_ids: Cache::new(bounds.max_entries, bounds.max_age),
+            jwks,
         }
     }
 
@@ -321,15 +267,14 @@ impl Auth {
             found = found.or(issuer);
         }
         let known = found.ok_or(AuthError::Refused(Refusal::UnknownIssuer))?;
-        let verified = known.verifier.verify(token).ok_or(AuthError::Refused(Refusal::InvalidToken))?;
+        let verified = known.verifier.verify(token, self.clock.now(), may_look_up).await?;
         let tenant = self.active_tenant(known.row.tenant_id).await?;
-        let granted = known.row.scopes;
         Ok(Caller {
             tenant,
             kind: CallerKind::Jwt,
             id: Some(known.row.id.uuid()),
             subject: Some(verified.subject.into()),
-            scopes: verified.scopes.map_or(granted, |scopes| scopes.and(granted)),
+            scopes: verified.scopes,
         })
     }
 
@@ -350,8 +295,15 @@ impl Auth {
             else {
                 return Ok(None);
             };
-            let verifier =
-                open_verifier(&self.keyring, &row).map_err(|fault| AuthError::IssuerUnusable(row.id.uuid(), fault))?;
+            let keys = match &row.verification {
+                Verification::JwksUrl(url) => {
+                    KeySource::Published(self.jwks.published(row.id, url, row.algorithm).await)
+                }
+                _ => KeySource::Row(
+                    open_keys(&self.keyring, &row).map_err(|fault| AuthError::IssuerUnusable(row.id.uuid(), fault))?,
+                ),
+            };
+            let verifier = Verifier::new(&row, keys);
             Ok(Some(Arc::new(KnownIssuer { row, verifier })))
         };
         self.issuers.get_or_read(&pair, find).await.map_err(|error: Arc<AuthError>| Arc::unwrap_or_clone(error))
@@ -375,17 +327,19 @@ pub fn hmac_secret_binding(issuer_id: JwtIssuerId, version: i32) -> Binding {
     Binding { table: "jwt_issuers", row: issuer_id.uuid(), column: "sealed_hmac_secret", version }
 }
 
-fn open_verifier(keyring: &Keyring, row: &JwtIssuer) -> Result<Verifier, IssuerFault> {
-    let new = |material: KeyMaterial<'_>| {
-        Verifier::new(&row.issuer, &row.audience, row.algorithm, row.leeway_seconds, &material)
-    };
+/// The keys that stand in an issuer's row.
+///
+/// # Errors
+/// The secret does not open, or the key material is not valid; so is a URL, which holds none.
+pub fn open_keys(keyring: &Keyring, row: &JwtIssuer) -> Result<Keys, IssuerFault> {
+    let new = |material: KeyMaterial<'_>| Keys::new(row.algorithm, &material);
     Ok(match &row.verification {
         Verification::SealedHmacSecret { sealing_key_id, sealed, version } => {
             let secret = keyring.open(sealing_key_id, hmac_secret_binding(row.id, *version), sealed)?;
             new(KeyMaterial::HmacSecret(&secret))?
         }
         Verification::Jwks(jwks) => new(KeyMaterial::Jwks(jwks))?,
-        Verification::JwksUrl(_) => return Err(Invalid::new("jwks_url", "is not supported yet").into()),
         Verification::PublicKeyPem(pem) => new(KeyMaterial::PublicKeyPem(pem))?,
+        Verification::JwksUrl(_) => return Err(Invalid::new("jwks_url", "must be fetched").into()),
     })
 }

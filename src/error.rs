@@ -93,6 +93,8 @@ impl From<AuthError> for ApiError {
             AuthError::NotOperator => Reason::OperatorRequired.into(),
             AuthError::NoAnonymousTenant => ours(Reason::TenantNotReady, &error),
             AuthError::IssuerUnusable(..) => ours(Reason::Internal, &error),
+            // Each failed fetch was logged once; a stranger could repeat this one.
+            AuthError::IssuerUnavailable(_) => Reason::Unavailable.into(),
             AuthError::Store(_) => ours(Reason::Unavailable, &error),
         }
     }

@@ -23,7 +23,7 @@ pub use self::api_keys::{ApiKeyChanges, NewApiKey};
 pub use self::audit::AuditFilter;
 pub use self::buckets::{BucketChanges, NewBucket};
 pub use self::credentials::{CredentialCheck, Rotation, USUAL_ORIGIN};
-pub use self::jwt_issuers::{NewJwtIssuer, NewVerification};
+pub use self::jwt_issuers::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 pub use self::keyring::{KeyringStatus, Resealed};
 pub use self::tenant::{NewTenant, PolicyChanges, TenantChanges, TenantFilter};
 

@@ -3,16 +3,27 @@
 //! The pair (issuer, audience) names one tenant. Algorithm and keys come from that issuer's row only: nothing that the
 //! token says about how to check it is believed, and keys that it brings along or points to are ignored.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
-use jsonwebtoken::jwk::{JwkSet, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use secrecy::{ExposeSecret, SecretString};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{DecodingKey, Validation};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use crate::domain::Invalid;
 use crate::domain::caller::Scopes;
-use crate::domain::jwt_issuer::JwtAlgorithm;
+use crate::domain::jwt_issuer::{JwtAlgorithm, JwtIssuer};
+
+use super::jwks::PublishedKeys;
+use super::{AuthError, Refusal};
+
+use self::claims::{Claims, Now};
+use self::keys::{Keys, library_algorithm};
+
+pub mod claims;
+pub mod examine;
+pub mod keys;
 
 /// The longest token that is looked at, in bytes.
 pub const LONGEST_TOKEN_BYTES: usize = 8 * 1024;
@@ -20,10 +31,6 @@ pub const LONGEST_TOKEN_BYTES: usize = 8 * 1024;
 const MOST_AUDIENCES: usize = 8;
 /// The longest `iss` or `aud` in bytes.
 pub const LONGEST_NAME_BYTES: usize = 500;
-/// The longest `sub` in bytes: it is recorded with each upload.
-const LONGEST_SUBJECT_BYTES: usize = 255;
-/// The shortest HMAC secret in bytes: as long as the hash, which RFC 7518 (section 3.2) demands.
-pub const SHORTEST_HMAC_SECRET_BYTES: usize = 32;
 
 /// Which issuers a token claims to be of; not believed before the signature is checked.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,33 +45,56 @@ pub fn is_name(text: &str) -> bool {
     (1..=LONGEST_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
-/// One string, or several.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
 impl Claimed {
     /// Reads `iss` and `aud`; `None` for what is no JWT, or lacks either.
     #[must_use]
     pub fn read(token: &str) -> Option<Self> {
+        /// One string, or several.
         #[derive(Deserialize)]
-        struct Claims {
+        #[serde(untagged)]
+        enum OneOrMany {
+            One(String),
+            Many(Vec<String>),
+        }
+        #[derive(Deserialize)]
+        struct Names {
             iss: String,
             aud: OneOrMany,
         }
         if token.len() > LONGEST_TOKEN_BYTES {
             return None;
         }
-        let claims: Claims = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
-        let audiences = match claims.aud {
+        let names: Names = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
+        let audiences = match names.aud {
             OneOrMany::One(audience) => vec![audience],
             OneOrMany::Many(audiences) => audiences,
         };
-        let known_form = std::iter::once(&claims.iss).chain(&audiences).all(|name| is_name(name));
-        (known_form && audiences.len() <= MOST_AUDIENCES).then_some(Self { issuer: claims.iss, audiences })
+        let known_form = std::iter::once(&names.iss).chain(&audiences).all(|name| is_name(name));
+        (known_form && audiences.len() <= MOST_AUDIENCES).then_some(Self { issuer: names.iss, audiences })
+    }
+}
+
+/// What a token says of how to check it; it may choose among the issuer's keys, and nothing else.
+struct Header(Map<String, Value>);
+
+impl Header {
+    /// `None` for what is no JSON in base64.
+    fn read(token: &str) -> Option<Self> {
+        let (header, _) = token.split_once('.')?;
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok().map(Self)
+    }
+
+    fn kid(&self) -> Option<&str> {
+        self.0.get("kid")?.as_str()
+    }
+
+    fn is_of(&self, algorithm: JwtAlgorithm) -> bool {
+        self.0.get("alg").and_then(Value::as_str) == Some(algorithm.as_str())
+    }
+
+    /// Whether it names extensions that one must understand (RFC 7515, section 4.1.11). None are understood here.
+    fn is_critical(&self) -> bool {
+        self.0.contains_key("crit")
     }
 }
 
@@ -72,133 +102,88 @@ impl Claimed {
 #[derive(Debug)]
 pub struct Verified {
     pub subject: String,
-    /// What the token's own `scope` claim grants; `None` when it has none.
-    pub scopes: Option<Scopes>,
+    /// What it may do.
+    pub scopes: Scopes,
+}
+
+/// Where an issuer's keys come from.
+pub enum KeySource {
+    /// Its row.
+    Row(Keys),
+    /// A URL.
+    Published(Arc<PublishedKeys>),
 }
 
 /// Checks tokens of one issuer for one audience.
 pub struct Verifier {
-    keys: Keys,
+    keys: KeySource,
     validation: Validation,
-}
-
-enum Keys {
-    /// An HMAC secret or a PEM: there is one, whatever the token's `kid` says.
-    Single(DecodingKey),
-    /// A JWKS: the token's `kid` chooses among these.
-    Set(HashMap<String, DecodingKey>),
-}
-
-/// The key material of an issuer, opened.
-#[derive(Debug)]
-pub enum KeyMaterial<'a> {
-    HmacSecret(&'a SecretString),
-    Jwks(&'a str),
-    PublicKeyPem(&'a str),
+    algorithm: JwtAlgorithm,
+    leeway_seconds: u32,
+    scopes_claim: String,
+    granted: Scopes,
 }
 
 impl Verifier {
-    /// # Errors
-    /// Key material that does not parse, or does not fit the algorithm.
-    pub fn new(
-        issuer: &str,
-        audience: &str,
-        algorithm: JwtAlgorithm,
-        leeway_seconds: u32,
-        material: &KeyMaterial<'_>,
-    ) -> Result<Self, Invalid> {
-        let mut validation = Validation::new(library_algorithm(algorithm));
-        validation.set_issuer(&[issuer]);
-        validation.set_audience(&[audience]);
-        // Setting an expected value does not make the claim required.
-        validation.set_required_spec_claims(&["iss", "aud", "exp", "sub"]);
-        validation.validate_nbf = true;
-        validation.leeway = leeway_seconds.into();
-        Ok(Self { keys: Keys::new(algorithm, material)?, validation })
-    }
-
-    /// Checks signature and claims; `None` for whatever is wrong.
     #[must_use]
-    pub fn verify(&self, token: &str) -> Option<Verified> {
-        #[derive(Deserialize)]
-        struct Claims {
-            sub: String,
-            scope: Option<OneOrMany>,
+    pub fn new(row: &JwtIssuer, keys: KeySource) -> Self {
+        Self {
+            keys,
+            validation: validation(row),
+            algorithm: row.algorithm,
+            leeway_seconds: row.leeway_seconds,
+            scopes_claim: row.scopes_claim.clone(),
+            granted: row.scopes,
         }
-        let key = match &self.keys {
-            Keys::Single(key) => key,
-            Keys::Set(keys) => keys.get(&jsonwebtoken::decode_header(token).ok()?.kid?)?,
-        };
-        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation).ok()?.claims;
-        let scopes = claims.scope.map(|scope| match scope {
-            OneOrMany::One(text) => Scopes::known_among(text.split(' ')),
-            OneOrMany::Many(texts) => Scopes::known_among(texts.iter().map(String::as_str)),
-        });
-        // The subject is recorded and logged: a control character would break either.
-        let fit = (1..=LONGEST_SUBJECT_BYTES).contains(&claims.sub.len()) && !claims.sub.chars().any(char::is_control);
-        fit.then_some(Verified { subject: claims.sub, scopes })
     }
-}
 
-impl Keys {
-    fn new(algorithm: JwtAlgorithm, material: &KeyMaterial<'_>) -> Result<Self, Invalid> {
-        match (algorithm, material) {
-            (JwtAlgorithm::Hs256, KeyMaterial::HmacSecret(secret)) => {
-                let secret = secret.expose_secret().as_bytes();
-                if secret.len() < SHORTEST_HMAC_SECRET_BYTES {
-                    return Err(Invalid::new(
-                        "secret",
-                        format!("must be {SHORTEST_HMAC_SECRET_BYTES} bytes or longer (RFC 7518, section 3.2)"),
-                    ));
-                }
-                Ok(Self::Single(DecodingKey::from_secret(secret)))
+    /// Checks signature and claims. Keys may be fetched only if `may_look_up` says so.
+    ///
+    /// # Errors
+    /// [`AuthError::Refused`] for whatever is wrong with the token; [`AuthError::IssuerUnavailable`] where nobody can tell.
+    pub async fn verify(
+        &self,
+        token: &str,
+        now: DateTime<Utc>,
+        may_look_up: &impl Fn() -> bool,
+    ) -> Result<Verified, AuthError> {
+        let invalid = || AuthError::Refused(Refusal::InvalidToken);
+        // Before anything is fetched on behalf of a token that could not be right.
+        let header = Header::read(token).ok_or_else(invalid)?;
+        if header.is_critical() || !header.is_of(self.algorithm) {
+            return Err(invalid());
+        }
+        let verified = match &self.keys {
+            KeySource::Row(keys) => keys.find(header.kid()).and_then(|key| self.check(token, key, now)),
+            KeySource::Published(published) => {
+                let kid = header.kid().ok_or_else(invalid)?;
+                let keys = published.get(kid, may_look_up).await?;
+                keys.find(kid).and_then(|key| self.check(token, key, now))
             }
-            (JwtAlgorithm::Hs256, _) => Err(Invalid::new("algorithm", "HS256 needs a secret, not a public key")),
-            (_, KeyMaterial::HmacSecret(_)) => Err(Invalid::new("algorithm", "must be HS256 for a secret")),
-            (_, KeyMaterial::PublicKeyPem(pem)) => public_key(algorithm, pem).map(Self::Single),
-            (_, KeyMaterial::Jwks(jwks)) => key_set(algorithm, jwks).map(Self::Set),
-        }
+        };
+        verified.ok_or_else(invalid)
+    }
+
+    fn check(&self, token: &str, key: &DecodingKey, now: DateTime<Utc>) -> Option<Verified> {
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation).ok()?.claims;
+        let now = Now::new(now, self.leeway_seconds);
+        let in_time =
+            now.is_before_expiry(&claims) && now.is_not_before(&claims, "nbf") && now.is_not_before(&claims, "iat");
+        let subject = claims::subject(&claims)?.to_owned();
+        let scopes = claims::scopes(&claims, &self.scopes_claim, self.granted)?;
+        in_time.then_some(Verified { subject, scopes })
     }
 }
 
-fn library_algorithm(algorithm: JwtAlgorithm) -> Algorithm {
-    match algorithm {
-        JwtAlgorithm::Hs256 => Algorithm::HS256,
-        JwtAlgorithm::Rs256 => Algorithm::RS256,
-        JwtAlgorithm::Ps256 => Algorithm::PS256,
-        JwtAlgorithm::Es256 => Algorithm::ES256,
-        JwtAlgorithm::EdDsa => Algorithm::EdDSA,
-    }
-}
-
-fn public_key(algorithm: JwtAlgorithm, pem: &str) -> Result<DecodingKey, Invalid> {
-    let read = match algorithm {
-        JwtAlgorithm::Es256 => DecodingKey::from_ec_pem,
-        JwtAlgorithm::EdDsa => DecodingKey::from_ed_pem,
-        JwtAlgorithm::Rs256 | JwtAlgorithm::Ps256 | JwtAlgorithm::Hs256 => DecodingKey::from_rsa_pem,
-    };
-    read(pem.as_bytes())
-        .map_err(|_| Invalid::new("pem", format!("must be a public key in PEM for {}", algorithm.as_str())))
-}
-
-/// The keys of a JWKS that have a `kid`, are not for encryption, and are of the algorithm's family.
-fn key_set(algorithm: JwtAlgorithm, jwks: &str) -> Result<HashMap<String, DecodingKey>, Invalid> {
-    let invalid = |expected: &str| Invalid::new("jwks", expected);
-    let set: JwkSet = serde_json::from_str(jwks).map_err(|_| invalid("must be a JSON Web Key Set (RFC 7517)"))?;
-    let mut keys = HashMap::new();
-    for jwk in &set.keys {
-        let for_signatures = jwk.common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
-        let Some(kid) = jwk.common.key_id.clone().filter(|_| for_signatures) else { continue };
-        let key = DecodingKey::from_jwk(jwk).map_err(|_| invalid("must hold valid public keys only"))?;
-        if key.family() != library_algorithm(algorithm).family() {
-            continue;
-        }
-        if keys.insert(kid, key).is_some() {
-            return Err(invalid("must not hold one kid twice"));
-        }
-    }
-    if keys.is_empty() {
-        return Err(invalid(&format!("must hold at least one signature key with a kid for {}", algorithm.as_str())));
-    }
-    Ok(keys)
+/// What the library checks: the signature, by this algorithm only, and for whom the token is. Times are checked against our
+/// own clock, by [`claims`].
+fn validation(row: &JwtIssuer) -> Validation {
+    let mut validation = Validation::new(library_algorithm(row.algorithm));
+    validation.set_issuer(&[&row.issuer]);
+    validation.set_audience(&[&row.audience]);
+    // Setting an expected value does not make the claim required.
+    validation.set_required_spec_claims(&["iss", "aud", "exp", "sub"]);
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation
 }

@@ -84,8 +84,9 @@ impl Add {
             verification,
             leeway_seconds: self.leeway,
             scopes: Scopes::parse(self.scopes.split(',').map(str::trim))?,
+            scopes_claim: "scope".to_owned(),
         };
-        let id = tenants.add_jwt_issuer(&slug, new, &keyring).await?;
+        let id = tenants.add_jwt_issuer(&slug, new, &keyring).await?.id;
         output::show_one(
             context.output,
             &format!("tokens of this issuer now speak for {slug}"),

@@ -95,6 +95,7 @@ impl Demo {
             verification: NewVerification::HmacSecret(self.jwt_secret.as_str().into()),
             leeway_seconds: 30,
             scopes: all_scopes(),
+            scopes_claim: "scope".to_owned(),
         };
         absent_or_taken(tenants.add_jwt_issuer(&Slug::parse(&self.alpha.slug)?, issuer, keyring).await.map(drop))
     }

@@ -1,10 +1,12 @@
 //! Who signs the tokens of a tenant's users.
 
 use chrono::{DateTime, Utc};
+use url::Url;
 
 use super::Invalid;
 use super::caller::Scopes;
 use super::ids::{JwtIssuerId, TenantId};
+use super::outbound::AllowedHosts;
 
 /// A JWT issuer, its secret sealed.
 #[derive(Debug, Clone)]
@@ -41,8 +43,51 @@ pub enum Verification {
     /// A JSON Web Key Set (RFC 7517).
     Jwks(String),
     /// Where the issuer publishes its JSON Web Key Set.
-    JwksUrl(String),
+    JwksUrl(JwksUrl),
     PublicKeyPem(String),
+}
+
+/// The longest URL of a JWKS, in bytes.
+const LONGEST_JWKS_URL_BYTES: usize = 2000;
+
+/// Where an issuer publishes its JSON Web Key Set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JwksUrl(Url);
+
+impl JwksUrl {
+    /// Reads a URL such as `https://auth.example.com/.well-known/jwks.json`.
+    ///
+    /// # Errors
+    /// Too long, no https URL, a host that is not public where it is not allowed; user info or a fragment.
+    pub fn parse(text: &str, allowed: &AllowedHosts) -> Result<Self, Invalid> {
+        let invalid = |expected: String| Invalid::new("jwks_url", expected);
+        let url = Url::parse(text)
+            .map_err(|_| invalid("must be a URL such as https://auth.example.com/.well-known/jwks.json".to_owned()))?;
+        if url.as_str().len() > LONGEST_JWKS_URL_BYTES {
+            return Err(invalid(format!("must be at most {LONGEST_JWKS_URL_BYTES} bytes long")));
+        }
+        if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+            return Err(invalid("must have no user name, password or fragment".to_owned()));
+        }
+        allowed.check("jwks_url", &url)?;
+        Ok(Self(url))
+    }
+
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.0
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Its host, which may be logged; a query may hold a secret.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
 }
 
 /// The one signature algorithm that an issuer uses; a token's own word for it is never believed

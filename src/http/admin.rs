@@ -17,6 +17,7 @@ mod audit;
 mod buckets;
 mod cors;
 mod credentials;
+mod jwt_issuers;
 mod keyring;
 mod operator;
 mod patch;
@@ -41,6 +42,10 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
         .routes(routes!(api_keys::show, api_keys::update))
         .routes(routes!(api_keys::rotate))
         .routes(routes!(api_keys::revoke))
+        .routes(routes!(jwt_issuers::list, jwt_issuers::add))
+        .routes(routes!(jwt_issuers::show, jwt_issuers::update))
+        .routes(routes!(jwt_issuers::archive))
+        .routes(routes!(jwt_issuers::test))
         .routes(routes!(keyring::status))
         .routes(routes!(keyring::rotate))
         .routes(routes!(audit::list))

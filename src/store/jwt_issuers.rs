@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::caller::Scopes;
 use crate::domain::ids::{JwtIssuerId, TenantId};
-use crate::domain::jwt_issuer::{JwtIssuer, Verification};
+use crate::domain::jwt_issuer::{JwksUrl, JwtIssuer, Verification};
+use crate::domain::outbound::AllowedHosts;
 
 use super::{Store, StoreError, Transaction};
 
@@ -40,7 +41,8 @@ impl TryFrom<Row> for JwtIssuer {
                 version: row.hmac_secret_version,
             },
             (_, Some(jwks), _) => Verification::Jwks(jwks),
-            (.., Some(url)) => Verification::JwksUrl(url),
+            // Whether the host may be reached is decided when it is written, and again when it is fetched from.
+            (.., Some(url)) => Verification::JwksUrl(JwksUrl::parse(&url, &AllowedHosts::any())?),
             (None, None, None) => Verification::PublicKeyPem(row.public_key_pem.unwrap_or_default()),
         };
         Ok(Self {
@@ -96,18 +98,52 @@ pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<JwtIssuer>, 
 }
 
 /// # Errors
+/// The database is away, or the row does not parse.
+pub async fn find(store: &Store, tenant_id: TenantId, id: JwtIssuerId) -> Result<Option<JwtIssuer>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, jwks_url, public_key_pem, sealing_key_id,
+                hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at, archived_at, revision
+         FROM jwt_issuers WHERE tenant_id = $1 AND id = $2 AND archived_at IS NULL",
+        tenant_id.uuid(),
+        id.uuid()
+    );
+    let row = store.within(row.fetch_optional(&store.pool)).await?;
+    row.map(JwtIssuer::try_from).transpose()
+}
+
+/// An issuer whose row is held until the transaction ends.
+#[derive(Debug)]
+pub struct Locked {
+    pub issuer: JwtIssuer,
+    /// Counts the secrets that it has ever had, also where it has none now: what is sealed is bound to it.
+    pub hmac_secret_version: i32,
+}
+
+/// # Errors
+/// The database is away, or the row does not parse.
+pub async fn lock(
+    transaction: &mut Transaction,
+    tenant_id: TenantId,
+    id: JwtIssuerId,
+) -> Result<Option<Locked>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, jwks_url, public_key_pem, sealing_key_id,
+                hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at, archived_at, revision
+         FROM jwt_issuers WHERE tenant_id = $1 AND id = $2 AND archived_at IS NULL FOR UPDATE",
+        tenant_id.uuid(),
+        id.uuid()
+    )
+    .fetch_optional(&mut **transaction)
+    .await?;
+    row.map(|row| Ok(Locked { hmac_secret_version: row.hmac_secret_version, issuer: row.try_into()? })).transpose()
+}
+
+/// # Errors
 /// [`StoreError::Taken`] when the pair of issuer and audience names a tenant already.
 pub async fn insert(transaction: &mut Transaction, issuer: &JwtIssuer) -> Result<(), StoreError> {
-    let (mut sealing_key_id, mut sealed, mut version) = (None, None, 1);
-    let (mut jwks, mut jwks_url, mut pem) = (None, None, None);
-    match &issuer.verification {
-        Verification::SealedHmacSecret { sealing_key_id: id, sealed: secret, version: counted } => {
-            (sealing_key_id, sealed, version) = (Some(id), Some(secret), *counted);
-        }
-        Verification::Jwks(text) => jwks = Some(text),
-        Verification::JwksUrl(url) => jwks_url = Some(url),
-        Verification::PublicKeyPem(text) => pem = Some(text),
-    }
+    let Columns { sealing_key_id, sealed, version, jwks, jwks_url, pem } = Columns::of(&issuer.verification);
     sqlx::query!(
         "INSERT INTO jwt_issuers (id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, jwks_url, public_key_pem,
                                   sealing_key_id, hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at)
@@ -122,7 +158,7 @@ pub async fn insert(transaction: &mut Transaction, issuer: &JwtIssuer) -> Result
         jwks_url,
         pem,
         sealing_key_id,
-        version,
+        version.unwrap_or(1),
         issuer.leeway_seconds.cast_signed(),
         &issuer.scopes.texts(),
         issuer.scopes_claim,
@@ -178,4 +214,62 @@ pub async fn save_resealed_any_tenant(
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+/// Writes all that can change of an issuer.
+///
+/// # Errors
+/// The database is away.
+pub async fn update(transaction: &mut Transaction, issuer: &JwtIssuer) -> Result<(), StoreError> {
+    let Columns { sealing_key_id, sealed, version, jwks, jwks_url, pem } = Columns::of(&issuer.verification);
+    sqlx::query!(
+        "UPDATE jwt_issuers SET algorithm = $3, sealed_hmac_secret = $4, jwks = $5, jwks_url = $6, public_key_pem = $7,
+                sealing_key_id = $8, hmac_secret_version = coalesce($9, hmac_secret_version), leeway_seconds = $10, scopes = $11,
+                scopes_claim = $12, updated_at = $13, archived_at = $14, revision = $15
+         WHERE tenant_id = $1 AND id = $2",
+        issuer.tenant_id.uuid(),
+        issuer.id.uuid(),
+        issuer.algorithm.as_str(),
+        sealed,
+        jwks,
+        jwks_url,
+        pem,
+        sealing_key_id,
+        version,
+        issuer.leeway_seconds.cast_signed(),
+        &issuer.scopes.texts(),
+        issuer.scopes_claim,
+        issuer.updated_at,
+        issuer.archived_at,
+        issuer.revision
+    )
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
+}
+
+/// The columns of which one is set, and what belongs to it.
+#[derive(Default)]
+struct Columns<'a> {
+    sealing_key_id: Option<&'a str>,
+    sealed: Option<&'a [u8]>,
+    /// `None` leaves the count as it is.
+    version: Option<i32>,
+    jwks: Option<&'a str>,
+    jwks_url: Option<&'a str>,
+    pem: Option<&'a str>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(verification: &'a Verification) -> Self {
+        let none = Self::default();
+        match verification {
+            Verification::SealedHmacSecret { sealing_key_id, sealed, version } => {
+                Self { sealing_key_id: Some(sealing_key_id), sealed: Some(sealed), version: Some(*version), ..none }
+            }
+            Verification::Jwks(text) => Self { jwks: Some(text), ..none },
+            Verification::JwksUrl(url) => Self { jwks_url: Some(url.as_str()), ..none },
+            Verification::PublicKeyPem(text) => Self { pem: Some(text), ..none },
+        }
+    }
 }

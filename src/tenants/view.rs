@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::auth::jwt::examine::TokenCheck;
 use crate::bucket::doctor::{Finding, Health};
 use crate::domain::api_key::ApiKey;
 use crate::domain::audit_event::AuditEvent;
@@ -201,7 +202,7 @@ impl From<&JwtIssuer> for JwtIssuerView {
         let (verified_with, jwks_url) = match &issuer.verification {
             Verification::SealedHmacSecret { .. } => ("secret", None),
             Verification::Jwks(_) => ("jwks", None),
-            Verification::JwksUrl(url) => ("jwks_url", Some(url.clone())),
+            Verification::JwksUrl(url) => ("jwks_url", Some(url.as_str().to_owned())),
             Verification::PublicKeyPem(_) => ("pem", None),
         };
         Self {
@@ -322,5 +323,23 @@ impl From<&CorsRule> for CorsRuleView {
         let CorsRule { allowed_origins, allowed_methods, allowed_headers, expose_headers, max_age_seconds } =
             rule.clone();
         Self { allowed_origins, allowed_methods, allowed_headers, expose_headers, max_age_seconds }
+    }
+}
+
+/// One check of a token, and what came of it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = TokenCheck)]
+pub struct TokenCheckView {
+    #[schema(example = "exp")]
+    pub check: &'static str,
+    pub passed: bool,
+    pub found: String,
+    pub expected: String,
+}
+
+impl From<&TokenCheck> for TokenCheckView {
+    fn from(token_check: &TokenCheck) -> Self {
+        let TokenCheck { check, passed, found, expected } = token_check;
+        Self { check, passed: *passed, found: found.clone(), expected: expected.clone() }
     }
 }

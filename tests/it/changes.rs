@@ -155,7 +155,8 @@ async fn what_changed_while_nothing_could_be_heard_counts_once_the_connection_is
 #[tokio::test]
 async fn using_an_api_key_announces_nothing() {
     let stack = Setup::new().set("AUTH__LAST_USED_FLUSH_SECONDS", "1").start().await;
-    let mut listener = sqlx::postgres::PgListener::connect(secrecy::ExposeSecret::expose_secret(&stack.database_url)).await.unwrap();
+    let mut listener =
+        sqlx::postgres::PgListener::connect(secrecy::ExposeSecret::expose_secret(&stack.database_url)).await.unwrap();
     listener.listen("presign_gateway_changes").await.unwrap();
     stack.presign("ext=jpg").await.url();
     let written = || async {

@@ -65,7 +65,11 @@ async fn each_listener_serves_its_document_and_the_page_that_shows_it() {
         let (status, initializer) = get(format!("{base}/docs/swagger-initializer.js")).await;
         assert!(status == 200 && initializer.contains(path), "{initializer}");
     }
-    assert_eq!(get(format!("{}/admin/openapi.json", stack.url)).await.0, 404, "operators' routes are not told in public");
+    assert_eq!(
+        get(format!("{}/admin/openapi.json", stack.url)).await.0,
+        404,
+        "operators' routes are not told in public"
+    );
 }
 
 #[test]

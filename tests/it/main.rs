@@ -7,8 +7,8 @@
     reason = "a test that meets the unexpected should fail there and then"
 )]
 
-mod bucket_cors;
 mod admin;
+mod bucket_cors;
 mod changes;
 mod cli;
 mod config;

@@ -19,7 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("uploads", &["auth", "bucket", "domain", "limit", "presign", "store", "vault"]),
     ("tenants", &["auth", "bucket", "domain", "limit", "outbound", "presign", "store", "vault"]),
     ("error", &["auth", "domain", "limit", "store", "tenants", "uploads", "vault"]),
-    ("http", &["auth", "changes", "domain", "error", "health", "limit", "tenants", "uploads", "vault"]),
+    ("http", &["auth", "changes", "domain", "error", "health", "limit", "outbound", "tenants", "uploads", "vault"]),
     ("telemetry", &["config", "dev"]),
 ];
 

@@ -46,7 +46,11 @@ async fn nobody_but_an_operator_may_do_anything_here() {
     }
     let events = stack.admin(Method::GET, "/audit-events?limit=500").send().await;
     let by_api_key = |event: &&Value| event["actor"].as_str().unwrap().starts_with("api_key:");
-    assert_eq!(events.data(200)["items"].as_array().unwrap().iter().filter(by_api_key).count(), 0, "nothing was changed");
+    assert_eq!(
+        events.data(200)["items"].as_array().unwrap().iter().filter(by_api_key).count(),
+        0,
+        "nothing was changed"
+    );
 }
 
 #[tokio::test]
@@ -83,8 +87,11 @@ async fn another_tenants_row_is_answered_byte_for_byte_as_one_that_is_missing() 
     let nested = operations().into_iter().filter(|(_, path)| path.contains("{alias}") || path.contains("{id}"));
     let mut tried = 0;
     for (method, path) in nested {
-        let (own, missing) =
-            if path.contains("{id}") { (issuer.as_str(), "01a00000-0000-7000-8000-000000000000") } else { ("mine", "none") };
+        let (own, missing) = if path.contains("{id}") {
+            (issuer.as_str(), "01a00000-0000-7000-8000-000000000000")
+        } else {
+            ("mine", "none")
+        };
         let ask = |tenant: &str, row: &str| {
             let url = format!("{}{}", stack.ops_url, filled(&path, tenant, row));
             stack.call(method.clone(), url).bearer(&stack.demo.operator_key).json(&body(&path)).send()

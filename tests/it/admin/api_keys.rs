@@ -36,7 +36,10 @@ async fn an_api_key_is_shown_once_and_works_until_it_is_revoked() {
     let created = create(&stack, json!({ "tenant": "alpha", "label": "iOS app" })).await;
     let row = created.data(201).clone();
     let text = row["api_key"].as_str().unwrap();
-    assert_eq!(created.header("location").unwrap(), format!("/admin/v1/api-keys/{}", row["public_id"].as_str().unwrap()));
+    assert_eq!(
+        created.header("location").unwrap(),
+        format!("/admin/v1/api-keys/{}", row["public_id"].as_str().unwrap())
+    );
     assert_eq!(row["scopes"], json!(["uploads:issue", "uploads:read"]));
     stack.presign_as(text).await.url();
 
@@ -130,10 +133,16 @@ async fn every_field_says_what_it_must_be() {
         let field = if field == "tenant" { "slug" } else { field };
         create(&stack, body).await.assert_field(400, "invalid_field", field);
     }
-    create(&stack, json!({ "label": "x", "scopes": ["uploads:issue"] })).await.assert_field(400, "invalid_field", "scopes");
+    create(&stack, json!({ "label": "x", "scopes": ["uploads:issue"] })).await.assert_field(
+        400,
+        "invalid_field",
+        "scopes",
+    );
     create(&stack, json!({ "tenant": "nobody", "label": "x" })).await.assert_error(404, "no_such_row");
-    act(&stack, &own_id(&stack), "rotate", json!({ "overlap_seconds": 7_776_001 }))
-        .await
-        .assert_field(400, "invalid_field", "overlap_seconds");
+    act(&stack, &own_id(&stack), "rotate", json!({ "overlap_seconds": 7_776_001 })).await.assert_field(
+        400,
+        "invalid_field",
+        "overlap_seconds",
+    );
     stack.admin(Method::GET, "/api-keys/none").send().await.assert_error(404, "no_such_row");
 }

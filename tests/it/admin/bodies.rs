@@ -15,7 +15,9 @@ async fn post(stack: &TestStack, content_type: &str, body: &str) -> Answer {
 #[tokio::test]
 async fn what_is_no_json_is_refused_with_the_place() {
     let stack = TestStack::start().await;
-    for (body, place) in [("", "line 1"), ("{", "line 1"), ("{\n\"slug\": }", "line 2"), ("{} {}", "line 1"), ("\u{0}", "line 1")] {
+    for (body, place) in
+        [("", "line 1"), ("{", "line 1"), ("{\n\"slug\": }", "line 2"), ("{} {}", "line 1"), ("\u{0}", "line 1")]
+    {
         let answer = post(&stack, "application/json", body).await;
         answer.assert_error(400, "malformed_body");
         assert!(answer.message().contains(place), "{body:?}: {}", answer.message());
@@ -23,13 +25,19 @@ async fn what_is_no_json_is_refused_with_the_place() {
     for body in ["[]", "null", "7", "\"slug\"", "{\"slug\":{}}", "{\"slug\":null}"] {
         assert_eq!(post(&stack, "application/json", body).await.reason(), "invalid_field", "{body}");
     }
-    post(&stack, "application/json", "{\"slug\":\"ab\",\"slug\":\"ac\"}").await.assert_field(400, "invalid_field", "slug");
+    post(&stack, "application/json", "{\"slug\":\"ab\",\"slug\":\"ac\"}").await.assert_field(
+        400,
+        "invalid_field",
+        "slug",
+    );
 }
 
 #[tokio::test]
 async fn what_says_that_it_is_no_json_is_not_read() {
     let stack = TestStack::start().await;
-    post(&stack, "application/x-www-form-urlencoded", "{\"slug\":\"ab\"}").await.assert_error(415, "unsupported_media_type");
+    post(&stack, "application/x-www-form-urlencoded", "{\"slug\":\"ab\"}")
+        .await
+        .assert_error(415, "unsupported_media_type");
     post(&stack, "application/json; charset=utf-8", "{\"slug\":\"ab\"}").await.data(201);
     let merge = stack.admin(Method::PATCH, "/tenants/ab").header("content-type", "application/merge-patch+json");
     merge.text(json!({ "name": "x" }).to_string()).send().await.data(200);
@@ -42,7 +50,8 @@ async fn a_body_over_the_limit_is_refused_declared_or_not() {
     post(&stack, "application/json", &long).await.assert_error(413, "body_too_large");
     let frame = Ok::<_, std::io::Error>(Frame::data(Bytes::from(long)));
     let undeclared = StreamBody::new(futures_util::stream::iter([frame]));
-    let chunked = stack.client.post(format!("{}/admin/v1/tenants", stack.ops_url)).bearer_auth(&stack.demo.operator_key);
+    let chunked =
+        stack.client.post(format!("{}/admin/v1/tenants", stack.ops_url)).bearer_auth(&stack.demo.operator_key);
     let chunked = chunked.header("content-type", "application/json").body(reqwest::Body::wrap(undeclared));
     assert_eq!(chunked.send().await.unwrap().status(), 413);
 }
@@ -50,7 +59,8 @@ async fn a_body_over_the_limit_is_refused_declared_or_not() {
 #[tokio::test]
 async fn a_wrong_value_is_never_repeated() {
     let stack = TestStack::start().await;
-    let body = json!({ "access_key_id": "ID", "secret_access_key": ["hunter2-hunter2"], "session_token": "hunter3-hunter3" });
+    let body =
+        json!({ "access_key_id": "ID", "secret_access_key": ["hunter2-hunter2"], "session_token": "hunter3-hunter3" });
     let path = "/tenants/alpha/buckets/default/rotate-credential";
     let answer = stack.admin(Method::POST, path).json(&body).send().await;
     answer.assert_field(400, "invalid_field", "secret_access_key");

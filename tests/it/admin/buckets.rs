@@ -112,7 +112,12 @@ async fn what_a_provider_cannot_have_is_refused_when_it_is_set() {
         let mut body = r2.clone();
         body[field] = wrong.clone();
         let answer = call(&stack, Method::POST, "", body).await;
-        assert_eq!((answer.reason(), &answer.body["field"]), ("invalid_field", &json!(field)), "{wrong}: {}", answer.text);
+        assert_eq!(
+            (answer.reason(), &answer.body["field"]),
+            ("invalid_field", &json!(field)),
+            "{wrong}: {}",
+            answer.text
+        );
     }
     call(&stack, Method::POST, "", r2).await.data(201);
     let custom = json!({ "endpoint": "https://cdn.example.com" });

@@ -46,12 +46,19 @@ async fn a_patch_changes_what_it_names_and_null_takes_a_value_away() {
     create(&stack, prefixed).await.data(201);
     let changed = patch(&stack, "my-app", json!({ "burst": 7, "max_size_bytes": null })).await;
     let tenant = changed.data(200);
-    assert_eq!((&tenant["burst"], &tenant["max_size_bytes"], &tenant["rate_per_second"]), (&json!(7), &Value::Null, &json!(100)));
+    assert_eq!(
+        (&tenant["burst"], &tenant["max_size_bytes"], &tenant["rate_per_second"]),
+        (&json!(7), &Value::Null, &json!(100))
+    );
     assert_eq!(tenant["object_key_prefix"], "apps/mine");
     assert_eq!(changed.header("etag"), Some("\"2\""));
 
     // The template needs the prefix: neither goes without the other.
-    patch(&stack, "my-app", json!({ "object_key_prefix": null })).await.assert_field(400, "invalid_field", "object_key_template");
+    patch(&stack, "my-app", json!({ "object_key_prefix": null })).await.assert_field(
+        400,
+        "invalid_field",
+        "object_key_template",
+    );
     let both = json!({ "object_key_prefix": null, "object_key_template": "{uuid}" });
     assert_eq!(patch(&stack, "my-app", both).await.data(200)["object_key_prefix"], Value::Null);
 
@@ -140,9 +147,12 @@ async fn every_field_says_what_it_must_be() {
 #[tokio::test]
 async fn suspending_resuming_and_archiving_say_so_and_act() {
     let stack = TestStack::start().await;
-    for (action, status, served) in
-        [("suspend", "suspended", 403), ("resume", "active", 200), ("archive", "archived", 403), ("resume", "active", 200)]
-    {
+    for (action, status, served) in [
+        ("suspend", "suspended", 403),
+        ("resume", "active", 200),
+        ("archive", "archived", 403),
+        ("resume", "active", 200),
+    ] {
         let answer = stack.admin(Method::POST, &format!("/tenants/alpha/{action}")).send().await;
         assert_eq!(answer.data(200)["status"], status);
         assert_eq!(stack.presign("ext=jpg").await.status, served, "{action}");
@@ -161,7 +171,8 @@ async fn lists_go_on_where_the_last_page_ended_and_hide_what_is_archived() {
         let after = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
         let page = get(&stack, &format!("/tenants?limit=2{after}")).await;
         let page = page.data(200);
-        slugs.extend(page["items"].as_array().unwrap().iter().map(|tenant| tenant["slug"].as_str().unwrap().to_owned()));
+        slugs
+            .extend(page["items"].as_array().unwrap().iter().map(|tenant| tenant["slug"].as_str().unwrap().to_owned()));
         cursor = page["next_cursor"].as_str().map(str::to_owned);
         if cursor.is_none() {
             break;

@@ -23,6 +23,7 @@ fn issuer(algorithm: JwtAlgorithm, verification: NewVerification) -> NewJwtIssue
         verification,
         leeway_seconds: 30,
         scopes,
+        scopes_claim: "scope".to_owned(),
     }
 }
 
@@ -57,6 +58,7 @@ async fn a_token_speaks_for_its_tenant_and_its_subject_is_on_record() {
 async fn every_algorithm_works_from_a_pem_and_from_a_jwks() {
     for (algorithm, key) in [
         (JwtAlgorithm::Rs256, IssuerKey::rs256()),
+        (JwtAlgorithm::Ps256, IssuerKey::ps256()),
         (JwtAlgorithm::Es256, IssuerKey::es256()),
         (JwtAlgorithm::EdDsa, IssuerKey::eddsa()),
     ] {

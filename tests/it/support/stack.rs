@@ -141,8 +141,7 @@ impl Setup {
         ];
         let always = always.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let environment: Vec<_> = always.into_iter().chain(self.settings).collect();
-        let Instance { url, ops_url, stop, running } =
-            Instance::start(&environment, self.clock, self.randomness).await;
+        let Instance { url, ops_url, stop, running } = Instance::start(&environment, self.clock, self.randomness).await;
         let keyring = Arc::new(keyring);
         let client = Client::builder().no_proxy().build().unwrap();
         TestStack {

@@ -66,6 +66,13 @@ impl IssuerKey {
         Self::new(Algorithm::RS256, signing, public.as_ref())
     }
 
+    pub fn ps256() -> Self {
+        let mut key = Self::rs256();
+        key.algorithm = Algorithm::PS256;
+        key.jwk.common.key_algorithm = Some(Algorithm::PS256.into());
+        key
+    }
+
     pub fn es256() -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let private = pair.to_pkcs8v1().unwrap();

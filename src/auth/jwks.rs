@@ -1,0 +1,222 @@
+//! Keys that issuers publish at a URL: fetched when first needed, kept while the issuer is away, never fetched more often
+//! than a stranger's tokens could make them.
+//!
+//! Ages are measured by the monotonic clock, which nobody can set.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use moka::future::Cache;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::domain::Invalid;
+use crate::domain::ids::JwtIssuerId;
+use crate::domain::jwt_issuer::{JwksUrl, JwtAlgorithm};
+use crate::outbound::{FetchError, Outbound};
+
+use super::AuthError;
+use super::jwt::keys::{KeySet, LONGEST_PUBLIC_KEYS_BYTES};
+
+/// Issuers whose keys are kept; more work, but fetch more often.
+const MOST_ISSUERS: u64 = 10_000;
+/// How long nobody tries again after a fetch that failed.
+const RETRY_PAUSE: Duration = Duration::from_secs(3);
+/// The same while there are old keys to use.
+const UNHURRIED_RETRY_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long fetched keys are good for.
+#[derive(Debug, Clone, Copy)]
+pub struct JwksTiming {
+    /// Keys that are older are fetched anew, while they are still used.
+    pub refresh: Duration,
+    /// How often unknown `kid`s may cause a fetch.
+    pub cooldown: Duration,
+    /// How much older than `refresh` keys may get while fetches fail.
+    pub stale: Duration,
+}
+
+/// Why there are no new keys.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JwksFault {
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error("what it publishes is not usable: {0}")]
+    Unusable(#[from] Invalid),
+}
+
+/// Fetches an issuer's keys, once.
+///
+/// # Errors
+/// They cannot be fetched, or are not usable.
+pub async fn fetch(outbound: &Outbound, url: &JwksUrl, algorithm: JwtAlgorithm) -> Result<KeySet, JwksFault> {
+    let body = outbound.fetch(url.url(), LONGEST_PUBLIC_KEYS_BYTES).await?;
+    Ok(KeySet::parse(algorithm, &body)?)
+}
+
+/// The published keys of every issuer. They outlive the issuer's row in memory, which is read again every few seconds.
+pub struct Jwks {
+    outbound: Outbound,
+    timing: JwksTiming,
+    published: Cache<JwtIssuerId, Arc<PublishedKeys>>,
+}
+
+impl Jwks {
+    #[must_use]
+    pub fn new(outbound: Outbound, timing: JwksTiming) -> Self {
+        Self { outbound, timing, published: Cache::new(MOST_ISSUERS) }
+    }
+
+    /// The keys of an issuer; those of another URL are forgotten.
+    pub(super) async fn published(
+        &self,
+        issuer: JwtIssuerId,
+        url: &JwksUrl,
+        algorithm: JwtAlgorithm,
+    ) -> Arc<PublishedKeys> {
+        let make = async {
+            Arc::new(PublishedKeys {
+                issuer,
+                url: url.clone(),
+                algorithm,
+                outbound: self.outbound.clone(),
+                timing: self.timing,
+                state: Mutex::default(),
+            })
+        };
+        let is_other = |known: &Arc<PublishedKeys>| known.url != *url || known.algorithm != algorithm;
+        self.published.entry(issuer).or_insert_with_if(make, is_other).await.into_value()
+    }
+}
+
+/// The keys of one issuer's URL.
+pub struct PublishedKeys {
+    issuer: JwtIssuerId,
+    url: JwksUrl,
+    algorithm: JwtAlgorithm,
+    outbound: Outbound,
+    timing: JwksTiming,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// What the last fetch that succeeded gave, and when.
+    known: Option<(Arc<KeySet>, Instant)>,
+    /// When the last fetch failed; `None` once one succeeds.
+    failed_at: Option<Instant>,
+    /// When an unknown `kid` last caused a fetch.
+    sought_at: Option<Instant>,
+    /// The fetch under way, which ends when its other end is dropped.
+    running: Option<watch::Receiver<()>>,
+}
+
+/// What to do for a token.
+enum Step {
+    Use(Arc<KeySet>),
+    Wait(watch::Receiver<()>),
+    Fail(AuthError),
+}
+
+impl PublishedKeys {
+    /// Keys to look the `kid` up in. Waits for a fetch where there are none, or where the `kid` is not among them; one
+    /// fetch serves all who wait.
+    ///
+    /// # Errors
+    /// [`AuthError::IssuerUnavailable`] where nobody can know whether there is such a key; [`AuthError::LookUpDenied`] where
+    /// a fetch would be due and `may_look_up` says no.
+    pub(super) async fn get(
+        self: &Arc<Self>,
+        kid: &str,
+        may_look_up: &impl Fn() -> bool,
+    ) -> Result<Arc<KeySet>, AuthError> {
+        let mut has_waited = false;
+        loop {
+            match self.next_step(kid, has_waited, may_look_up) {
+                Step::Use(keys) => return Ok(keys),
+                Step::Fail(error) => return Err(error),
+                Step::Wait(mut running) => while running.changed().await.is_ok() {},
+            }
+            // What came while this one waited is as new as can be.
+            has_waited = true;
+        }
+    }
+
+    fn next_step(self: &Arc<Self>, kid: &str, has_waited: bool, may_look_up: &impl Fn() -> bool) -> Step {
+        let mut state = self.lock();
+        let unavailable = || Step::Fail(AuthError::IssuerUnavailable(self.issuer.uuid()));
+        let oldest = self.timing.refresh + self.timing.stale;
+        let just_fetched = has_waited && state.failed_at.is_none();
+        let usable = state.known.clone().filter(|(_, at)| just_fetched || at.elapsed() <= oldest);
+        let may_try = state.may_try(if usable.is_some() { UNHURRIED_RETRY_PAUSE } else { RETRY_PAUSE });
+        let is_known = usable.as_ref().is_some_and(|(keys, _)| keys.find(kid).is_some());
+        if let Some((keys, at)) = &usable
+            && is_known
+        {
+            if at.elapsed() > self.timing.refresh && state.running().is_none() && may_try {
+                self.start(&mut state);
+            }
+            return Step::Use(Arc::clone(keys));
+        }
+        if !has_waited && let Some(running) = state.running() {
+            return Step::Wait(running);
+        }
+        let is_cooling = usable.is_some() && state.sought_at.is_some_and(|at| at.elapsed() < self.timing.cooldown);
+        if has_waited || is_cooling || !may_try {
+            return match usable {
+                // The last word of the issuer is that there is no such key.
+                Some((keys, _)) if state.failed_at.is_none() => Step::Use(keys),
+                _ => unavailable(),
+            };
+        }
+        if !may_look_up() {
+            return Step::Fail(AuthError::LookUpDenied);
+        }
+        if usable.is_some() {
+            state.sought_at = Some(Instant::now());
+        }
+        Step::Wait(self.start(&mut state))
+    }
+
+    /// Fetches in a task of its own, which a client that goes away does not stop.
+    fn start(self: &Arc<Self>, state: &mut State) -> watch::Receiver<()> {
+        let (end, running) = watch::channel(());
+        state.running = Some(running.clone());
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            this.refresh().await;
+            drop(end);
+        });
+        running
+    }
+
+    async fn refresh(&self) {
+        let fetched = fetch(&self.outbound, &self.url, self.algorithm).await;
+        let mut state = self.lock();
+        match fetched {
+            Ok(keys) => {
+                tracing::debug!(jwt_issuer = %self.issuer, host = self.url.host(), "keys of a JWT issuer fetched");
+                (state.known, state.failed_at) = (Some((Arc::new(keys), Instant::now())), None);
+            }
+            // Once for each fetch: the requests that it fails do not say it again.
+            Err(fault) => {
+                tracing::warn!(jwt_issuer = %self.issuer, host = self.url.host(), cause = %fault, "keys of a JWT issuer not fetched");
+                state.failed_at = Some(Instant::now());
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn running(&self) -> Option<watch::Receiver<()>> {
+        self.running.clone().filter(|running| running.has_changed().is_ok())
+    }
+
+    fn may_try(&self, pause: Duration) -> bool {
+        self.failed_at.is_none_or(|at| at.elapsed() >= pause)
+    }
+}

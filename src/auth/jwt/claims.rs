@@ -1,0 +1,79 @@
+//! The rules for claims, each a function of its own: a request asks whether all hold, an operator which one does not.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use crate::domain::caller::Scopes;
+
+/// The longest `sub` in bytes: it is recorded with each upload.
+pub const LONGEST_SUBJECT_BYTES: usize = 255;
+
+/// The claims of a token.
+pub type Claims = Map<String, Value>;
+
+/// The present moment, and how far the issuer's clock may be from ours.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    seconds: u64,
+    leeway_seconds: u64,
+}
+
+impl Now {
+    #[must_use]
+    pub fn new(now: DateTime<Utc>, leeway_seconds: u32) -> Self {
+        Self { seconds: now.timestamp().try_into().unwrap_or(0), leeway_seconds: leeway_seconds.into() }
+    }
+
+    /// `exp`, which must be there: the moment on and after which the token is not accepted (RFC 7519, section 4.1.4).
+    #[must_use]
+    pub fn is_before_expiry(self, claims: &Claims) -> bool {
+        time(claims, "exp").is_some_and(|expiry| self.seconds < expiry.saturating_add(self.leeway_seconds))
+    }
+
+    /// `nbf` or `iat`, which may be missing, but must not be in the future.
+    #[must_use]
+    pub fn is_not_before(self, claims: &Claims, name: &str) -> bool {
+        let in_the_past = || time(claims, name).is_some_and(|begin| begin <= self.seconds + self.leeway_seconds);
+        !claims.contains_key(name) || in_the_past()
+    }
+}
+
+/// A time in whole seconds; `None` for what is missing or no number, or before 1970.
+#[must_use]
+pub fn time(claims: &Claims, name: &str) -> Option<u64> {
+    let value = claims.get(name)?;
+    value.as_u64().or_else(|| Some(Duration::try_from_secs_f64(value.as_f64()?).ok()?.as_secs()))
+}
+
+/// `aud`: one string or several; `None` for what is missing or anything else.
+#[must_use]
+pub fn audiences(claims: &Claims) -> Option<Vec<&str>> {
+    strings(claims.get("aud")?, |one| vec![one])
+}
+
+/// `sub`; `None` for what is missing, no string, or could not be recorded and logged.
+#[must_use]
+pub fn subject(claims: &Claims) -> Option<&str> {
+    let subject = claims.get("sub")?.as_str()?;
+    let fits = (1..=LONGEST_SUBJECT_BYTES).contains(&subject.len()) && !subject.chars().any(char::is_control);
+    fits.then_some(subject)
+}
+
+/// What the token may do: what the issuer grants, narrowed by the claim of this name if the token has it: a string with
+/// spaces (RFC 8693, section 4.2) or a list. `None` where the claim is neither.
+#[must_use]
+pub fn scopes(claims: &Claims, name: &str, granted: Scopes) -> Option<Scopes> {
+    let Some(value) = claims.get(name) else { return Some(granted) };
+    let texts = strings(value, |one| one.split(' ').collect())?;
+    Some(Scopes::known_among(texts).and(granted))
+}
+
+fn strings<'a>(value: &'a Value, one: impl Fn(&'a str) -> Vec<&'a str>) -> Option<Vec<&'a str>> {
+    match value {
+        Value::String(text) => Some(one(text)),
+        Value::Array(items) => items.iter().map(Value::as_str).collect(),
+        _ => None,
+    }
+}

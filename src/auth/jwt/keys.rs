@@ -1,0 +1,174 @@
+//! What signatures are checked with: a secret, a public key in PEM, or a JSON Web Key Set (RFC 7517).
+
+use std::collections::HashMap;
+
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::domain::Invalid;
+use crate::domain::jwt_issuer::JwtAlgorithm;
+
+/// The shortest HMAC secret in bytes: as long as the hash, which RFC 7518 (section 3.2) demands.
+pub const SHORTEST_HMAC_SECRET_BYTES: usize = 32;
+/// The longest HMAC secret in bytes.
+pub const LONGEST_HMAC_SECRET_BYTES: usize = 4096;
+/// The longest JWKS or PEM, in bytes.
+pub const LONGEST_PUBLIC_KEYS_BYTES: usize = 256 * 1024;
+/// The most keys of one JWKS.
+const MOST_KEYS: usize = 100;
+
+/// The key material of an issuer, opened.
+#[derive(Debug)]
+pub enum KeyMaterial<'a> {
+    HmacSecret(&'a SecretString),
+    Jwks(&'a str),
+    PublicKeyPem(&'a str),
+}
+
+/// What an issuer's signatures are checked with, ready for use.
+#[derive(Debug)]
+pub enum Keys {
+    /// An HMAC secret or a PEM: there is one, whatever the token's `kid` says.
+    Single(DecodingKey),
+    /// A JWKS: the token's `kid` chooses among these.
+    Set(KeySet),
+}
+
+impl Keys {
+    /// # Errors
+    /// Key material that does not parse, is too short or too long, or does not fit the algorithm.
+    pub fn new(algorithm: JwtAlgorithm, material: &KeyMaterial<'_>) -> Result<Self, Invalid> {
+        match (algorithm, material) {
+            (JwtAlgorithm::Hs256, KeyMaterial::HmacSecret(secret)) => hmac_secret(secret).map(Self::Single),
+            (JwtAlgorithm::Hs256, _) => Err(needs_a_secret()),
+            (_, KeyMaterial::HmacSecret(_)) => Err(Invalid::new("algorithm", "must be HS256 for a secret")),
+            (_, KeyMaterial::PublicKeyPem(pem)) => public_key(algorithm, pem).map(Self::Single),
+            (_, KeyMaterial::Jwks(jwks)) => KeySet::parse(algorithm, jwks.as_bytes()).map(Self::Set),
+        }
+    }
+
+    /// The key for a token with this `kid`.
+    #[must_use]
+    pub fn find(&self, kid: Option<&str>) -> Option<&DecodingKey> {
+        match self {
+            Self::Single(key) => Some(key),
+            Self::Set(keys) => keys.find(kid?),
+        }
+    }
+}
+
+/// What is wrong with HS256 and anything but a secret.
+#[must_use]
+pub fn needs_a_secret() -> Invalid {
+    Invalid::new("algorithm", "must not be HS256 for public keys: HS256 needs a secret")
+}
+
+/// The keys of a JWKS that are for one algorithm, by their `kid`.
+#[derive(Debug)]
+pub struct KeySet(HashMap<String, DecodingKey>);
+
+impl KeySet {
+    /// Takes the keys that have a `kid` and are for signatures of this algorithm. All others are passed over, as RFC 7517
+    /// (section 5) has it: an issuer may publish keys for other purposes, and of kinds that nobody knows yet.
+    ///
+    /// # Errors
+    /// No JWKS, too long a one, one without a key for the algorithm, or with two of one `kid`.
+    pub fn parse(algorithm: JwtAlgorithm, jwks: &[u8]) -> Result<Self, Invalid> {
+        #[derive(Deserialize)]
+        struct Set {
+            keys: Vec<Value>,
+        }
+        let invalid = |expected: String| Invalid::new("jwks", expected);
+        check_length("jwks", jwks.len())?;
+        let set: Set =
+            serde_json::from_slice(jwks).map_err(|_| invalid("must be a JSON Web Key Set (RFC 7517)".to_owned()))?;
+        if set.keys.len() > MOST_KEYS {
+            return Err(invalid(format!("must hold at most {MOST_KEYS} keys")));
+        }
+        let mut keys = HashMap::new();
+        for (kid, key) in set.keys.into_iter().filter_map(|jwk| usable(algorithm, jwk)) {
+            if keys.insert(kid, key).is_some() {
+                return Err(invalid("must not hold one kid twice".to_owned()));
+            }
+        }
+        if keys.is_empty() {
+            return Err(invalid(format!("must hold at least one signature key with a kid for {}", algorithm.as_str())));
+        }
+        Ok(Self(keys))
+    }
+
+    /// The key of this `kid`.
+    #[must_use]
+    pub fn find(&self, kid: &str) -> Option<&DecodingKey> {
+        self.0.get(kid)
+    }
+
+    /// Every `kid`, in no order.
+    pub fn kids(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+/// A key and its `kid`, if it is for checking signatures of this algorithm and says nothing to the contrary.
+fn usable(algorithm: JwtAlgorithm, jwk: Value) -> Option<(String, DecodingKey)> {
+    let jwk: Jwk = serde_json::from_value(jwk).ok()?;
+    let common = &jwk.common;
+    let for_signatures = common.public_key_use.as_ref().is_none_or(|usage| *usage == PublicKeyUse::Signature);
+    let verifies = common.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+    let of_algorithm = common.key_algorithm.is_none_or(|named| named == library_algorithm(algorithm).into());
+    let of_kind = match (algorithm, &jwk.algorithm) {
+        (JwtAlgorithm::Rs256 | JwtAlgorithm::Ps256, AlgorithmParameters::RSA(_)) => true,
+        (JwtAlgorithm::Es256, AlgorithmParameters::EllipticCurve(key)) => key.curve == EllipticCurve::P256,
+        (JwtAlgorithm::EdDsa, AlgorithmParameters::OctetKeyPair(key)) => key.curve == EllipticCurve::Ed25519,
+        _ => false,
+    };
+    if !(for_signatures && verifies && of_algorithm && of_kind) {
+        return None;
+    }
+    Some((common.key_id.clone()?, DecodingKey::from_jwk(&jwk).ok()?))
+}
+
+/// The same algorithm, as the library names it.
+pub(super) const fn library_algorithm(algorithm: JwtAlgorithm) -> Algorithm {
+    match algorithm {
+        JwtAlgorithm::Hs256 => Algorithm::HS256,
+        JwtAlgorithm::Rs256 => Algorithm::RS256,
+        JwtAlgorithm::Ps256 => Algorithm::PS256,
+        JwtAlgorithm::Es256 => Algorithm::ES256,
+        JwtAlgorithm::EdDsa => Algorithm::EdDSA,
+    }
+}
+
+fn hmac_secret(secret: &SecretString) -> Result<DecodingKey, Invalid> {
+    let secret = secret.expose_secret().as_bytes();
+    if !(SHORTEST_HMAC_SECRET_BYTES..=LONGEST_HMAC_SECRET_BYTES).contains(&secret.len()) {
+        return Err(Invalid::new(
+            "hmac_secret",
+            format!(
+                "must be {SHORTEST_HMAC_SECRET_BYTES} to {LONGEST_HMAC_SECRET_BYTES} bytes long (RFC 7518, section 3.2)"
+            ),
+        ));
+    }
+    Ok(DecodingKey::from_secret(secret))
+}
+
+fn public_key(algorithm: JwtAlgorithm, pem: &str) -> Result<DecodingKey, Invalid> {
+    check_length("public_key_pem", pem.len())?;
+    let read = match algorithm {
+        JwtAlgorithm::Es256 => DecodingKey::from_ec_pem,
+        JwtAlgorithm::EdDsa => DecodingKey::from_ed_pem,
+        JwtAlgorithm::Rs256 | JwtAlgorithm::Ps256 | JwtAlgorithm::Hs256 => DecodingKey::from_rsa_pem,
+    };
+    read(pem.as_bytes())
+        .map_err(|_| Invalid::new("public_key_pem", format!("must be a public key in PEM for {}", algorithm.as_str())))
+}
+
+fn check_length(field: &'static str, bytes: usize) -> Result<(), Invalid> {
+    if bytes > LONGEST_PUBLIC_KEYS_BYTES {
+        return Err(Invalid::new(field, format!("must be at most {LONGEST_PUBLIC_KEYS_BYTES} bytes long")));
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Examines a token, for an operator who wonders why it is refused.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::auth::jwt::Claimed;
+use crate::auth::jwt::examine::{Against, TokenCheck, examine};
+use crate::auth::jwt::keys::Keys;
+use crate::auth::{jwks, open_keys};
+use crate::domain::ids::JwtIssuerId;
+use crate::domain::jwt_issuer::{JwtIssuer, Verification};
+use crate::domain::tenant::Slug;
+use crate::outbound::Outbound;
+use crate::store::jwt_issuers;
+use crate::vault::keyring::Keyring;
+
+use super::{ManageError, Tenants};
+
+impl Tenants {
+    /// Makes every check of a token that a request of it would meet, not only until the first that fails. Published keys
+    /// are fetched anew.
+    ///
+    /// # Errors
+    /// There is no such tenant, or it has no such issuer. What is wrong with the token or the keys is in the checks.
+    pub async fn test_jwt_issuer(
+        &self,
+        slug: &Slug,
+        id: JwtIssuerId,
+        token: &SecretString,
+        keyring: &Keyring,
+        outbound: &Outbound,
+    ) -> Result<Vec<TokenCheck>, ManageError> {
+        let issuer = self.get_jwt_issuer(slug, id).await?;
+        let token = token.expose_secret();
+        let also_named = self.also_named(&issuer, token).await?;
+        let keys = keys(&issuer, keyring, outbound).await;
+        let now = self.clock.now();
+        Ok(examine(token, &Against { issuer: &issuer, keys: &keys, also_named: also_named.as_deref(), now }))
+    }
+
+    /// An audience by which the token names another issuer as well; a token that names two is refused.
+    async fn also_named(&self, issuer: &JwtIssuer, token: &str) -> Result<Option<String>, ManageError> {
+        let Some(claimed) = Claimed::read(token) else { return Ok(None) };
+        for audience in claimed.audiences {
+            let named = jwt_issuers::find_any_tenant(&self.store, &claimed.issuer, &audience).await?;
+            if named.is_some_and(|named| named.id != issuer.id) {
+                return Ok(Some(audience));
+            }
+        }
+        Ok(None)
+    }
+}
+
+async fn keys(issuer: &JwtIssuer, keyring: &Keyring, outbound: &Outbound) -> Result<Keys, String> {
+    match &issuer.verification {
+        Verification::JwksUrl(url) => jwks::fetch(outbound, url, issuer.algorithm)
+            .await
+            .map(Keys::Set)
+            .map_err(|fault| format!("no keys from {}: {fault}", url.host())),
+        _ => open_keys(keyring, issuer).map_err(|fault| format!("the issuer cannot be used: {fault}")),
+    }
+}
