@@ -47,7 +47,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("serde_path_to_error", &["http"]),
     ("indicatif", &["cli"]),
     ("gethostname", &["cli"]),
-    ("moka", &["cache"]),
+    ("moka", &["cache", "auth"]),
     ("jsonwebtoken", &["auth", "dev"]),
     ("clap", &["cli", "main"]),
     ("anyhow", &["cli", "main"]),

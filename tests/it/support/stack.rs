@@ -76,10 +76,16 @@ pub struct Setup {
 
 impl Setup {
     pub fn new() -> Self {
-        // Nothing is remembered, so that tests see changes at once.
-        let unremembered = [("PRESIGN__AUTH__CACHE_SECONDS", "0"), ("PRESIGN__VAULT__CACHE_SECONDS", "0")];
+        let usual = [
+            // Nothing is remembered, so that tests see changes at once.
+            ("PRESIGN__AUTH__CACHE_SECONDS", "0"),
+            ("PRESIGN__VAULT__CACHE_SECONDS", "0"),
+            // A machine that runs all tests at once may be slow.
+            ("PRESIGN__DATABASE__ACQUIRE_TIMEOUT_MS", "5000"),
+            ("PRESIGN__DATABASE__READ_TIMEOUT_MS", "5000"),
+        ];
         Self {
-            settings: unremembered.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            settings: usual.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             clock: Clock::System,
             randomness: Randomness::System,
             database_url: None,
@@ -137,6 +143,7 @@ impl Setup {
             ("PRESIGN__SERVER__LISTEN", "127.0.0.1:0"),
             ("PRESIGN__SERVER__OPS_LISTEN", "127.0.0.1:0"),
             ("PRESIGN__VAULT__KEYS", sealing_key.expose_secret()),
+            ("PRESIGN__OUTBOUND__ALLOWED_HOSTS", "127.0.0.1"),
             ("DATABASE_URL", gateway_url.expose_secret()),
         ];
         let always = always.map(|(name, value)| (name.to_owned(), value.to_owned()));
