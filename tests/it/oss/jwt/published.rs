@@ -210,12 +210,12 @@ async fn a_private_address_and_plain_http_are_not_reached_unless_the_host_is_all
 async fn a_client_that_failed_too_often_fetches_nothing() {
     let key = IssuerKey::es256();
     let (stack, publisher) = es256(&key, &[]).await;
-    let timing = JwksTiming { refresh: Duration::from_secs(900), cooldown: Duration::ZERO, stale: Duration::ZERO };
+    let timing = JwksTiming { refresh: Duration::from_mins(15), cooldown: Duration::ZERO, stale: Duration::ZERO };
     let auth = Auth::new(
         stack.tenants.store.clone(),
         Arc::clone(&stack.keyring),
         Clock::System,
-        CacheBounds { max_entries: 10, max_age: Duration::from_secs(60) },
+        CacheBounds { max_entries: 10, max_age: Duration::from_mins(1) },
         Jwks::new(Outbound::new(AllowedHosts::any()), timing),
     );
     let present = |kid: &str| Presented::Jwt(key.token(Some(kid), &claims()).into());
