@@ -117,11 +117,11 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Tenant(command) => command.run(&context).await?,
         Command::Bucket(command) => command.run(&context).await?,
         Command::ApiKey(command) => command.run(&context).await?,
-        Command::JwtIssuer(command) => command.run(&context).await?,
         Command::Healthcheck => healthcheck::run(&context).await?,
         Command::Keyring(command) => return command.run(&context).await,
         Command::Audit(command) => command.run(&context).await?,
         Command::Config(command) => command.run(&context)?,
+        Command::JwtIssuer(command) => return command.run(&context).await,
         Command::Doctor(command) => return command.run(&context).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -153,7 +153,8 @@ impl PublishedKeys {
         if let Some((keys, at)) = &usable
             && is_known
         {
-            if at.elapsed() > self.timing.refresh && state.running().is_none() && may_try {
+            let is_old = !just_fetched && at.elapsed() > self.timing.refresh;
+            if is_old && may_try && state.running().is_none() {
                 self.start(&mut state);
             }
             return Step::Use(Arc::clone(keys));

@@ -1,27 +1,34 @@
 //! `jwt-issuer`.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use serde_json::json;
 
+use crate::auth::jwt::examine::TokenCheck;
 use crate::domain::caller::Scopes;
-use crate::domain::jwt_issuer::JwtAlgorithm;
-use crate::domain::jwt_issuer::{JwtIssuer, Verification};
+use crate::domain::ids::JwtIssuerId;
+use crate::domain::jwt_issuer::{JwksUrl, JwtAlgorithm, JwtIssuer};
+use crate::domain::outbound::AllowedHosts;
+use crate::domain::page::Page;
 use crate::domain::tenant::Slug;
-use crate::tenants::{NewJwtIssuer, NewVerification};
+use crate::outbound::Outbound;
+use crate::tenants::view::JwtIssuerView;
+use crate::tenants::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 
 use super::context::Context;
 use super::output;
-use super::secret::SecretSource;
+use super::secret::{SecretSource, read_secret};
 
 const EXAMPLES: &str = "\
 Examples:
-  presign-gateway jwt-issuer add my-app --issuer https://auth.example.com --audience uploads --algorithm HS256 --secret-stdin
-  presign-gateway jwt-issuer add my-app --issuer https://auth.example.com --audience uploads --algorithm ES256 --jwks-file jwks.json
-  presign-gateway jwt-issuer list my-app";
+  presign-gateway jwt-issuer add my-app --issuer https://auth.example.com --audience uploads --algorithm ES256 \\
+      --jwks-url https://auth.example.com/.well-known/jwks.json
+  presign-gateway jwt-issuer add my-app --issuer https://auth.example.com --audience uploads --algorithm ES256 --pem-file issuer.pem
+  presign-gateway jwt-issuer add my-app --issuer my-backend --audience uploads --algorithm HS256 --secret-stdin
+  presign-gateway jwt-issuer list my-app
+  presign-gateway jwt-issuer test my-app ID --token-stdin < token.txt";
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
@@ -30,6 +37,24 @@ pub(super) enum JwtIssuerCommand {
     Add(Box<Add>),
     /// Show a tenant's issuers.
     List { tenant: String },
+    /// Show all of one issuer.
+    Show(Named),
+    /// Change an issuer; what is not named stays. Its issuer and audience never change: add another instead.
+    Update(Box<Update>),
+    /// Let an issuer's tokens no longer speak for the tenant, for good.
+    #[command(visible_alias = "remove")]
+    Archive(Named),
+    /// Say which checks a token passes; fails when it does not pass all.
+    Test(Test),
+}
+
+/// One issuer of one tenant.
+#[derive(Debug, Args)]
+pub(super) struct Named {
+    tenant: String,
+    /// The issuer's id, as `list` shows it.
+    #[arg(value_parser = parse_id)]
+    id: JwtIssuerId,
 }
 
 #[derive(Debug, Args)]
@@ -41,114 +66,201 @@ pub(super) struct Add {
     /// The tokens' `aud`, exactly; the pair of both names one tenant.
     #[arg(long)]
     audience: String,
-    /// HS256, RS256, ES256 or EdDSA.
+    /// HS256, RS256, PS256, ES256 or EdDSA.
     #[arg(long)]
     algorithm: String,
     #[command(flatten)]
+    keys: KeyArguments,
+    /// How far clocks may differ, in seconds.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    leeway: u32,
+    /// What tokens may do, with commas; a token's own scopes can only narrow it.
+    #[arg(long, default_value = "uploads:issue", value_name = "LIST")]
+    scopes: String,
+    /// The claim that holds a token's own scopes: a string with spaces, or a list.
+    #[arg(long, default_value = "scope", value_name = "CLAIM")]
+    scopes_claim: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Update {
+    #[command(flatten)]
+    named: Named,
+    /// HS256, RS256, PS256, ES256 or EdDSA.
+    #[arg(long)]
+    algorithm: Option<String>,
+    #[command(flatten)]
+    keys: KeyArguments,
+    /// How far clocks may differ, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    leeway: Option<u32>,
+    /// What tokens may do, with commas; a token's own scopes can only narrow it.
+    #[arg(long, value_name = "LIST")]
+    scopes: Option<String>,
+    /// The claim that holds a token's own scopes: a string with spaces, or a list.
+    #[arg(long, value_name = "CLAIM")]
+    scopes_claim: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Test {
+    #[command(flatten)]
+    named: Named,
+    /// Read the token from standard input.
+    #[arg(long)]
+    token_stdin: bool,
+}
+
+/// What signatures are checked with.
+#[derive(Debug, Args)]
+struct KeyArguments {
+    #[command(flatten)]
     secret: SecretSource,
+    /// Where the issuer publishes its JSON Web Key Set.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["jwks_file", "pem_file", "secret_stdin", "secret_file"])]
+    jwks_url: Option<String>,
     /// A file with the issuer's JSON Web Key Set.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["pem_file", "secret_stdin", "secret_file"])]
     jwks_file: Option<PathBuf>,
     /// A file with the issuer's public key in PEM.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["secret_stdin", "secret_file"])]
     pem_file: Option<PathBuf>,
-    /// How far clocks may differ, in seconds.
-    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
-    leeway: u32,
-    /// What tokens may do, with commas; a token's own `scope` claim can only narrow it.
-    #[arg(long, default_value = "uploads:issue", value_name = "LIST")]
-    scopes: String,
 }
 
 impl JwtIssuerCommand {
-    pub async fn run(self, context: &Context) -> anyhow::Result<()> {
+    /// Fails when a test does.
+    pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Add(add) => add.run(context).await,
+            Self::Add(add) => add.run(context).await?,
             Self::List { tenant } => {
                 let issuers = context.tenants()?.list_jwt_issuers(&Slug::parse(&tenant)?).await?;
-                show(context, &issuers)
+                show_all(context, issuers)?;
             }
+            Self::Show(named) => {
+                show(context, &context.tenants()?.get_jwt_issuer(&named.slug()?, named.id).await?)?;
+            }
+            Self::Update(update) => update.run(context).await?,
+            Self::Archive(named) => {
+                let archived = context.tenants()?.archive_jwt_issuer(&named.slug()?, named.id).await?;
+                let sentence = format!("tokens of the issuer {} speak for {} no longer", named.id, named.tenant);
+                output::show_one(context.output, &sentence, &JwtIssuerView::from(&archived))?;
+            }
+            Self::Test(test) => return test.run(context).await,
         }
+        Ok(ExitCode::SUCCESS)
     }
+}
+
+impl Named {
+    fn slug(&self) -> anyhow::Result<Slug> {
+        Ok(Slug::parse(&self.tenant)?)
+    }
+}
+
+fn parse_id(text: &str) -> Result<JwtIssuerId, &'static str> {
+    text.parse::<uuid::Uuid>().map(JwtIssuerId::from).map_err(|_| "it must be an issuer's id, as `list` shows it")
 }
 
 impl Add {
     async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let (tenants, keyring, _) = context.tenants_and_keyring()?;
+        let (tenants, keyring, config) = context.tenants_and_keyring()?;
         let slug = Slug::parse(&self.tenant)?;
-        let verification = self.verification()?;
+        let algorithm: JwtAlgorithm = self.algorithm.parse()?;
+        let verification = match self.keys.read(&config.outbound.allowed_hosts)? {
+            Some(verification) => verification,
+            None if algorithm == JwtAlgorithm::Hs256 => self.keys.read_secret()?,
+            None => anyhow::bail!("no public key: give --jwks-url URL, --jwks-file FILE or --pem-file FILE"),
+        };
         let new = NewJwtIssuer {
             issuer: self.issuer,
             audience: self.audience,
-            algorithm: self.algorithm.parse()?,
+            algorithm,
             verification,
             leeway_seconds: self.leeway,
-            scopes: Scopes::parse(self.scopes.split(',').map(str::trim))?,
-            scopes_claim: "scope".to_owned(),
+            scopes: parse_scopes(&self.scopes)?,
+            scopes_claim: self.scopes_claim,
         };
-        let id = tenants.add_jwt_issuer(&slug, new, &keyring).await?.id;
+        let added = tenants.add_jwt_issuer(&slug, new, &keyring).await?;
         output::show_one(
             context.output,
-            &format!("tokens of this issuer now speak for {slug}"),
-            &json!({ "id": id, "tenant": slug.as_str() }),
+            &format!(
+                "tokens of this issuer now speak for {slug}; try one with: presign-gateway jwt-issuer test {slug} {}",
+                added.id
+            ),
+            &JwtIssuerView::from(&added),
         )
     }
+}
 
-    fn verification(&self) -> anyhow::Result<NewVerification> {
+impl Update {
+    async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let (tenants, keyring, config) = context.tenants_and_keyring()?;
+        let changes = JwtIssuerChanges {
+            algorithm: self.algorithm.as_deref().map(str::parse).transpose()?,
+            verification: self.keys.read(&config.outbound.allowed_hosts)?,
+            leeway_seconds: self.leeway,
+            scopes: self.scopes.as_deref().map(parse_scopes).transpose()?,
+            scopes_claim: self.scopes_claim,
+        };
+        let Named { id, .. } = self.named;
+        let updated = tenants.update_jwt_issuer(&self.named.slug()?, id, changes, None, &keyring).await?;
+        show(context, &updated)
+    }
+}
+
+impl Test {
+    async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let (tenants, keyring, config) = context.tenants_and_keyring()?;
+        let token = read_secret("token", "token", "--token-stdin", self.token_stdin, None)?;
+        let outbound = Outbound::new(config.outbound.allowed_hosts);
+        let slug = self.named.slug()?;
+        let checks = tenants.test_jwt_issuer(&slug, self.named.id, &token, &keyring, &outbound).await?;
+        output::show_all(context.output, ["check", "", "found", "expected"], &checks, |check: &TokenCheck| {
+            let mark = if check.passed { "✓" } else { "✗" };
+            [check.check.to_owned(), mark.to_owned(), check.found.clone(), check.expected.clone()]
+        })?;
+        Ok(if checks.iter().all(|check| check.passed) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+impl KeyArguments {
+    /// What was named; `None` where nothing was.
+    fn read(&self, allowed: &AllowedHosts) -> anyhow::Result<Option<NewVerification>> {
         let read =
             |file: &Path| std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()));
-        Ok(match (&self.jwks_file, &self.pem_file) {
-            (Some(file), _) => NewVerification::Jwks(read(file)?),
-            (None, Some(file)) => NewVerification::PublicKeyPem(read(file)?),
-            (None, None) if self.algorithm == JwtAlgorithm::Hs256.as_str() || self.secret.is_named() => {
-                NewVerification::HmacSecret(self.secret.read("HMAC secret")?)
-            }
-            (None, None) => anyhow::bail!("no public key: give --jwks-file FILE or --pem-file FILE"),
+        Ok(match (&self.jwks_url, &self.jwks_file, &self.pem_file) {
+            (Some(url), ..) => Some(NewVerification::JwksUrl(JwksUrl::parse(url, allowed)?)),
+            (None, Some(file), _) => Some(NewVerification::Jwks(read(file)?)),
+            (None, None, Some(file)) => Some(NewVerification::PublicKeyPem(read(file)?)),
+            (None, None, None) if self.secret.is_named() => Some(self.read_secret()?),
+            (None, None, None) => None,
         })
     }
-}
 
-/// An issuer as it is shown.
-#[derive(Serialize)]
-struct Row<'a> {
-    id: String,
-    issuer: &'a str,
-    audience: &'a str,
-    algorithm: &'static str,
-    verified_with: &'static str,
-    leeway_seconds: u32,
-    scopes: Vec<String>,
-}
-
-fn show(context: &Context, issuers: &[JwtIssuer]) -> anyhow::Result<()> {
-    fn row(issuer: &JwtIssuer) -> Row<'_> {
-        let JwtIssuer { id, issuer, audience, algorithm, verification, leeway_seconds, scopes, .. } = issuer;
-        let verified_with = match verification {
-            Verification::SealedHmacSecret { .. } => "secret",
-            Verification::Jwks(_) => "JWKS",
-            Verification::JwksUrl(_) => "JWKS URL",
-            Verification::PublicKeyPem(_) => "PEM",
-        };
-        Row {
-            id: id.to_string(),
-            issuer,
-            audience,
-            algorithm: algorithm.as_str(),
-            verified_with,
-            leeway_seconds: *leeway_seconds,
-            scopes: scopes.texts(),
-        }
+    fn read_secret(&self) -> anyhow::Result<NewVerification> {
+        Ok(NewVerification::HmacSecret(self.secret.read("HMAC secret")?))
     }
-    let rows: Vec<_> = issuers.iter().map(row).collect();
-    let header = ["issuer", "audience", "algorithm", "verified with", "leeway", "scopes"];
-    output::show_all(context.output, header, &rows, |row| {
+}
+
+fn parse_scopes(list: &str) -> anyhow::Result<Scopes> {
+    Ok(Scopes::parse(list.split(',').map(str::trim))?)
+}
+
+fn show(context: &Context, issuer: &JwtIssuer) -> anyhow::Result<()> {
+    output::show_fields(context.output, &JwtIssuerView::from(issuer))
+}
+
+fn show_all(context: &Context, issuers: Vec<JwtIssuer>) -> anyhow::Result<()> {
+    let header = ["id", "issuer", "audience", "algorithm", "verified with", "leeway", "scopes"];
+    output::show_page(context.output, header, &Page::whole(issuers).view(), |issuer: &JwtIssuerView| {
         [
-            row.issuer.to_owned(),
-            row.audience.to_owned(),
-            row.algorithm.to_owned(),
-            row.verified_with.to_owned(),
-            format!("{} s", row.leeway_seconds),
-            row.scopes.join(" "),
+            issuer.id.to_string(),
+            issuer.issuer.clone(),
+            issuer.audience.clone(),
+            issuer.algorithm.to_owned(),
+            issuer.verified_with.to_owned(),
+            format!("{} s", issuer.leeway_seconds),
+            issuer.scopes.join(" "),
         ]
     })
 }

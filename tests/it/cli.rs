@@ -2,4 +2,5 @@
 
 mod dev;
 mod from_nothing;
+mod jwt_issuer;
 mod refusals;
