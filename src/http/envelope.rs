@@ -41,7 +41,7 @@ pub(super) struct ErrorBody<'a> {
     code: u16,
     /// For people; in Chinese or in English, as `Accept-Language` asks.
     msg: &'a str,
-    #[schema(value_type = Option<String>, nullable, example = json!(null))]
+    #[schema(value_type = Option<String>, required, example = json!(null))]
     data: (),
     /// A stable word, for programs.
     #[schema(example = "invalid_field")]

@@ -2,8 +2,11 @@
 
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, PathItem, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{
+    Content, ContentBuilder, Header, HeaderBuilder, Object, PathItem, Ref, RefOr, Response, ResponseBuilder,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -39,6 +42,7 @@ struct PublicApi;
             A change takes effect on every instance within a second. Every reason for an error is in docs/errors.md.",
     ),
     components(schemas(ErrorBody)),
+    security(("bearer" = [])),
     tags(
         (name = "tenants", description = "Apps that share the gateway"),
         (name = "buckets", description = "Where a tenant's objects live"),
@@ -75,10 +79,47 @@ fn document(info: utoipa::openapi::OpenApi, routes: OpenApiRouter<SharedGateway>
         components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
     }
     for operation in document.paths.paths.values_mut().flat_map(operations) {
-        operation.responses.responses.insert("default".to_owned(), RefOr::T(error_response()));
+        let responses = &mut operation.responses.responses;
+        for (status, response) in responses.iter_mut() {
+            if let RefOr::T(response) = response {
+                describe_headers(status, response);
+            }
+        }
+        responses.insert("default".to_owned(), RefOr::T(error_response()));
     }
     document
 }
+
+/// A new row has its `Location`, and each row by itself its `ETag`.
+fn describe_headers(status: &str, response: &mut Response) {
+    let is_row = response.content.values().any(|content| match content {
+        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => {
+            ROWS.iter().any(|row| schema.ref_location.ends_with(row))
+        }
+        _ => false,
+    });
+    if is_row {
+        response.headers.insert("etag".to_owned(), header("For If-Match"));
+    }
+    if status == "201" {
+        response.headers.insert("location".to_owned(), header("Where the new row can be read"));
+    }
+}
+
+fn header(description: &str) -> RefOr<Header> {
+    let text = Object::with_type(Type::String);
+    RefOr::T(HeaderBuilder::new().schema(Some(text)).description(Some(description)).build())
+}
+
+/// The schemas that hold one row with a revision.
+const ROWS: [&str; 6] = [
+    "/Answer_Tenant",
+    "/Answer_Bucket",
+    "/Answer_CredentialRotation",
+    "/Answer_ApiKey",
+    "/Answer_NewApiKey",
+    "/Answer_JwtIssuer",
+];
 
 /// Every error has one form: each operation says so.
 fn error_response() -> Response {

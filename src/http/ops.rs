@@ -11,14 +11,14 @@ use super::Gateway;
 use super::envelope::{ErrorBody, Success, SuccessBody};
 
 /// `GET /livez`: the process answers. Says nothing of its dependencies: restarting would not mend those.
-#[utoipa::path(get, path = "/livez", tag = "health", operation_id = "livez",
+#[utoipa::path(get, path = "/livez", tag = "health", operation_id = "livez", security(()),
     responses((status = 200, description = "The process answers", body = SuccessBody<String>)))]
 pub(super) async fn livez() -> Success<&'static str> {
     Success("alive")
 }
 
 /// `GET /readyz`: requests may be sent here.
-#[utoipa::path(get, path = "/readyz", tag = "health", operation_id = "readyz",
+#[utoipa::path(get, path = "/readyz", tag = "health", operation_id = "readyz", security(()),
     responses((status = 200, description = "Requests may be sent here", body = SuccessBody<String>),
         (status = 503, description = "Not now; the message says why", body = ErrorBody)))]
 pub(super) async fn readyz(State(gateway): State<Arc<Gateway>>) -> Result<Success<&'static str>, ApiError> {

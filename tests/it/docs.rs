@@ -84,6 +84,19 @@ fn every_operation_is_described_whole() {
             assert!(seen.insert(operation["operationId"].to_string()), "{name}: its id is there twice");
             assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{name} has no summary");
             assert!(operation["responses"]["default"].is_object(), "{name} does not say what errors look like");
+            if name.starts_with("patch") || name.starts_with("put") {
+                assert!(operation["requestBody"].is_object(), "{name} does not say what it takes");
+                assert!(
+                    operation["responses"]["200"]["headers"]["etag"].is_object() || name.contains("cors"),
+                    "{name} has no ETag"
+                );
+            }
+            if operation["responses"]["201"].is_object() {
+                assert!(operation["requestBody"].is_object(), "{name} does not say what it takes");
+                assert!(operation["responses"]["201"]["headers"]["location"].is_object(), "{name}");
+            }
+            let guarded = !document["security"].is_null() || operation["security"].is_array();
+            assert!(guarded, "{name} does not say who may");
         }
         for reference in references(&document) {
             let name = reference.trim_start_matches("#/components/schemas/");

@@ -64,6 +64,7 @@ const fn one_day() -> u32 {
 
 /// A new API key, with its text: the only time that it is shown.
 #[derive(Serialize, ToSchema)]
+#[schema(as = NewApiKey)]
 pub(super) struct NewApiKeyView {
     /// The whole API key; it is stored nowhere.
     api_key: String,
@@ -98,6 +99,7 @@ pub(super) async fn list(
 
 /// Make an API key; its text is shown this once.
 #[utoipa::path(post, path = "/admin/v1/api-keys", tag = "API keys", operation_id = "create_api_key",
+    request_body = ApiKeyCreate,
     responses((status = 201, description = "The API key", body = SuccessBody<NewApiKeyView>)))]
 pub(super) async fn create(
     Operator(tenants): Operator,
@@ -128,6 +130,7 @@ pub(super) async fn show(
 /// Change an API key's label, scopes or expiry.
 #[utoipa::path(patch, path = "/admin/v1/api-keys/{public_id}", tag = "API keys", operation_id = "update_api_key",
     params(("public_id" = String, Path), ("if-match" = Option<String>, Header, description = "The ETag that was read")),
+    request_body = ApiKeyPatch,
     responses((status = 200, description = "The API key", body = SuccessBody<ApiKeyView>)))]
 pub(super) async fn update(
     Operator(tenants): Operator,
@@ -143,6 +146,7 @@ pub(super) async fn update(
 /// Make an API key in place of one, which works on for a while.
 #[utoipa::path(post, path = "/admin/v1/api-keys/{public_id}/rotate", tag = "API keys", operation_id = "rotate_api_key",
     params(("public_id" = String, Path)),
+    request_body = ApiKeyRotate,
     responses((status = 201, description = "The new API key", body = SuccessBody<NewApiKeyView>)))]
 pub(super) async fn rotate(
     Operator(tenants): Operator,

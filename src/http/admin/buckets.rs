@@ -88,6 +88,7 @@ pub(super) async fn list(
 /// Give a tenant a bucket.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets", tag = "buckets", operation_id = "add_bucket",
     params(("tenant" = String, Path, description = "The tenant's slug")),
+    request_body = BucketAdd,
     responses((status = 201, description = "The bucket", body = SuccessBody<BucketView>)))]
 pub(super) async fn add(
     State(gateway): State<SharedGateway>,
@@ -129,6 +130,7 @@ pub(super) async fn show(
 #[utoipa::path(patch, path = "/admin/v1/tenants/{tenant}/buckets/{alias}", tag = "buckets", operation_id = "update_bucket",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path),
         ("if-match" = Option<String>, Header, description = "The ETag that was read")),
+    request_body = BucketPatch,
     responses((status = 200, description = "The bucket", body = SuccessBody<BucketView>)))]
 pub(super) async fn update(
     State(gateway): State<SharedGateway>,
@@ -175,6 +177,7 @@ pub(super) async fn archive(
 /// Try a bucket the way a client would, and say how to mend what fails.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/doctor", tag = "buckets", operation_id = "examine_bucket",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    request_body = Examine,
     responses((status = 200, description = "What was found", body = SuccessBody<PageView<FindingView>>)))]
 pub(super) async fn examine(
     State(gateway): State<SharedGateway>,

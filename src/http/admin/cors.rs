@@ -41,6 +41,7 @@ pub(super) async fn show(
 /// Let web pages of these origins upload, in place of all rules that the bucket has.
 #[utoipa::path(put, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/cors", tag = "buckets", operation_id = "set_bucket_cors",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    request_body = CorsSet,
     responses((status = 200, description = "All of the bucket's rules", body = SuccessBody<PageView<CorsRuleView>>)))]
 pub(super) async fn set(
     State(gateway): State<SharedGateway>,

@@ -45,6 +45,7 @@ pub(super) struct RotationView {
 /// Give a bucket a new credential. It is tried first; URLs that the old one signed work until they expire.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/rotate-credential", tag = "buckets",
     operation_id = "rotate_credential", params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    request_body = RotateCredential,
     responses((status = 200, description = "The bucket", body = SuccessBody<RotationView>)))]
 pub(super) async fn rotate(
     State(gateway): State<SharedGateway>,

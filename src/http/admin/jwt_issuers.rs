@@ -97,6 +97,7 @@ pub(super) async fn list(
 /// Let an issuer's tokens speak for a tenant.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/jwt-issuers", tag = "JWT issuers", operation_id = "add_jwt_issuer",
     params(("tenant" = String, Path, description = "The tenant's slug")),
+    request_body = JwtIssuerAdd,
     responses((status = 201, description = "The issuer", body = SuccessBody<JwtIssuerView>)))]
 pub(super) async fn add(
     State(gateway): State<SharedGateway>,
@@ -135,6 +136,7 @@ pub(super) async fn show(
 #[utoipa::path(patch, path = "/admin/v1/tenants/{tenant}/jwt-issuers/{id}", tag = "JWT issuers", operation_id = "update_jwt_issuer",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = String, Path),
         ("if-match" = Option<String>, Header, description = "The ETag that was read")),
+    request_body = JwtIssuerPatch,
     responses((status = 200, description = "The issuer", body = SuccessBody<JwtIssuerView>)))]
 pub(super) async fn update(
     State(gateway): State<SharedGateway>,
@@ -168,6 +170,7 @@ pub(super) async fn archive(
 /// Examine a token: every check that a request with it would meet, and which of them fail.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/jwt-issuers/{id}/test", tag = "JWT issuers",
     operation_id = "test_jwt_issuer", params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = String, Path)),
+    request_body = TokenTest,
     responses((status = 200, description = "Every check", body = SuccessBody<PageView<TokenCheckView>>)))]
 pub(super) async fn test(
     State(gateway): State<SharedGateway>,

@@ -114,6 +114,7 @@ pub(super) async fn list(
 
 /// Add a tenant.
 #[utoipa::path(post, path = "/admin/v1/tenants", tag = "tenants", operation_id = "create_tenant",
+    request_body = TenantCreate,
     responses((status = 201, description = "The tenant", body = SuccessBody<TenantView>)))]
 pub(super) async fn create(
     Operator(tenants): Operator,
@@ -150,6 +151,7 @@ pub(super) async fn show(
 /// Change a tenant.
 #[utoipa::path(patch, path = "/admin/v1/tenants/{tenant}", tag = "tenants", operation_id = "update_tenant",
     params(("tenant" = String, Path, description = "Its slug"), ("if-match" = Option<String>, Header, description = "The ETag that was read")),
+    request_body = TenantPatch,
     responses((status = 200, description = "The tenant", body = SuccessBody<TenantView>)))]
 pub(super) async fn update(
     Operator(tenants): Operator,
