@@ -121,7 +121,7 @@ fn check_text(field: &'static str, text: String) -> Result<String, Invalid> {
     Ok(text)
 }
 
-fn not_found(what: &'static str, name: impl ToString) -> ManageError {
+fn not_found(what: &'static str, name: &(impl ToString + ?Sized)) -> ManageError {
     ManageError::NotFound { what, name: name.to_string() }
 }
 

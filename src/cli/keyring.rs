@@ -85,8 +85,9 @@ async fn rotate(context: &Context) -> anyhow::Result<ExitCode> {
     let done = tenants.rotate_sealing_key(&keyring, |rows| bar.inc(rows)).await;
     bar.finish_and_clear();
     let done = done?;
-    let left = done.failed.iter().map(|failure| format!("left as it is: {failure}\n")).collect::<String>();
-    let sentence = format!("{left}{} rows sealed anew under {}", done.resealed, keyring.sealing_key_id());
+    let sealed = format!("{} rows sealed anew under {}", done.resealed, keyring.sealing_key_id());
+    let left = done.failed.iter().map(|failure| format!("left as it is: {failure}"));
+    let sentence = left.chain([sealed]).collect::<Vec<_>>().join("\n");
     let value = json!({ "resealed": done.resealed, "failed": done.failed, "sealing_key_id": keyring.sealing_key_id() });
     output::show_one(context.output, &sentence, &value)?;
     Ok(if done.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

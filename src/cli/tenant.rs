@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use crate::domain::extension::ExtensionSet;
+use crate::domain::page::Page;
 use crate::domain::tenant::{RateLimit, Slug, Tenant, TenantStatus, parse_time_zone};
 use crate::tenants::view::TenantView;
 use crate::tenants::{ManageError, NewTenant, PolicyChanges, TenantChanges, TenantFilter, Tenants};
@@ -130,7 +131,7 @@ impl TenantCommand {
             Self::List { status, begins, paging } => {
                 let status = status.map(|text| text.parse()).transpose()?;
                 let filter = TenantFilter { status, slug_prefix: begins };
-                return show_all(context, tenants.list_tenants(&filter, &paging.request()?).await?.view());
+                return show_all(context, &tenants.list_tenants(&filter, &paging.request()?).await?.view());
             }
             Self::Create(create) => create.run(&tenants).await?,
             Self::Show { tenant } => tenants.get_tenant(&Slug::parse(&tenant)?).await?,
@@ -171,9 +172,9 @@ async fn set_status(tenants: &Tenants, tenant: &str, status: TenantStatus) -> an
     Ok(tenants.set_tenant_status(&Slug::parse(tenant)?, status).await?)
 }
 
-fn show_all(context: &Context, page: crate::domain::page::Page<TenantView>) -> anyhow::Result<()> {
+fn show_all(context: &Context, page: &Page<TenantView>) -> anyhow::Result<()> {
     let header = ["tenant", "name", "status", "rate/s", "burst", "expiry", "extensions", "object keys", "time zone"];
-    output::show_page(context.output, header, &page, |tenant| {
+    output::show_page(context.output, header, page, |tenant| {
         [
             tenant.slug.clone(),
             tenant.name.clone(),

@@ -1,5 +1,6 @@
 //! Documents that are made from the code, and kept in `docs/`. `PRESIGN_UPDATE_DOCS=1 cargo test docs` writes them.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use presign_gateway::error::code::{Language, Reason};
@@ -37,7 +38,8 @@ fn the_table_of_errors_is_fresh() {
     reasons.sort_by_key(|reason| (reason.status().as_u16(), reason.as_str()));
     for reason in reasons {
         let (english, chinese) = (reason.text(Language::English), reason.text(Language::Chinese));
-        text += &format!("| {} | `{}` | {english} | {chinese} |\n", reason.status().as_u16(), reason.as_str());
+        let (status, word) = (reason.status().as_u16(), reason.as_str());
+        writeln!(text, "| {status} | `{word}` | {english} | {chinese} |").unwrap();
     }
     assert_fresh("errors.md", &text);
 }

@@ -1,6 +1,6 @@
 //! What a provider cannot have: refused when a bucket is set, not when a caller wants to upload.
 
-use super::{Addressing, BucketName, Endpoint, Location, Provider, Region};
+use super::{Addressing, Endpoint, Location, Provider, Region};
 use crate::domain::Invalid;
 
 /// The regions that R2 accepts; anything else is answered with 400 `InvalidRegionName`
@@ -78,21 +78,17 @@ fn check_aws(location: &Location) -> Result<(), Invalid> {
 }
 
 fn check_addressing(location: &Location) -> Result<(), Invalid> {
-    let invalid = |expected| Err(Invalid::new("addressing", expected));
-    match location.addressing {
-        Addressing::Path => Ok(()),
-        Addressing::VirtualHosted if !location.endpoint.is_domain => {
-            invalid("must be path: an endpoint that is an IP address has no subdomains")
-        }
-        Addressing::VirtualHosted if location.endpoint.scheme() == "https" && has_dot(&location.bucket_name) => {
-            invalid("must be path: TLS certificates do not cover a bucket name with dots as a subdomain")
-        }
-        Addressing::VirtualHosted => Ok(()),
+    if location.addressing == Addressing::Path {
+        return Ok(());
     }
-}
-
-fn has_dot(name: &BucketName) -> bool {
-    name.as_str().contains('.')
+    let expected = if !location.endpoint.is_domain {
+        "must be path: an endpoint that is an IP address has no subdomains"
+    } else if location.endpoint.scheme() == "https" && location.bucket_name.as_str().contains('.') {
+        "must be path: TLS certificates do not cover a bucket name with dots as a subdomain"
+    } else {
+        return Ok(());
+    };
+    Err(Invalid::new("addressing", expected))
 }
 
 /// Such as `eu-central-1` or `us-gov-west-1`: a country, directions, a number.
