@@ -79,8 +79,8 @@ fn welcome(facts: &Facts) -> String {
         r#"
 presign-gateway is ready.
 
-  public    {url}
-  ops       {ops_url}
+  public    {url}  (described at /docs)
+  ops       {ops_url}  (the operators' API, described at /docs)
   store     {s3_url}  (S3-compatible)
   data      {data}
   settings  set -a; . {env_file}; set +a

@@ -3,4 +3,5 @@
 mod dev;
 mod from_nothing;
 mod jwt_issuer;
+mod operator;
 mod refusals;
