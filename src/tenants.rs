@@ -100,6 +100,7 @@ impl Tenants {
             origin: self.actor.origin.clone(),
             action: change.action.to_owned(),
             tenant_id: change.tenant_id,
+            tenant: None,
             subject_id: change.id,
             subject_name: Some(change.name.to_owned()),
             changed_fields: change.fields.iter().map(|field| (*field).to_owned()).collect(),

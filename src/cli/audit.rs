@@ -54,12 +54,13 @@ impl AuditCommand {
         let tenant = tenant.as_deref().map(Slug::parse).transpose()?;
         let filter = AuditFilter { tenant, actor, action, subject, from, to };
         let page = context.tenants()?.list_audit_events(filter, &paging.request()?).await?;
-        let header = ["when", "who", "from where", "what", "which", "changed fields"];
+        let header = ["when", "who", "from where", "tenant", "what", "which", "changed fields"];
         output::show_page(context.output, header, &page.view(), |event: &AuditEventView| {
             [
                 event.at.format("%Y-%m-%d %H:%M:%SZ").to_string(),
                 event.actor.clone(),
                 event.origin.clone().unwrap_or_else(|| "-".to_owned()),
+                event.tenant.clone().unwrap_or_else(|| "-".to_owned()),
                 event.action.clone(),
                 event.subject_name.clone().unwrap_or_else(|| event.subject_id.to_string()),
                 event.changed_fields.join(" "),

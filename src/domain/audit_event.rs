@@ -16,6 +16,8 @@ pub struct AuditEvent {
     /// What, such as `tenant.update`.
     pub action: String,
     pub tenant_id: Option<TenantId>,
+    /// The tenant's slug; known where an event was read, not where it is written.
+    pub tenant: Option<String>,
     /// The id of the row that changed.
     pub subject_id: uuid::Uuid,
     /// The row's name as people know it.

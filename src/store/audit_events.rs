@@ -28,6 +28,7 @@ struct Row {
     origin: Option<String>,
     action: String,
     tenant_id: Option<uuid::Uuid>,
+    tenant: Option<String>,
     subject_id: uuid::Uuid,
     subject_name: Option<String>,
     changed_fields: Vec<String>,
@@ -42,6 +43,7 @@ impl From<Row> for AuditEvent {
             origin: row.origin,
             action: row.action,
             tenant_id: row.tenant_id.map(TenantId::from),
+            tenant: row.tenant,
             subject_id: row.subject_id,
             subject_name: row.subject_name,
             changed_fields: row.changed_fields,
@@ -84,14 +86,14 @@ pub async fn list_any_tenant(
 ) -> Result<Vec<AuditEvent>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, at, actor, origin, action, tenant_id, subject_id, subject_name, changed_fields
-         FROM audit_events
+        r#"SELECT audit_events.id, at, actor, origin, action, tenant_id, slug AS "tenant?", subject_id, subject_name, changed_fields
+         FROM audit_events LEFT JOIN tenants ON tenants.id = tenant_id
          WHERE ($1::uuid IS NULL OR tenant_id = $1) AND ($2::text IS NULL OR actor = $2)
            AND ($3::text IS NULL OR action = $3 OR split_part(action, '.', 1) = $3)
            AND ($4::text IS NULL OR subject_name = $4)
            AND ($5::timestamptz IS NULL OR at >= $5) AND ($6::timestamptz IS NULL OR at < $6)
-           AND ($7::uuid IS NULL OR id < $7)
-         ORDER BY id DESC LIMIT $8",
+           AND ($7::uuid IS NULL OR audit_events.id < $7)
+         ORDER BY audit_events.id DESC LIMIT $8"#,
         filter.tenant_id.map(TenantId::uuid),
         filter.actor,
         filter.action,

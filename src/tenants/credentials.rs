@@ -94,7 +94,13 @@ impl Tenants {
         keyring: &Keyring,
     ) -> Result<Vec<Finding>, ManageError> {
         let open = self.open_bucket(slug, alias, keyring).await?;
-        Ok(doctor::examine(&open, origin, &self.clock, &self.randomness).await)
+        let mut findings = doctor::examine(&open, origin, &self.clock, &self.randomness).await;
+        // The doctor knows buckets, not whose they are.
+        let whose = alias.map_or_else(|| slug.to_string(), |alias| format!("{slug} --bucket {alias}"));
+        for remedy in findings.iter_mut().filter_map(|finding| finding.remedy.as_mut()) {
+            *remedy = remedy.replace("TENANT", &whose);
+        }
+        Ok(findings)
     }
 
     async fn try_credential(&self, bucket: Bucket, credential: Credential) -> Result<Vec<Finding>, ManageError> {

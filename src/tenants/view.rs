@@ -11,6 +11,7 @@ use crate::domain::api_key::ApiKey;
 use crate::domain::audit_event::AuditEvent;
 use crate::domain::bucket::Bucket;
 use crate::domain::cors::CorsRule;
+use crate::domain::ids::TenantId;
 use crate::domain::jwt_issuer::{JwtIssuer, Verification};
 use crate::domain::object_key::Prefix;
 use crate::domain::tenant::Tenant;
@@ -153,7 +154,7 @@ impl From<&ApiKey> for ApiKeyView {
     fn from(api_key: &ApiKey) -> Self {
         Self {
             public_id: api_key.public_id.clone(),
-            tenant_id: api_key.tenant_id.map(crate::domain::ids::TenantId::uuid),
+            tenant_id: api_key.tenant_id.map(TenantId::uuid),
             label: api_key.label.clone(),
             scopes: api_key.scopes.texts(),
             created_at: api_key.created_at,
@@ -237,6 +238,9 @@ pub struct AuditEventView {
     #[schema(example = "tenant.update")]
     pub action: String,
     pub tenant_id: Option<Uuid>,
+    /// The tenant's slug.
+    #[schema(example = "my-app")]
+    pub tenant: Option<String>,
     /// The changed row's id.
     pub subject_id: Uuid,
     /// The changed row's name: a slug, an alias, a public id, an issuer and its audience.
@@ -253,7 +257,8 @@ impl From<&AuditEvent> for AuditEventView {
             actor: event.actor.clone(),
             origin: event.origin.clone(),
             action: event.action.clone(),
-            tenant_id: event.tenant_id.map(crate::domain::ids::TenantId::uuid),
+            tenant_id: event.tenant_id.map(TenantId::uuid),
+            tenant: event.tenant.clone(),
             subject_id: event.subject_id,
             subject_name: event.subject_name.clone(),
             changed_fields: event.changed_fields.clone(),

@@ -19,7 +19,7 @@ async fn each_change_tells_who_what_which_row_and_from_where() {
     let operator = stack.demo.operator_key.split('_').nth(1).unwrap();
     assert_eq!(found[0]["actor"], format!("api_key:{operator}"));
     assert_eq!(found[0]["origin"], "127.0.0.1");
-    assert_eq!(found[0]["subject_name"], "alpha");
+    assert_eq!((&found[0]["subject_name"], &found[0]["tenant"]), (&json!("alpha"), &json!("alpha")));
     assert_eq!(found[0]["changed_fields"], json!(["name", "burst"]));
     assert!(!found[0].to_string().contains("New"), "names, not values");
 }

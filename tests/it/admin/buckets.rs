@@ -170,6 +170,8 @@ async fn cors_rules_are_set_and_the_doctor_sees_them() {
         let findings = call(&stack, Method::POST, "/default/doctor", json!({ "origin": origin })).await;
         let last = findings.data(200)["items"].as_array().unwrap().last().unwrap().clone();
         assert_eq!(last["health"], health, "{last}");
+        let mends = format!("bucket cors set alpha --bucket default --origin {origin}");
+        assert_eq!(last["remedy"].as_str().is_some_and(|remedy| remedy.contains(&mends)), health == "fair", "{last}");
     }
     let wrong = call(&stack, Method::PUT, "/default/cors", json!({ "origins": ["app.example.com"] })).await;
     assert_eq!(wrong.reason(), "invalid_field", "{}", wrong.text);
