@@ -105,9 +105,14 @@ impl App {
 
         let vault_age = config.vault.cache_seconds.as_seconds();
         let nobody = Actor { name: "server".to_owned(), origin: None };
-        let tenants =
-            Tenants { store: store.clone(), clock: clock.clone(), randomness: randomness.clone(), actor: nobody };
         let outbound = Outbound::new(config.outbound.allowed_hosts.clone());
+        let tenants = Tenants {
+            store: store.clone(),
+            clock: clock.clone(),
+            randomness: randomness.clone(),
+            outbound: outbound.clone(),
+            actor: nobody,
+        };
         let gateway = Gateway {
             auth: Auth::new(
                 store.clone(),
@@ -125,7 +130,6 @@ impl App {
             },
             tenants,
             keyring,
-            outbound,
             health: Health::new(store.clone()),
             listening: Listening::default(),
             edge: edge(config),

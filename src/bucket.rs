@@ -6,9 +6,12 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_http_client::{Builder as HttpClientBuilder, tls};
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use secrecy::ExposeSecret;
 
 use crate::domain::bucket::Addressing;
+use crate::outbound::{CheckedNames, Outbound};
 use crate::vault::OpenBucket;
 
 mod cors;
@@ -22,6 +25,19 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct BucketClient {
     client: aws_sdk_s3::Client,
     bucket_name: String,
+}
+
+/// Lets the SDK resolve names as everything here that reaches out does.
+#[derive(Debug, Clone)]
+struct SdkNames(CheckedNames);
+
+impl ResolveDns for SdkNames {
+    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        DnsFuture::new(async move {
+            let addresses = self.0.addresses(name).await.map_err(ResolveDnsError::new)?;
+            Ok(addresses.iter().map(std::net::SocketAddr::ip).collect())
+        })
+    }
 }
 
 /// Why a call failed: the store's stable code, or our own word where there was no answer.
@@ -40,9 +56,12 @@ pub struct ObjectFacts {
 }
 
 impl BucketClient {
-    #[must_use]
-    pub fn new(open: &OpenBucket) -> Self {
+    /// # Errors
+    /// The endpoint's host is one that may not be reached.
+    pub fn new(open: &OpenBucket, outbound: &Outbound) -> Result<Self, BucketError> {
         let location = &open.bucket.location;
+        let names = outbound.resolver_for_endpoint(&location.endpoint);
+        let names = names.map_err(|error| BucketError { code: error.to_string() })?;
         let credential = &open.credential;
         let token = credential.session_token.as_ref().map(|token| token.expose_secret().to_owned());
         let config = aws_sdk_s3::Config::builder()
@@ -54,6 +73,11 @@ impl BucketClient {
                 None,
                 "presign-gateway",
             ))
+            .http_client(
+                HttpClientBuilder::new()
+                    .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+                    .build_with_resolver(SdkNames(names)),
+            )
             .region(Region::new(location.region.as_str().to_owned()))
             .endpoint_url(location.endpoint.to_string())
             .force_path_style(location.addressing == Addressing::Path)
@@ -63,7 +87,8 @@ impl BucketClient {
                 TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT).build(),
             )
             .build();
-        Self { client: aws_sdk_s3::Client::from_conf(config), bucket_name: location.bucket_name.as_str().to_owned() }
+        let bucket_name = location.bucket_name.as_str().to_owned();
+        Ok(Self { client: aws_sdk_s3::Client::from_conf(config), bucket_name })
     }
 
     /// HEAD.

@@ -22,7 +22,6 @@ use crate::domain::outbound::AllowedHosts;
 use crate::domain::tenant::Slug;
 use crate::health::Health;
 use crate::limit::Limits;
-use crate::outbound::Outbound;
 use crate::tenants::Tenants;
 use crate::uploads::Uploads;
 use crate::vault::keyring::Keyring;
@@ -49,7 +48,6 @@ pub struct Gateway {
     /// In nobody's name yet.
     pub tenants: Tenants,
     pub keyring: Arc<Keyring>,
-    pub outbound: Outbound,
     pub health: Health,
     pub listening: Listening,
     pub edge: Edge,

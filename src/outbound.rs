@@ -13,6 +13,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Response, StatusCode, header, redirect};
 use url::Url;
 
+use crate::domain::bucket::Endpoint;
 use crate::domain::outbound::{AllowedHosts, is_public};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -92,15 +93,40 @@ impl Outbound {
         }
     }
 
+    /// The client for a bucket's endpoint, whether its buckets stand in the path or in front of the host.
+    ///
+    /// # Errors
+    /// The host is one that may not be reached, or no client can be made.
+    pub fn client_for_endpoint(&self, endpoint: &Endpoint) -> Result<&Client, FetchError> {
+        let url = Url::parse(&endpoint.to_string()).map_err(|_| FetchError::NotAllowed)?;
+        self.client_for(&url)
+    }
+
+    /// Resolves names on behalf of a client that is not ours, by the rules for this endpoint.
+    ///
+    /// # Errors
+    /// The host is one that may not be reached.
+    pub fn resolver_for_endpoint(&self, endpoint: &Endpoint) -> Result<CheckedNames, FetchError> {
+        let url = Url::parse(&endpoint.to_string()).map_err(|_| FetchError::NotAllowed)?;
+        let public_only = !self.may_be_private(&url)?;
+        Ok(CheckedNames { names: self.0.names.clone(), public_only })
+    }
+
+    /// Whether the host may have any address, since it is allowed by name.
+    fn may_be_private(&self, url: &Url) -> Result<bool, FetchError> {
+        let Inner { allowed, .. } = &*self.0;
+        allowed.check("url", url).map_err(|_| FetchError::NotAllowed)?;
+        Ok(allowed.allows(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0)))
+    }
+
     /// An allowed host may have any address; all others only public ones. An address that stands in the URL itself is
     /// checked here, for nobody resolves it.
     fn client_for(&self, url: &Url) -> Result<&Client, FetchError> {
-        let Inner { allowed, names, to_public, to_allowed } = &*self.0;
-        allowed.check("url", url).map_err(|_| FetchError::NotAllowed)?;
-        let is_allowed = allowed.allows(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0));
+        let is_allowed = self.may_be_private(url)?;
+        let Inner { names, to_public, to_allowed, .. } = &*self.0;
         let client = if is_allowed { to_allowed } else { to_public };
         let made = client.get_or_init(|| {
-            let resolver = Resolver { names: names.clone(), public_only: !is_allowed };
+            let resolver = CheckedNames { names: names.clone(), public_only: !is_allowed };
             builder().https_only(!is_allowed).dns_resolver(resolver).build().ok()
         });
         made.as_ref().ok_or(FetchError::NoClient)
@@ -146,22 +172,31 @@ impl Names {
 
 /// Resolves names, to their public addresses only where no others are allowed. The connection is made to one of these: a
 /// name that changes its address between a check and a connection gains nothing.
-struct Resolver {
+#[derive(Debug, Clone)]
+pub struct CheckedNames {
     names: Names,
     public_only: bool,
 }
 
-impl Resolve for Resolver {
+impl CheckedNames {
+    /// The addresses that a name has and that may be connected to; the ports are of no meaning.
+    ///
+    /// # Errors
+    /// It has none.
+    pub async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
+        let mut addresses = self.names.addresses(name).await?;
+        addresses.retain(|address| !self.public_only || is_public(address.ip()));
+        if addresses.is_empty() {
+            return Err(NoPublicAddress.into());
+        }
+        Ok(addresses)
+    }
+}
+
+impl Resolve for CheckedNames {
     fn resolve(&self, name: Name) -> Resolving {
-        let (names, public_only) = (self.names.clone(), self.public_only);
-        Box::pin(async move {
-            let mut addresses = names.addresses(name.as_str()).await?;
-            addresses.retain(|address| !public_only || is_public(address.ip()));
-            if addresses.is_empty() {
-                return Err(NoPublicAddress.into());
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
+        let names = self.clone();
+        Box::pin(async move { Ok(Box::new(names.addresses(name.as_str()).await?.into_iter()) as Addrs) })
     }
 }
 
@@ -170,7 +205,8 @@ impl Resolve for Resolver {
 struct NoPublicAddress;
 
 /// The kind of a failure; reqwest's own text holds the URL.
-fn kind(error: &reqwest::Error) -> FetchError {
+#[must_use]
+pub fn kind(error: &reqwest::Error) -> FetchError {
     let mut source: Option<&(dyn Error + 'static)> = error.source();
     while let Some(cause) = source {
         if cause.is::<NoPublicAddress>() {

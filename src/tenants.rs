@@ -6,6 +6,7 @@ use crate::domain::audit_event::AuditEvent;
 use crate::domain::clock::Clock;
 use crate::domain::ids::{AuditEventId, TenantId};
 use crate::domain::randomness::Randomness;
+use crate::outbound::Outbound;
 use crate::store::{Store, StoreError, Transaction, audit_events};
 use crate::vault::VaultError;
 
@@ -59,6 +60,8 @@ pub struct Tenants {
     pub store: Store,
     pub clock: Clock,
     pub randomness: Randomness,
+    /// By what rules others are reached.
+    pub outbound: Outbound,
     pub actor: Actor,
 }
 

@@ -1,14 +1,15 @@
 //! The doctor: does with a bucket what a client would, and says how to mend what fails.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::{Client, Response, header};
+use reqwest::{Response, header};
 
 use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
+use crate::outbound::{self, Outbound};
 use crate::presign::{self, Operation};
 use crate::vault::OpenBucket;
 
-use super::{BucketClient, BucketError, CONNECT_TIMEOUT, OPERATION_TIMEOUT};
+use super::{BucketClient, BucketError, OPERATION_TIMEOUT};
 
 mod cors;
 
@@ -55,7 +56,13 @@ const NOTEWORTHY_SKEW: TimeDelta = TimeDelta::seconds(30);
 const MOST_ERROR_BYTES: usize = 4096;
 
 /// Examines a bucket; leaves nothing behind in it.
-pub async fn examine(open: &OpenBucket, origin: &str, clock: &Clock, randomness: &Randomness) -> Vec<Finding> {
+pub async fn examine(
+    open: &OpenBucket,
+    origin: &str,
+    outbound: &Outbound,
+    clock: &Clock,
+    randomness: &Randomness,
+) -> Vec<Finding> {
     let now = clock.now();
     let id = uuid::Uuid::from_bytes(randomness.bytes());
     let object_key = format!("presign-gateway-doctor/{id}.txt");
@@ -73,26 +80,28 @@ pub async fn examine(open: &OpenBucket, origin: &str, clock: &Clock, randomness:
         Ok(url) => url,
         Err(error) => return vec![Finding::bad("sign a URL", error.to_string(), "this is a bug; please report it")],
     };
-    let client = match client() {
-        Ok(client) => client,
+    let reachable = outbound
+        .client_for_endpoint(&location.endpoint)
+        .map_err(|error| error.to_string())
+        .and_then(|client| Ok((client, BucketClient::new(open, outbound).map_err(|error| error.to_string())?)));
+    let (client, bucket) = match reachable {
+        Ok(clients) => clients,
         Err(error) => {
-            return vec![Finding::bad(
-                "sign a URL",
-                error.to_string(),
-                "the TLS certificates of this machine cannot be read",
-            )];
+            let remedy = "name the host in the setting outbound.allowed_hosts, if it is one of yours";
+            return vec![Finding::bad("reach the endpoint", error, remedy)];
         }
     };
 
     let mut findings =
         vec![Finding::good("sign a URL", format!("{} in {}", location.bucket_name.as_str(), location.endpoint))];
-    let put = client.put(url.expose()).header(header::ORIGIN, origin).body(BODY).send().await;
+    let put =
+        client.put(url.expose()).timeout(OPERATION_TIMEOUT).header(header::ORIGIN, origin).body(BODY).send().await;
     let answer = match put {
         Ok(answer) => answer,
         Err(error) => {
             findings.push(Finding::bad(
                 "PUT a file",
-                describe(&error),
+                outbound::kind(&error).to_string(),
                 format!("check the endpoint {}, DNS and the firewall", location.endpoint),
             ));
             return findings;
@@ -105,31 +114,9 @@ pub async fn examine(open: &OpenBucket, origin: &str, clock: &Clock, randomness:
         return findings;
     }
     findings.push(Finding::good("PUT a file", format!("{} bytes, no special header", BODY.len())));
-    let bucket = BucketClient::new(open);
     findings.extend(check_object(&bucket, &object_key).await);
-    findings.push(cors::check(&client, &url, origin, exposes_etag, &bucket).await);
+    findings.push(cors::check(client, &url, origin, exposes_etag, &bucket).await);
     findings
-}
-
-fn client() -> reqwest::Result<Client> {
-    Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(OPERATION_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-}
-
-/// The kind of failure only: reqwest's own text holds the URL, and so the signature.
-fn describe(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        "no answer in time"
-    } else if error.is_connect() {
-        "cannot connect"
-    } else {
-        "no answer"
-    }
-    .to_owned()
 }
 
 fn check_clock(answer: &Response, now: DateTime<Utc>) -> Option<Finding> {

@@ -6,6 +6,7 @@ use crate::app;
 use crate::config::{self, Config};
 use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
+use crate::outbound::Outbound;
 use crate::tenants::{Actor, Tenants};
 use crate::vault::keyring::Keyring;
 
@@ -38,7 +39,8 @@ impl Context {
 
 fn tenants_of(config: &Config) -> Result<Tenants, app::StartError> {
     let store = app::open_store(config)?;
-    Ok(Tenants { store, clock: Clock::System, randomness: Randomness::System, actor: actor() })
+    let outbound = Outbound::new(config.outbound.allowed_hosts.clone());
+    Ok(Tenants { store, clock: Clock::System, randomness: Randomness::System, outbound, actor: actor() })
 }
 
 /// Who runs the command and where, as the audit has it.

@@ -13,7 +13,6 @@ use crate::domain::jwt_issuer::{JwksUrl, JwtAlgorithm, JwtIssuer};
 use crate::domain::outbound::AllowedHosts;
 use crate::domain::page::Page;
 use crate::domain::tenant::Slug;
-use crate::outbound::Outbound;
 use crate::tenants::view::JwtIssuerView;
 use crate::tenants::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 
@@ -210,11 +209,10 @@ impl Update {
 
 impl Test {
     async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let (tenants, keyring, config) = context.tenants_and_keyring()?;
+        let (tenants, keyring, _) = context.tenants_and_keyring()?;
         let token = read_secret("token", "token", "--token-stdin", self.token_stdin, None)?;
-        let outbound = Outbound::new(config.outbound.allowed_hosts);
         let slug = self.named.slug()?;
-        let checks = tenants.test_jwt_issuer(&slug, self.named.id, &token, &keyring, &outbound).await?;
+        let checks = tenants.test_jwt_issuer(&slug, self.named.id, &token, &keyring).await?;
         output::show_all(context.output, ["check", "", "found", "expected"], &checks, |check: &TokenCheck| {
             let mark = if check.passed { "✓" } else { "✗" };
             [check.check.to_owned(), mark.to_owned(), check.found.clone(), check.expected.clone()]

@@ -15,6 +15,7 @@ use crate::config::{self, Config, ConfigError};
 use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
 use crate::domain::sealing_key::SealingKey;
+use crate::outbound::Outbound;
 use crate::store::{MigrateError, Store, StoreError};
 use crate::tenants::{Actor, ManageError, Tenants};
 use crate::vault::keyring::Keyring;
@@ -193,6 +194,7 @@ impl Stack {
             store: store.clone(),
             clock: Clock::System,
             randomness: Randomness::System,
+            outbound: Outbound::new(config.outbound.allowed_hosts.clone()),
             actor: Actor { name: "dev".to_owned(), origin: None },
         };
         let keyring = Keyring::new(&config.vault.keys).map_err(|error| StackError::Start(error.into()))?;

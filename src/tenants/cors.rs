@@ -21,7 +21,7 @@ impl Tenants {
         keyring: &Keyring,
     ) -> Result<Vec<CorsRule>, ManageError> {
         let open = self.open_bucket(slug, alias, keyring).await?;
-        Ok(BucketClient::new(&open).cors_rules().await?)
+        Ok(BucketClient::new(&open, &self.outbound)?.cors_rules().await?)
     }
 
     /// Lets pages of these origins upload, in place of all rules that the bucket has.
@@ -41,7 +41,7 @@ impl Tenants {
         let mut transaction = self.store.begin().await?;
         let fields = ["cors_rules"];
         self.audit(&mut transaction, change_of("bucket.set_cors", &open.bucket, &fields)).await?;
-        BucketClient::new(&open).set_cors_rules(&rules).await?;
+        BucketClient::new(&open, &self.outbound)?.set_cors_rules(&rules).await?;
         self.commit(transaction).await?;
         Ok(rules)
     }

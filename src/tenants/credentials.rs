@@ -94,7 +94,7 @@ impl Tenants {
         keyring: &Keyring,
     ) -> Result<Vec<Finding>, ManageError> {
         let open = self.open_bucket(slug, alias, keyring).await?;
-        let mut findings = doctor::examine(&open, origin, &self.clock, &self.randomness).await;
+        let mut findings = doctor::examine(&open, origin, &self.outbound, &self.clock, &self.randomness).await;
         // The doctor knows buckets, not whose they are.
         let whose = alias.map_or_else(|| slug.to_string(), |alias| format!("{slug} --bucket {alias}"));
         for remedy in findings.iter_mut().filter_map(|finding| finding.remedy.as_mut()) {
@@ -105,7 +105,7 @@ impl Tenants {
 
     async fn try_credential(&self, bucket: Bucket, credential: Credential) -> Result<Vec<Finding>, ManageError> {
         let candidate = OpenBucket { bucket, credential };
-        let findings = doctor::examine(&candidate, USUAL_ORIGIN, &self.clock, &self.randomness).await;
+        let findings = doctor::examine(&candidate, USUAL_ORIGIN, &self.outbound, &self.clock, &self.randomness).await;
         let bad = findings.iter().find(|finding| finding.health == Health::Bad);
         match bad {
             Some(Finding { check, found, remedy, .. }) => {

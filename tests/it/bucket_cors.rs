@@ -18,6 +18,7 @@ use presign_gateway::domain::credential::Credential;
 use presign_gateway::domain::ids::{BucketId, TenantId};
 use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::domain::randomness::Randomness;
+use presign_gateway::outbound::{Names, Outbound};
 use presign_gateway::presign::{Operation, sign};
 use presign_gateway::vault::OpenBucket;
 use proptest::prelude::*;
@@ -78,7 +79,7 @@ impl Store {
     }
 
     fn alpha(&self) -> BucketClient {
-        BucketClient::new(&self.open("alpha-uploads", "alpha"))
+        client(&self.open("alpha-uploads", "alpha"))
     }
 
     async fn set(&self, rules: &[CorsRule]) {
@@ -102,7 +103,7 @@ impl Store {
 
     async fn examine(&self, origin: &str) -> Finding {
         let open = self.open("alpha-uploads", "alpha");
-        doctor::examine(&open, origin, &Clock::System, &Randomness::System).await.pop().unwrap()
+        doctor::examine(&open, origin, &anywhere(), &Clock::System, &Randomness::System).await.pop().unwrap()
     }
 }
 
@@ -129,6 +130,14 @@ fn open(url: &str, bucket: &str, credential: Credential) -> OpenBucket {
         revision: 1,
     };
     OpenBucket { bucket, credential }
+}
+
+fn anywhere() -> Outbound {
+    Outbound::new(AllowedHosts::any())
+}
+
+fn client(open: &OpenBucket) -> BucketClient {
+    BucketClient::new(open, &anywhere()).unwrap()
 }
 
 fn texts(texts: &[&str]) -> Vec<String> {
@@ -175,7 +184,7 @@ async fn rules_that_were_set_are_read_back_also_after_a_restart_and_are_no_objec
     assert_eq!(store.alpha().cors_rules().await.unwrap(), rules);
     let store = store.restart().await;
     assert_eq!(store.alpha().cors_rules().await.unwrap(), rules);
-    let beta = BucketClient::new(&store.open("beta-uploads", "beta"));
+    let beta = client(&store.open("beta-uploads", "beta"));
     assert_eq!(beta.cors_rules().await, Ok(Vec::new()), "the other bucket has none");
     assert_eq!(std::fs::read_dir(store.files.path().join("alpha-uploads")).unwrap().count(), 0);
 }
@@ -245,12 +254,12 @@ async fn an_answer_is_shown_to_pages_of_a_listed_origin_only() {
 async fn another_tenants_credential_can_neither_read_nor_set_rules() {
     let store = Store::start().await;
     store.set(&[for_uploads(&[APP])]).await;
-    let stranger = BucketClient::new(&store.open("alpha-uploads", "beta"));
+    let stranger = client(&store.open("alpha-uploads", "beta"));
     assert_eq!(stranger.cors_rules().await.unwrap_err().code, "AccessDenied");
     assert_eq!(stranger.set_cors_rules(&[for_uploads(&["*"])]).await.unwrap_err().code, "AccessDenied");
     assert_eq!(stranger.set_cors_rules(&[]).await.unwrap_err().code, "AccessDenied");
     let forged = open(&store.url, "alpha-uploads", Credential { access_key_id: "alpha".to_owned(), ..credential("x") });
-    let forged = BucketClient::new(&forged).set_cors_rules(&[]).await.unwrap_err();
+    let forged = client(&forged).set_cors_rules(&[]).await.unwrap_err();
     assert_eq!(forged.code, "SignatureDoesNotMatch");
     for method in [Method::GET, Method::PUT, Method::DELETE] {
         let unsigned = store.client.request(method.clone(), format!("{}/alpha-uploads?cors", store.url));
@@ -267,10 +276,10 @@ async fn both_credentials_of_a_bucket_use_it_and_no_other() {
     let store = Store::start().await;
     store.set(&[for_uploads(&[APP])]).await;
     assert_eq!(store.put(APP).await.status(), 200);
-    let too = BucketClient::new(&store.open("alpha-uploads", "alpha-too"));
+    let too = client(&store.open("alpha-uploads", "alpha-too"));
     assert_eq!(too.cors_rules().await.unwrap(), [for_uploads(&[APP])]);
     assert_eq!(too.head("a.png").await.unwrap().size_bytes, 5);
-    let elsewhere = BucketClient::new(&store.open("beta-uploads", "alpha-too"));
+    let elsewhere = client(&store.open("beta-uploads", "alpha-too"));
     assert_eq!(elsewhere.head("a.png").await.unwrap_err().code, "HTTP 403");
 }
 
@@ -345,7 +354,7 @@ async fn reticent_store() -> (String, Arc<Mutex<Vec<(String, AnyHeaders, Vec<u8>
 async fn the_doctor_says_what_a_rule_needs_where_the_credential_may_not_read_the_rules() {
     let (url, _) = reticent_store().await;
     let open = open(&url, "alpha-uploads", credential("alpha"));
-    let finding = doctor::examine(&open, APP, &Clock::System, &Randomness::System).await.pop().unwrap();
+    let finding = doctor::examine(&open, APP, &anywhere(), &Clock::System, &Randomness::System).await.pop().unwrap();
     assert_eq!(finding.health, Health::Fair);
     assert!(finding.found.starts_with("origin https://app.example.com is not allowed; what else"), "{}", finding.found);
     let remedy = finding.remedy.unwrap();
@@ -359,7 +368,7 @@ async fn the_doctor_says_what_a_rule_needs_where_the_credential_may_not_read_the
 async fn rules_are_sent_with_an_md5_which_every_store_knows_and_no_newer_checksum() {
     let (url, sent) = reticent_store().await;
     let open = open(&url, "alpha-uploads", credential("alpha"));
-    let refused = BucketClient::new(&open).set_cors_rules(&[for_uploads(&[APP])]).await.unwrap_err();
+    let refused = client(&open).set_cors_rules(&[for_uploads(&[APP])]).await.unwrap_err();
     assert_eq!(refused.code, "AccessDenied");
     let sent = sent.lock().unwrap();
     let (call, headers, body) = &sent[0];
@@ -433,4 +442,28 @@ proptest! {
         let expected = text == "*" || sent.is_ok_and(|sent| sent == text) && is_private && !text.contains('*');
         prop_assert_eq!(CorsRule::for_uploads(std::slice::from_ref(&text)).is_ok(), expected, "{}", text);
     }
+}
+
+#[tokio::test]
+async fn a_bucket_at_an_address_that_is_not_public_is_not_reached_unless_its_host_is_allowed() {
+    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    let names = Names::Fixed([("s3.example.com".to_owned(), vec![Ipv4Addr::LOCALHOST.into()])].into());
+    let elsewhere = open(&format!("https://s3.example.com:{port}"), "alpha-uploads", credential("alpha"));
+
+    let careful = Outbound::with_names(AllowedHosts::default(), names.clone());
+    let findings = doctor::examine(&elsewhere, APP, &careful, &Clock::System, &Randomness::System).await;
+    let last = findings.last().unwrap();
+    assert!(last.health == Health::Bad && last.found.contains("public"), "{findings:?}");
+    BucketClient::new(&elsewhere, &careful).unwrap().cors_rules().await.unwrap_err();
+    let by_number = open("http://127.0.0.1:9", "alpha-uploads", credential("alpha"));
+    assert!(BucketClient::new(&by_number, &careful).is_err(), "nobody resolves a number");
+    let connected = tokio::time::timeout(std::time::Duration::from_millis(100), server.accept()).await;
+    assert!(connected.is_err(), "nobody came");
+
+    let allowed = AllowedHosts::parse(["s3.example.com"]).unwrap();
+    let trusting = Outbound::with_names(allowed, names);
+    let asking = tokio::spawn(async move { BucketClient::new(&elsewhere, &trusting).unwrap().cors_rules().await });
+    server.accept().await.unwrap();
+    asking.abort();
 }

@@ -7,7 +7,7 @@ use crate::bucket::BucketClient;
 use crate::domain::cors::CorsRule;
 use crate::presign::SignedUrl;
 
-use super::{Finding, describe};
+use super::Finding;
 
 const CHECK: &str = "ask as a browser (CORS)";
 /// What browsers send with a file on their own.
@@ -77,7 +77,7 @@ pub(super) async fn check(
 ) -> Finding {
     let (whole, seen) = match ask(client, url, origin).await {
         Ok(answers) => answers,
-        Err(error) => return Finding::fair(CHECK, describe(&error), by_hand(origin)),
+        Err(error) => return Finding::fair(CHECK, crate::outbound::kind(&error).to_string(), by_hand(origin)),
     };
     // Where no rule fits a PUT, its answer tells nothing; the other preflights may.
     let seen = Allowed { etag: if seen.method { exposes_etag } else { seen.etag }, ..seen };

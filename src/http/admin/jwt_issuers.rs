@@ -179,7 +179,7 @@ pub(super) async fn test(
     Body(body): Body<TokenTest>,
 ) -> Result<Success<PageView<TokenCheckView>>, ApiError> {
     let (slug, id) = (Slug::parse(&tenant)?, parse_id(&id)?);
-    let checks = tenants.test_jwt_issuer(&slug, id, &body.token, &gateway.keyring, &gateway.outbound).await?;
+    let checks = tenants.test_jwt_issuer(&slug, id, &body.token, &gateway.keyring).await?;
     Ok(Success(Page::whole(checks).view().into()))
 }
 

@@ -27,12 +27,11 @@ impl Tenants {
         id: JwtIssuerId,
         token: &SecretString,
         keyring: &Keyring,
-        outbound: &Outbound,
     ) -> Result<Vec<TokenCheck>, ManageError> {
         let issuer = self.get_jwt_issuer(slug, id).await?;
         let token = token.expose_secret();
         let also_named = self.also_named(&issuer, token).await?;
-        let keys = keys(&issuer, keyring, outbound).await;
+        let keys = keys(&issuer, keyring, &self.outbound).await;
         let now = self.clock.now();
         Ok(examine(token, &Against { issuer: &issuer, keys: &keys, also_named: also_named.as_deref(), now }))
     }

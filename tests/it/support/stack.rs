@@ -9,9 +9,11 @@ use presign_gateway::dev::demo::Demo;
 use presign_gateway::dev::object_store::{self, Account};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::credential::Credential;
+use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use presign_gateway::domain::tenant::{Slug, TenantStatus};
+use presign_gateway::outbound::Outbound;
 use presign_gateway::tenants::{Actor, TenantChanges, Tenants};
 use presign_gateway::vault::keyring::Keyring;
 use reqwest::header::HeaderMap;
@@ -133,7 +135,9 @@ impl Setup {
         let keyring = Keyring::new(&[SealingKey::parse(sealing_key.expose_secret()).unwrap()]).unwrap();
         let store = postgres::open(database_url.clone());
         let (clock, randomness) = (Clock::System, Randomness::System);
-        let tenants = Tenants { store, clock, randomness, actor: Actor { name: "test".to_owned(), origin: None } };
+        let outbound = Outbound::new(AllowedHosts::any());
+        let tenants =
+            Tenants { store, clock, randomness, outbound, actor: Actor { name: "test".to_owned(), origin: None } };
         demo.ensure(&tenants, &keyring, &s3_url).await.unwrap();
         let token = demo.token(&tenants).unwrap().expose_secret().to_owned();
         watch(&demo, &token, &sealing_key);

@@ -4,7 +4,6 @@ use presign_gateway::domain::caller::Scopes;
 use presign_gateway::domain::ids::JwtIssuerId;
 use presign_gateway::domain::jwt_issuer::{JwksUrl, JwtAlgorithm, JwtIssuer, Verification};
 use presign_gateway::domain::outbound::AllowedHosts;
-use presign_gateway::outbound::Outbound;
 use presign_gateway::tenants::{JwtIssuerChanges, ManageError, NewJwtIssuer, NewVerification};
 
 use super::{SECRET, add, issuer, secret_issuer};
@@ -139,14 +138,13 @@ async fn another_tenants_issuer_and_an_archived_one_are_answered_for_like_one_th
     let archived =
         add(&stack, &alpha, NewJwtIssuer { audience: "former".to_owned(), ..secret_issuer() }).await.unwrap();
     stack.tenants.archive_jwt_issuer(&alpha, archived.id).await.unwrap();
-    let outbound = Outbound::new(AllowedHosts::default());
     for (slug, id) in [(&beta, ours.id), (&alpha, archived.id), (&alpha, never)] {
         let (tenants, keyring) = (&stack.tenants, &stack.keyring);
         let answers = [
             tenants.get_jwt_issuer(slug, id).await.map(drop),
             tenants.update_jwt_issuer(slug, id, JwtIssuerChanges::default(), None, keyring).await.map(drop),
             tenants.archive_jwt_issuer(slug, id).await.map(drop),
-            tenants.test_jwt_issuer(slug, id, &"token".into(), keyring, &outbound).await.map(drop),
+            tenants.test_jwt_issuer(slug, id, &"token".into(), keyring).await.map(drop),
         ];
         for answer in answers {
             assert_eq!(answer.unwrap_err().to_string(), format!("there is no JWT issuer {id}"));
