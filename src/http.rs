@@ -38,6 +38,7 @@ pub mod listener;
 pub mod openapi;
 mod ops;
 mod oss;
+mod path;
 mod request_log;
 
 /// The use cases behind the routes, and what the edge needs to know.

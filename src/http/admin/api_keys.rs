@@ -1,6 +1,5 @@
 //! `/admin/v1/api-keys`: of tenants and of operators.
 
-use axum::extract::Path;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -15,6 +14,7 @@ use crate::error::ApiError;
 use crate::http::body::{Body, Query};
 use crate::http::envelope::{Success, SuccessBody};
 use crate::http::etag::{Created, IfMatch, Versioned};
+use crate::http::path::Path;
 use crate::tenants::view::ApiKeyView;
 use crate::tenants::{ApiKeyChanges, NewApiKey};
 

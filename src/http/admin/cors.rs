@@ -1,6 +1,6 @@
 //! `/admin/v1/tenants/{tenant}/buckets/{alias}/cors`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -11,6 +11,7 @@ use crate::error::ApiError;
 use crate::http::SharedGateway;
 use crate::http::body::Body;
 use crate::http::envelope::{Success, SuccessBody};
+use crate::http::path::Path;
 use crate::tenants::view::CorsRuleView;
 
 use super::PageView;

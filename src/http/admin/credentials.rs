@@ -1,6 +1,6 @@
 //! `/admin/v1/tenants/{tenant}/buckets/{alias}/rotate-credential`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -14,6 +14,7 @@ use crate::http::SharedGateway;
 use crate::http::body::Body;
 use crate::http::envelope::SuccessBody;
 use crate::http::etag::Versioned;
+use crate::http::path::Path;
 use crate::tenants::view::{BucketView, FindingView};
 use crate::tenants::{CredentialCheck, Rotation};
 

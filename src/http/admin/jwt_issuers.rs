@@ -1,6 +1,6 @@
 //! `/admin/v1/tenants/{tenant}/jwt-issuers`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -17,6 +17,7 @@ use crate::http::SharedGateway;
 use crate::http::body::Body;
 use crate::http::envelope::{Success, SuccessBody};
 use crate::http::etag::{Created, IfMatch, Versioned};
+use crate::http::path::Path;
 use crate::tenants::view::{JwtIssuerView, TokenCheckView};
 use crate::tenants::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 

@@ -1,6 +1,5 @@
 //! `/admin/v1/tenants`.
 
-use axum::extract::Path;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -11,6 +10,7 @@ use crate::error::ApiError;
 use crate::http::body::{Body, Query};
 use crate::http::envelope::{Success, SuccessBody};
 use crate::http::etag::{Created, IfMatch, Versioned};
+use crate::http::path::Path;
 use crate::tenants::view::TenantView;
 use crate::tenants::{NewTenant, PolicyChanges, TenantChanges, TenantFilter, Tenants};
 

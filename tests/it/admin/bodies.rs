@@ -75,6 +75,17 @@ async fn a_wrong_value_is_never_repeated() {
 }
 
 #[tokio::test]
+async fn a_path_that_can_be_no_rows_is_answered_in_the_envelope() {
+    let stack = TestStack::start().await;
+    for path in ["/tenants/%ff", "/tenants/alpha/buckets/%ff", "/api-keys/%ff", "/tenants/alpha/jwt-issuers/%c3%28"] {
+        stack.admin(Method::GET, path).send().await.assert_error(404, "not_found");
+    }
+    for path in ["/api-keys/%00", "/tenants/alpha/jwt-issuers/%00", "/tenants/nobody/buckets/default"] {
+        assert_eq!(stack.admin(Method::GET, path).send().await.status.as_u16() / 100, 4, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn other_methods_are_told_which_there_are() {
     let stack = TestStack::start().await;
     let answer = stack.admin(Method::DELETE, "/tenants/alpha").send().await;
