@@ -129,8 +129,8 @@ impl App {
                 randomness,
             },
             tenants,
+            health: Health::new(store.clone(), Arc::clone(&keyring)),
             keyring,
-            health: Health::new(store.clone()),
             listening: Listening::default(),
             edge: edge(config),
         };

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextMut;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation};
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_http_client::{Builder as HttpClientBuilder, tls};
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
+use http_body_util::Limited;
 use secrecy::ExposeSecret;
 
 use crate::domain::bucket::Addressing;
@@ -18,6 +23,8 @@ mod cors;
 pub mod doctor;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// CORS rules are the longest answer: at most 100 rules of 100 origins.
+const MOST_ANSWER_BYTES: usize = 1024 * 1024;
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Calls one bucket.
@@ -82,6 +89,7 @@ impl BucketClient {
             .endpoint_url(location.endpoint.to_string())
             .force_path_style(location.addressing == Addressing::Path)
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .interceptor(CapAnswers)
             .retry_config(RetryConfig::disabled())
             .timeout_config(
                 TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT).build(),
@@ -124,15 +132,42 @@ impl BucketClient {
     }
 }
 
+/// Whether a store's word for an error can be one; nothing else of a foreign body is shown.
+fn is_plain(code: &str) -> bool {
+    (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Cuts an answer off that is longer than any that is asked for: it is read into memory whole.
+#[derive(Debug)]
+struct CapAnswers;
+
+impl Intercept for CapAnswers {
+    fn name(&self) -> &'static str {
+        "CapAnswers"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response_mut().body_mut();
+        *body = SdkBody::from_body_1_x(Limited::new(std::mem::replace(body, SdkBody::taken()), MOST_ANSWER_BYTES));
+        Ok(())
+    }
+}
+
 fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> BucketError {
     let code = match error {
         SdkError::TimeoutError(_) => "no answer in time".to_owned(),
         SdkError::DispatchFailure(_) => "cannot connect".to_owned(),
         // A HEAD has no body, so its status is all that there is.
         other => match (other.code(), other.raw_response()) {
-            (Some(code), _) => code.to_owned(),
-            (None, Some(response)) => format!("HTTP {}", response.status().as_u16()),
-            (None, None) => "no answer".to_owned(),
+            (Some(code), _) if is_plain(code) => code.to_owned(),
+            (_, Some(response)) if response.status().is_success() => "an answer that cannot be read".to_owned(),
+            (_, Some(response)) => format!("HTTP {}", response.status().as_u16()),
+            (_, None) => "no answer".to_owned(),
         },
     };
     BucketError { code }

@@ -45,12 +45,14 @@ pub async fn follow(
                 tracing::info!("listening for changes");
                 listening.0.store(true, Ordering::Relaxed);
                 pause = SHORTEST_PAUSE;
-                forget_what_is_announced(announcements, auth, vault).await
+                let lost = forget_what_is_announced(announcements, auth, vault).await;
+                // What is in memory may be old from now on; what is read anew is at most as old as the caches allow.
+                forget_all(auth, vault);
+                lost
             }
             Err(error) => error,
         };
         listening.0.store(false, Ordering::Relaxed);
-        forget_all(auth, vault);
         tracing::warn!(cause = %chain(&lost), "not listening for changes: they are seen late, until this is mended");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);

@@ -137,7 +137,12 @@ impl From<ManageError> for ApiError {
             ManageError::Store(StoreError::RowRefused(_)) => {
                 Self::with_detail(Reason::InvalidField, "a value is one that the database does not take")
             }
-            ManageError::Store(StoreError::Unavailable(_) | StoreError::TimedOut | StoreError::NotMigrated(_))
+            ManageError::Store(
+                StoreError::Unavailable(_)
+                | StoreError::TimedOut
+                | StoreError::Disconnected
+                | StoreError::NotMigrated(_),
+            )
             | ManageError::Vault(VaultError::Store(_)) => ours(Reason::Unavailable, &error),
             ManageError::Store(_) | ManageError::Vault(_) => ours(Reason::Internal, &error),
         }

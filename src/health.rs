@@ -1,20 +1,24 @@
 //! Whether this process should be sent requests.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::store::{Store, StoreError};
+use crate::error::chain;
+use crate::store::{Store, StoreError, sealed};
+use crate::vault::keyring::Keyring;
 
 /// Knows what readiness depends on.
 #[derive(Debug)]
 pub struct Health {
     store: Store,
+    keyring: Arc<Keyring>,
     draining: AtomicBool,
 }
 
 impl Health {
     #[must_use]
-    pub const fn new(store: Store) -> Self {
-        Self { store, draining: AtomicBool::new(false) }
+    pub const fn new(store: Store, keyring: Arc<Keyring>) -> Self {
+        Self { store, keyring, draining: AtomicBool::new(false) }
     }
 
     /// From now on no new requests are wanted.
@@ -22,17 +26,33 @@ impl Health {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// What is wrong, if anything.
+    /// What is wrong, if anything: whatever would make every upload fail.
     pub async fn fault(&self) -> Option<&'static str> {
         if self.draining.load(Ordering::Relaxed) {
             return Some("shutting down");
         }
-        match self.store.is_migrated().await {
-            Ok(true) => None,
-            Ok(false) | Err(StoreError::NotMigrated(_)) => {
-                Some("the database schema is older than this version: run `presign-gateway migrate`")
+        match self.look().await {
+            Ok(fault) => fault,
+            Err(StoreError::NotMigrated(_)) => Some(NOT_MIGRATED),
+            Err(error) => {
+                tracing::warn!(cause = %chain(&error), "not ready: the database does not answer");
+                Some("the database does not answer")
             }
-            Err(_) => Some("the database does not answer"),
         }
     }
+
+    async fn look(&self) -> Result<Option<&'static str>, StoreError> {
+        if !self.store.is_migrated().await? {
+            return Ok(Some(NOT_MIGRATED));
+        }
+        if !self.store.is_writable().await? {
+            return Ok(Some("the database is read-only"));
+        }
+        let sealed = sealed::count_by_key_any_tenant(&self.store).await?;
+        let opens = |id: &str| self.keyring.key_ids().any(|known| known == id);
+        let none_opens = !sealed.is_empty() && !sealed.iter().any(|(id, _)| opens(id));
+        Ok(none_opens.then_some("no secret in the database is sealed under a key of vault.keys"))
+    }
 }
+
+const NOT_MIGRATED: &str = "the database schema is older than this version: run `presign-gateway migrate`";

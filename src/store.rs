@@ -32,6 +32,9 @@ pub enum StoreError {
     /// No answer from Postgres: it is away, too slow, or out of connections. Trying again may help.
     #[error("the database does not answer")]
     Unavailable(#[source] sqlx::Error),
+    /// The connection that was listened on is gone.
+    #[error("the connection was closed")]
+    Disconnected,
     /// No answer within the time allowed.
     #[error("the database did not answer in time")]
     TimedOut,
@@ -176,6 +179,15 @@ impl Store {
         let applied = sqlx::query_scalar::<_, i64>("SELECT version FROM _sqlx_migrations WHERE success");
         let applied = self.within(applied.fetch_all(&self.pool)).await?;
         Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
+    }
+
+    /// Whether rows can be written: not on a standby, nor where somebody made the database read-only.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn is_writable(&self) -> Result<bool, StoreError> {
+        let writable = sqlx::query_scalar::<_, bool>("SELECT current_setting('transaction_read_only') = 'off'");
+        self.within(writable.fetch_one(&self.pool)).await
     }
 
     /// Waits for what is under way, then closes every connection.

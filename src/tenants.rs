@@ -46,12 +46,19 @@ pub enum ManageError {
     CredentialFailed(String),
     #[error(transparent)]
     Vault(#[from] VaultError),
-    #[error("the bucket's store answered: {0}")]
-    Bucket(#[from] BucketError),
+    #[error("the bucket's store answered: {code}", code = .0.code)]
+    Bucket(BucketError),
     #[error(transparent)]
     Invalid(#[from] Invalid),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl From<BucketError> for ManageError {
+    // By hand: as a source, the code would be told twice.
+    fn from(error: BucketError) -> Self {
+        Self::Bucket(error)
+    }
 }
 
 /// Makes changes in somebody's name.

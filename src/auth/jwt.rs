@@ -69,6 +69,9 @@ impl Claimed {
             OneOrMany::One(audience) => vec![audience],
             OneOrMany::Many(audiences) => audiences,
         };
+        // One that is there twice is one.
+        let mut seen = std::collections::HashSet::new();
+        let audiences: Vec<String> = audiences.into_iter().filter(|audience| seen.insert(audience.clone())).collect();
         let known_form = std::iter::once(&names.iss).chain(&audiences).all(|name| is_name(name));
         (known_form && audiences.len() <= MOST_AUDIENCES).then_some(Self { issuer: names.iss, audiences })
     }

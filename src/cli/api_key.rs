@@ -53,6 +53,9 @@ pub(super) enum ApiKeyCommand {
         /// How long the old one still works.
         #[arg(long, default_value_t = 24, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(..=2160))]
         overlap_hours: u32,
+        /// Refuse the new one after this many days [default: as long as the old one was to live].
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
+        expires_in_days: Option<u16>,
     },
     /// Refuse an API key from now on.
     Revoke(PublicId),
@@ -66,9 +69,16 @@ pub(super) struct PublicId {
 }
 
 impl PublicId {
-    /// Of a whole key only the public part is taken, and shown.
-    fn text(&self) -> &str {
-        PresentedApiKey::parse(&self.api_key).map_or(self.api_key.as_str(), |api_key| api_key.public_id)
+    /// Of a whole key only the public part is taken, and shown. What is neither is not repeated: it may be a secret.
+    fn text(&self) -> anyhow::Result<&str> {
+        let text = self.api_key.as_str();
+        let is_public_id = (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let whole = PresentedApiKey::parse(text).map(|api_key| api_key.public_id);
+        whole.or(is_public_id.then_some(text)).ok_or_else(|| {
+            anyhow::anyhow!(
+                "this is no public id, nor a whole API key: the public id is the part between the two underscores"
+            )
+        })
     }
 }
 
@@ -118,16 +128,18 @@ impl ApiKeyCommand {
                 let page = tenants.list_api_keys(slug.as_ref(), &paging.request()?).await?;
                 show_all(context, &page.view())
             }
-            Self::Show(api_key) => show(context, &tenants.get_api_key(api_key.text()).await?),
+            Self::Show(api_key) => show(context, &tenants.get_api_key(api_key.text()?).await?),
             Self::Update(update) => {
                 let changes = update.changes()?;
-                show(context, &tenants.update_api_key(update.api_key.text(), changes, None).await?)
+                show(context, &tenants.update_api_key(update.api_key.text()?, changes, None).await?)
             }
-            Self::Rotate { api_key, overlap_hours } => {
-                show_new(context, &tenants.rotate_api_key(api_key.text(), overlap_hours * 3600).await?)
+            Self::Rotate { api_key, overlap_hours, expires_in_days } => {
+                let expires_at = expires_in_days.map(in_days);
+                let new = tenants.rotate_api_key(api_key.text()?, overlap_hours * 3600, expires_at).await?;
+                show_new(context, &new)
             }
             Self::Revoke(api_key) => {
-                let revoked = tenants.revoke_api_key(api_key.text()).await?;
+                let revoked = tenants.revoke_api_key(api_key.text()?).await?;
                 let sentence = format!("API key {} is revoked", revoked.public_id);
                 output::show_one(context.output, &sentence, &ApiKeyView::from(&revoked))
             }

@@ -1,6 +1,6 @@
 //! `audit`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Subcommand};
 
 use crate::domain::tenant::Slug;
@@ -38,11 +38,11 @@ pub(super) struct List {
     /// Changes of the row of this name: a slug, an alias, a public id.
     #[arg(long)]
     subject: Option<String>,
-    /// Changes from this moment on.
-    #[arg(long, value_name = "TIME")]
+    /// Changes from this moment on, such as 2026-11-22 or 2026-11-22T18:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     from: Option<DateTime<Utc>>,
     /// Changes before this moment.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     to: Option<DateTime<Utc>>,
     #[command(flatten)]
     paging: Paging,
@@ -67,4 +67,10 @@ impl AuditCommand {
             ]
         })
     }
+}
+
+/// A moment, or the first one of a day, in UTC.
+fn parse_time(text: &str) -> Result<DateTime<Utc>, &'static str> {
+    let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
+    text.parse().ok().or_else(day).ok_or("must be a day such as 2026-11-22, or a time such as 2026-11-22T18:00:00Z")
 }

@@ -11,10 +11,11 @@ use crate::domain::credential::Credential;
 use crate::domain::page::Page;
 use crate::domain::tenant::Slug;
 use crate::tenants::view::BucketView;
-use crate::tenants::{BucketChanges, CredentialCheck, ManageError, NewBucket};
+use crate::tenants::{BucketChanges, CredentialCheck, ManageError, NewBucket, Rotation};
 
 use super::context::Context;
-use super::output;
+use super::doctor;
+use super::output::{self, OutputFormat};
 use super::secret::SecretSource;
 
 mod cors;
@@ -34,9 +35,13 @@ pub(super) enum BucketCommand {
     #[command(after_help = EXAMPLES)]
     Add(Box<Add>),
     /// Show a tenant's buckets.
-    List { tenant: String },
+    List {
+        /// The tenant's short name.
+        tenant: String,
+    },
     /// Show all of one bucket, but its secret.
     Show {
+        /// The tenant's short name.
         tenant: String,
         /// The bucket's name within the tenant [default: the default one].
         alias: Option<String>,
@@ -44,9 +49,19 @@ pub(super) enum BucketCommand {
     /// Change where a bucket is; what is not named stays.
     Update(Box<Update>),
     /// Send the tenant's uploads to this bucket from now on.
-    SetDefault { tenant: String, alias: String },
+    SetDefault {
+        /// The tenant's short name.
+        tenant: String,
+        /// The bucket's name within the tenant.
+        alias: String,
+    },
     /// Put a bucket out of use.
-    Archive { tenant: String, alias: String },
+    Archive {
+        /// The tenant's short name.
+        tenant: String,
+        /// The bucket's name within the tenant.
+        alias: String,
+    },
     /// Give a bucket a new credential: it is tried first, and takes over at once.
     RotateCredential(Box<RotateCredential>),
     /// Show or set the rules by which web pages may upload.
@@ -56,6 +71,7 @@ pub(super) enum BucketCommand {
 
 #[derive(Debug, Args)]
 struct CredentialArguments {
+    /// The public half of the credential.
     #[arg(long, value_name = "ID")]
     access_key_id: String,
     #[command(flatten)]
@@ -67,6 +83,7 @@ struct CredentialArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct Add {
+    /// The tenant's short name.
     tenant: String,
     /// Its name within the tenant: 1 to 63 of a-z, 0-9 and -.
     #[arg(long, default_value = "default")]
@@ -101,7 +118,9 @@ pub(super) struct Add {
 
 #[derive(Debug, Args)]
 pub(super) struct Update {
+    /// The tenant's short name.
     tenant: String,
+    /// The bucket's name within the tenant.
     alias: String,
     /// Another name within the tenant.
     #[arg(long, value_name = "ALIAS")]
@@ -125,7 +144,9 @@ pub(super) struct Update {
 
 #[derive(Debug, Args)]
 pub(super) struct RotateCredential {
+    /// The tenant's short name.
     tenant: String,
+    /// The bucket's name within the tenant.
     alias: String,
     #[command(flatten)]
     credential: CredentialArguments,
@@ -154,7 +175,7 @@ impl BucketCommand {
             Self::Archive { tenant, alias } => {
                 context.tenants()?.archive_bucket(&Slug::parse(&tenant)?, &Alias::parse(&alias)?).await?
             }
-            Self::RotateCredential(rotate) => rotate.run(context).await?,
+            Self::RotateCredential(rotate) => return rotate.run(context).await,
         };
         output::show_fields(context.output, &BucketView::from(&bucket))
     }
@@ -204,12 +225,17 @@ impl Update {
 }
 
 impl RotateCredential {
-    async fn run(self, context: &Context) -> anyhow::Result<Bucket> {
+    async fn run(self, context: &Context) -> anyhow::Result<()> {
         let (tenants, keyring, _) = context.tenants_and_keyring()?;
         let (slug, alias) = (Slug::parse(&self.tenant)?, Alias::parse(&self.alias)?);
         let check = if self.skip_check { CredentialCheck::Skip } else { CredentialCheck::Try };
         let credential = self.credential.read()?;
-        Ok(tenants.rotate_credential(&slug, &alias, credential, check, &keyring).await?.bucket)
+        let Rotation { bucket, findings } =
+            tenants.rotate_credential(&slug, &alias, credential, check, None, &keyring).await?;
+        if context.output == OutputFormat::Table && !findings.is_empty() {
+            doctor::show(context, &findings)?;
+        }
+        output::show_fields(context.output, &BucketView::from(&bucket))
     }
 }
 

@@ -43,9 +43,16 @@ fn tenants_of(config: &Config) -> Result<Tenants, app::StartError> {
     Ok(Tenants { store, clock: Clock::System, randomness: Randomness::System, outbound, actor: actor() })
 }
 
-/// Who runs the command and where, as the audit has it.
+/// Who runs the command and where, as the audit has it: the operating system's word, not the environment's.
 fn actor() -> Actor {
-    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).or_else(|_| std::env::var("LOGNAME"));
-    let name = format!("cli:{}", user.as_deref().unwrap_or("unknown"));
-    Actor { name, origin: gethostname::gethostname().into_string().ok() }
+    let user = whoami::username().unwrap_or_else(|_| "unknown".to_owned());
+    // Who became root by sudo is told apart; nobody else could set this for root.
+    let before = std::env::var("SUDO_USER").ok().filter(|_| user == "root");
+    let name = before.map_or_else(|| user.clone(), |before| format!("{before} (as {user})"));
+    Actor { name: format!("cli:{}", plain(&name)), origin: whoami::hostname().ok().map(|host| plain(&host)) }
+}
+
+/// A name as it may stand in a table and in the log.
+fn plain(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(100).collect()
 }

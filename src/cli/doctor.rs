@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::bucket::doctor::Health;
+use crate::bucket::doctor::{Finding, Health};
 use crate::domain::bucket::Alias;
 use crate::domain::tenant::Slug;
 use crate::tenants::USUAL_ORIGIN;
@@ -12,9 +12,16 @@ use crate::tenants::USUAL_ORIGIN;
 use super::context::Context;
 use super::output;
 
+const EXAMPLES: &str = "\
+Examples:
+  presign-gateway doctor my-app
+  presign-gateway doctor my-app --bucket archive --origin https://app.example.com";
+
 /// Try a tenant's bucket the way a client would: sign, PUT, HEAD, read metadata, DELETE, and ask as a browser.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Doctor {
+    /// The tenant's short name.
     tenant: String,
     /// The bucket's name within the tenant [default: the default one].
     #[arg(long)]
@@ -30,20 +37,20 @@ impl Doctor {
         let (tenants, keyring, _) = context.tenants_and_keyring()?;
         let (slug, alias) = (Slug::parse(&self.tenant)?, self.bucket.as_deref().map(Alias::parse).transpose()?);
         let findings = tenants.examine_bucket(&slug, alias.as_ref(), &self.origin, &keyring).await?;
-        output::show_all(context.output, ["check", "", "found", "what to do"], &findings, |finding| {
-            let mark = match finding.health {
-                Health::Good => "✓",
-                Health::Fair => "!",
-                Health::Bad => "✗",
-            };
-            [
-                finding.check.to_owned(),
-                mark.to_owned(),
-                finding.found.clone(),
-                finding.remedy.clone().unwrap_or_default(),
-            ]
-        })?;
+        show(context, &findings)?;
         let failed = findings.iter().any(|finding| finding.health == Health::Bad);
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
+}
+
+/// Shows what was found.
+pub(super) fn show(context: &Context, findings: &[Finding]) -> anyhow::Result<()> {
+    output::show_all(context.output, ["check", "", "found", "what to do"], findings, |finding| {
+        let mark = match finding.health {
+            Health::Good => "✓",
+            Health::Fair => "!",
+            Health::Bad => "✗",
+        };
+        [finding.check.to_owned(), mark.to_owned(), finding.found.clone(), finding.remedy.clone().unwrap_or_default()]
+    })
 }

@@ -35,7 +35,10 @@ pub(super) enum JwtIssuerCommand {
     /// Let an issuer's tokens speak for a tenant.
     Add(Box<Add>),
     /// Show a tenant's issuers.
-    List { tenant: String },
+    List {
+        /// The tenant's short name.
+        tenant: String,
+    },
     /// Show all of one issuer.
     Show(Named),
     /// Change an issuer; what is not named stays. Its issuer and audience never change: add another instead.
@@ -50,6 +53,7 @@ pub(super) enum JwtIssuerCommand {
 /// One issuer of one tenant.
 #[derive(Debug, Args)]
 pub(super) struct Named {
+    /// The tenant's short name.
     tenant: String,
     /// The issuer's id, as `list` shows it.
     #[arg(value_parser = parse_id)]
@@ -58,6 +62,7 @@ pub(super) struct Named {
 
 #[derive(Debug, Args)]
 pub(super) struct Add {
+    /// The tenant's short name.
     tenant: String,
     /// The tokens' `iss`, exactly.
     #[arg(long)]
@@ -183,7 +188,7 @@ impl Add {
         output::show_one(
             context.output,
             &format!(
-                "tokens of this issuer now speak for {slug}; try one with: presign-gateway jwt-issuer test {slug} {}",
+                "tokens of this issuer now speak for {slug}; try one with: presign-gateway jwt-issuer test {slug} {} --token-stdin",
                 added.id
             ),
             &JwtIssuerView::from(&added),

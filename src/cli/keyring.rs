@@ -38,6 +38,9 @@ pub(super) enum KeyringCommand {
     /// Show how many rows are sealed under which key.
     Status,
     /// Seal every secret anew under the first key, while the gateway runs; may be interrupted and repeated.
+    ///
+    /// Every running instance must know that key first, or it can open nothing any more: put it into the keyring of all of
+    /// them (second, where it only opens), restart them, and only then make it the first and rotate.
     Rotate,
 }
 
@@ -67,7 +70,7 @@ async fn status(context: &Context) -> anyhow::Result<()> {
         let role = match (row.seals, row.present, row.rows) {
             (true, ..) => "seals",
             (_, false, _) => "MISSING: these rows do not open until it is in vault.keys again",
-            (.., 0) => "opens; may be taken out, once every instance and every backup in use is without it",
+            (.., 0) => "opens; nothing is sealed under it now",
             _ => "opens; `keyring rotate` seals these rows anew under the first key",
         };
         [row.sealing_key_id.clone(), row.rows.to_string(), role.to_owned()]

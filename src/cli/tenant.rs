@@ -37,15 +37,27 @@ pub(super) enum TenantCommand {
         paging: Paging,
     },
     /// Show all of one tenant.
-    Show { tenant: String },
+    Show {
+        /// The tenant's short name.
+        tenant: String,
+    },
     /// Change a tenant; what is not named stays.
     Update(Box<Update>),
     /// Serve a tenant's callers no more (403).
-    Suspend { tenant: String },
+    Suspend {
+        /// The tenant's short name.
+        tenant: String,
+    },
     /// Serve a suspended or archived tenant's callers again.
-    Resume { tenant: String },
+    Resume {
+        /// The tenant's short name.
+        tenant: String,
+    },
     /// Serve a tenant's callers no more, and list it no more.
-    Archive { tenant: String },
+    Archive {
+        /// The tenant's short name.
+        tenant: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -70,6 +82,7 @@ pub(super) struct Create {
 
 #[derive(Debug, Args)]
 pub(super) struct Update {
+    /// The tenant's short name.
     tenant: String,
     /// Its name for people.
     #[arg(long)]

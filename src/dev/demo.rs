@@ -182,7 +182,7 @@ impl DemoTenant {
             ..BucketChanges::default()
         };
         tenants.update_bucket(slug, &alias, moved, None).await?;
-        tenants.rotate_credential(slug, &alias, credential, CredentialCheck::Skip, keyring).await.map(drop)
+        tenants.rotate_credential(slug, &alias, credential, CredentialCheck::Skip, None, keyring).await.map(drop)
     }
 }
 

@@ -29,7 +29,9 @@ impl<T: DeserializeOwned> FromRequest<SharedGateway> for Body<T> {
         let limit = gateway.edge.max_body_bytes;
         let bytes = to_bytes(request.into_body(), limit).await;
         let bytes = bytes.map_err(|_| ApiError::with_detail(Reason::BodyTooLarge, limit.to_string()))?;
-        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        // Nothing at all is as good as nothing in particular.
+        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        let mut json = serde_json::Deserializer::from_slice(text);
         let body = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let place = (error.inner().line(), error.inner().column());
             if error.inner().is_data() { refuse(&error) } else { malformed(place) }
@@ -45,8 +47,14 @@ impl<T: DeserializeOwned> FromRequestParts<SharedGateway> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &SharedGateway) -> Result<Self, ApiError> {
         let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
         let mut names = std::collections::HashSet::new();
-        if let Some((name, _)) = query.into_iter().find(|(name, _)| !names.insert(name.clone())) {
-            return Err(ApiError::with_detail(Reason::RepeatedParameter, name));
+        for (name, value) in query {
+            if value.chars().any(char::is_control) {
+                let told = format!("{} must not hold control characters", clipped(&name));
+                return Err(ApiError::with_detail(Reason::InvalidField, told).about(&clipped(&name)));
+            }
+            if !names.insert(name.clone()) {
+                return Err(ApiError::with_detail(Reason::RepeatedParameter, clipped(&name)).about(&clipped(&name)));
+            }
         }
         let query = serde_urlencoded::Deserializer::new(query);
         serde_path_to_error::deserialize(query).map(Self).map_err(|error| refuse(&error))
@@ -68,6 +76,7 @@ fn refuse<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> ApiErr
     let text = error.inner().to_string();
     let quoted = |prefix| text.strip_prefix(prefix).and_then(|rest: &str| rest.split('`').next());
     if let Some(name) = quoted("unknown field `") {
+        let name = &clipped(name);
         let known = text.split_once("expected ").map_or("", |(_, known)| known);
         let known = known.trim_start_matches("one of ").split(" at line").next().unwrap_or_default().replace('`', "");
         return ApiError::with_detail(Reason::UnknownField, format!("{name}; known are {known}")).about(name);
@@ -78,15 +87,28 @@ fn refuse<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> ApiErr
     if let Some(name) = quoted("duplicate field `") {
         return ApiError::with_detail(Reason::InvalidField, format!("{name} is there more than once")).about(name);
     }
-    let path = error.path().to_string();
-    let expected = text.rsplit_once("expected ").map_or("of another form", |(_, expected)| in_words(expected));
+    let path =
+        Some(clipped(&error.path().to_string())).filter(|path| path != ".").unwrap_or_else(|| "the body".to_owned());
+    let is_number = text.contains("number too large") || text.contains("invalid digit");
+    let expected = if is_number {
+        NUMBER
+    } else {
+        text.rsplit_once("expected ").map_or("of another form", |(_, expected)| in_words(expected))
+    };
     ApiError::with_detail(Reason::InvalidField, format!("{path} must be {expected}")).about(&path)
+}
+
+const NUMBER: &str = "a whole number that is not negative, and not too large";
+
+/// A name as long as any of ours could be; a client's own may be of any length.
+fn clipped(name: &str) -> String {
+    name.chars().take(100).collect()
 }
 
 /// Says it in words that somebody who knows no Rust understands.
 fn in_words(expected: &str) -> &str {
     match expected.split(" at line").next().unwrap_or_default() {
-        "u16" | "u32" | "u64" | "i32" | "i64" => "a whole number that is not negative, and not too large",
+        "u16" | "u32" | "u64" | "i32" | "i64" => NUMBER,
         "a sequence" => "a list",
         "a boolean" | "bool" => "true or false",
         expected if expected.starts_with("struct ") => "an object",

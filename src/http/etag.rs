@@ -25,7 +25,9 @@ impl FromRequestParts<SharedGateway> for IfMatch {
         if text == "*" {
             return Ok(Self(None));
         }
-        let revision = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')?.parse().ok());
+        let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let digits = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+        let revision = digits.and_then(|digits| digits.parse().ok());
         match revision {
             Some(revision) if values.next().is_none() => Ok(Self(Some(revision))),
             _ => Err(ApiError::with_detail(Reason::InvalidField, "If-Match must be one ETag as it was given, or *")

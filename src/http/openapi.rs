@@ -74,7 +74,8 @@ pub(super) fn page(path: &'static str, document: utoipa::openapi::OpenApi) -> Sw
 
 fn document(info: utoipa::openapi::OpenApi, routes: OpenApiRouter<SharedGateway>) -> utoipa::openapi::OpenApi {
     let mut document = OpenApiRouter::with_openapi(info).merge(routes).into_openapi();
-    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key, or a JWT")).build();
+    let scheme =
+        HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key; for apps also a JWT")).build();
     if let Some(components) = document.components.as_mut() {
         components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
     }

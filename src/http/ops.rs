@@ -23,7 +23,9 @@ pub(super) async fn livez() -> Success<&'static str> {
         (status = 503, description = "Not now; the message says why", body = ErrorBody)))]
 pub(super) async fn readyz(State(gateway): State<Arc<Gateway>>) -> Result<Success<&'static str>, ApiError> {
     match gateway.health.fault().await {
-        None => Ok(Success("ready")),
+        None if gateway.listening.is_on() => Ok(Success("ready")),
+        // Requests are served all the same; changes are seen late.
+        None => Ok(Success("ready, but not listening for changes")),
         Some(fault) => Err(ApiError::with_detail(Reason::NotReady, fault)),
     }
 }

@@ -71,8 +71,7 @@ impl Announcements {
                 self.check().await?;
                 continue;
             };
-            let lost = || StoreError::Unavailable(sqlx::Error::WorkerCrashed);
-            let announcement = received?.ok_or_else(lost)?;
+            let announcement = received?.ok_or(StoreError::Disconnected)?;
             return Ok(serde_json::from_str(announcement.payload()).ok());
         }
     }

@@ -127,7 +127,7 @@ pub async fn count_other_operators_keys(
 ) -> Result<i64, StoreError> {
     let count = sqlx::query_scalar!(
         r#"SELECT count(*) AS "count!" FROM api_keys
-         WHERE tenant_id IS NULL AND id <> $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)"#,
+         WHERE tenant_id IS NULL AND id <> $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at >= $2)"#,
         but.uuid(),
         moment
     )
@@ -181,9 +181,11 @@ pub async fn save(transaction: &mut Transaction, api_key: &ApiKey) -> Result<i32
 /// The database is away.
 pub async fn touch_any_tenant(store: &Store, used: &[(ApiKeyId, DateTime<Utc>)]) -> Result<(), StoreError> {
     let (ids, times): (Vec<_>, Vec<_>) = used.iter().map(|(id, at)| (id.uuid(), *at)).unzip();
+    // Locked in one order everywhere, so that two instances that write at a time do not wait for each other for ever.
     sqlx::query!(
-        "UPDATE api_keys SET last_used_at = GREATEST(last_used_at, used.at)
-         FROM UNNEST($1::uuid[], $2::timestamptz[]) AS used (id, at) WHERE api_keys.id = used.id",
+        "WITH held AS (SELECT id FROM api_keys WHERE id = ANY ($1) ORDER BY id FOR UPDATE)
+         UPDATE api_keys SET last_used_at = GREATEST(last_used_at, used.at)
+         FROM UNNEST($1::uuid[], $2::timestamptz[]) AS used (id, at) JOIN held USING (id) WHERE api_keys.id = used.id",
         &ids,
         &times
     )

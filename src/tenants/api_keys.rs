@@ -98,10 +98,11 @@ impl Tenants {
         let mut transaction = self.store.begin().await?;
         let mut api_key = lock_usable(&mut transaction, public_id).await?;
         check_revision(expected_revision, api_key.revision)?;
+        let before = api_key.clone();
         let fields = self.apply(&mut api_key, changes)?;
         if !fields.is_empty() {
-            if let Some(moment) = api_key.expires_at {
-                keep_an_operators_key(&mut transaction, &api_key, moment).await?;
+            if let Some(end) = api_key.expires_at.filter(|end| before.expires_at.is_none_or(|before| before > *end)) {
+                self.keep_an_operators_key(&mut transaction, &before, end).await?;
             }
             self.save(&mut transaction, "api_key.update", &mut api_key, &fields).await?;
         }
@@ -119,7 +120,7 @@ impl Tenants {
         let mut api_key = found.ok_or_else(|| not_found("API key", public_id))?;
         if api_key.revoked_at.is_none() {
             let now = self.clock.now();
-            keep_an_operators_key(&mut transaction, &api_key, now).await?;
+            self.keep_an_operators_key(&mut transaction, &api_key, now).await?;
             api_key.revoked_at = Some(now);
             self.save(&mut transaction, "api_key.revoke", &mut api_key, &["revoked_at"]).await?;
         }
@@ -127,14 +128,16 @@ impl Tenants {
         Ok(api_key)
     }
 
-    /// Makes a key that does what this one does, which itself expires after `overlap_seconds`.
+    /// Makes a key that does what this one does, which itself expires after `overlap_seconds`. The new one expires at
+    /// `expires_at`; for `None` it lives as long as the old one was to live, from now on.
     ///
     /// # Errors
-    /// There is no such key, or it is revoked.
+    /// There is no such key, or it works no more.
     pub async fn rotate_api_key(
         &self,
         public_id: &str,
         overlap_seconds: u32,
+        expires_at: Option<DateTime<Utc>>,
     ) -> Result<(ApiKey, SecretString), ManageError> {
         if overlap_seconds > LONGEST_OVERLAP_SECONDS {
             return Err(Invalid::new("overlap_seconds", format!("must be 0 to {LONGEST_OVERLAP_SECONDS}")).into());
@@ -143,11 +146,16 @@ impl Tenants {
         let mut old = lock_usable(&mut transaction, public_id).await?;
         let generated = api_key::generate(&self.randomness);
         let now = self.clock.now();
+        if old.expires_at.is_some_and(|end| end <= now) {
+            return Err(ManageError::Conflict("this API key has expired: create a new one".to_owned()));
+        }
+        let as_long = old.expires_at.map(|end| now + (end - old.created_at));
         let new = ApiKey {
             id: ApiKeyId::generate(now, &self.randomness),
             public_id: generated.public_id.clone(),
             secret_sha256: generated.secret_sha256,
             created_at: now,
+            expires_at: check_expiry(expires_at, now)?.or(as_long),
             last_used_at: None,
             revision: 1,
             ..old.clone()
@@ -204,6 +212,28 @@ impl Tenants {
         Ok(fields)
     }
 
+    /// Refuses to take the operators' last key away, now or soon: for a day from `end`, or for as long as this one would
+    /// have worked, another must work.
+    async fn keep_an_operators_key(
+        &self,
+        transaction: &mut Transaction,
+        leaving: &ApiKey,
+        end: DateTime<Utc>,
+    ) -> Result<(), ManageError> {
+        let works = leaving.expires_at.is_none_or(|expires_at| expires_at > self.clock.now());
+        if leaving.tenant_id.is_some() || !works {
+            return Ok(());
+        }
+        let a_day_later = end + TimeDelta::days(1);
+        let needed_until = leaving.expires_at.map_or(a_day_later, |expires_at| expires_at.min(a_day_later));
+        match api_keys::count_other_operators_keys(transaction, leaving.id, needed_until).await? {
+            0 => Err(ManageError::Conflict(
+                "no other operators' key works for a day more: make one first, or let one last longer".to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     async fn insert(&self, transaction: &mut Transaction, row: &ApiKey) -> Result<(), ManageError> {
         api_keys::insert(transaction, row).await?;
         Ok(self.audit(transaction, change_of("api_key.create", row, &[])).await?)
@@ -233,19 +263,6 @@ async fn lock_usable(transaction: &mut Transaction, public_id: &str) -> Result<A
         return Err(ManageError::Conflict("this API key is revoked, and cannot be changed any more".to_owned()));
     }
     Ok(api_key)
-}
-
-/// Refuses to take the operators' last key away: at `moment` another one must work.
-async fn keep_an_operators_key(
-    transaction: &mut Transaction,
-    leaving: &ApiKey,
-    moment: DateTime<Utc>,
-) -> Result<(), ManageError> {
-    if leaving.tenant_id.is_none() && api_keys::count_other_operators_keys(transaction, leaving.id, moment).await? == 0
-    {
-        return Err(ManageError::Conflict("this is the last operators' key that works: make another first".to_owned()));
-    }
-    Ok(())
 }
 
 fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>, Invalid> {

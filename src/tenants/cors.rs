@@ -1,7 +1,7 @@
 //! The rules by which web pages may upload into a bucket; they are kept at the provider.
 
 use crate::bucket::BucketClient;
-use crate::domain::bucket::Alias;
+use crate::domain::bucket::{Alias, Bucket};
 use crate::domain::cors::CorsRule;
 use crate::domain::tenant::Slug;
 use crate::vault::keyring::Keyring;
@@ -37,12 +37,19 @@ impl Tenants {
     ) -> Result<Vec<CorsRule>, ManageError> {
         let rules = vec![CorsRule::for_uploads(origins)?];
         let open = self.open_bucket(slug, alias, keyring).await?;
-        // On record first: what fails at the store is undone here, what succeeds there has its event.
-        let mut transaction = self.store.begin().await?;
-        let fields = ["cors_rules"];
-        self.audit(&mut transaction, change_of("bucket.set_cors", &open.bucket, &fields)).await?;
-        BucketClient::new(&open, &self.outbound)?.set_cors_rules(&rules).await?;
-        self.commit(transaction).await?;
+        // Two events at worst: the store cannot take part in a transaction, and what it did must be on record.
+        self.audit_cors("bucket.set_cors", &open.bucket).await?;
+        let set = BucketClient::new(&open, &self.outbound)?.set_cors_rules(&rules).await;
+        if set.is_err() {
+            self.audit_cors("bucket.set_cors_failed", &open.bucket).await?;
+        }
+        set?;
         Ok(rules)
+    }
+
+    async fn audit_cors(&self, action: &'static str, bucket: &Bucket) -> Result<(), ManageError> {
+        let mut transaction = self.store.begin().await?;
+        self.audit(&mut transaction, change_of(action, bucket, &["cors_rules"])).await?;
+        self.commit(transaction).await
     }
 }

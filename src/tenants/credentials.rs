@@ -12,7 +12,7 @@ use crate::vault::keyring::Keyring;
 use crate::vault::{OpenBucket, open, seal};
 
 use super::buckets::change_of;
-use super::{ManageError, Tenants};
+use super::{ManageError, Tenants, check_revision};
 
 /// Longer than any access key id or secret of a known provider.
 const LONGEST_CREDENTIAL_PART: usize = 256;
@@ -42,23 +42,33 @@ impl Tenants {
     /// one signed work until they expire, or until it is deleted at the provider.
     ///
     /// # Errors
-    /// There is no such bucket, or the credential does not do what it must.
+    /// There is no such bucket, it was changed since the caller read it or while the credential was tried, or the
+    /// credential does not do what it must.
     pub async fn rotate_credential(
         &self,
         slug: &Slug,
         alias: &Alias,
         credential: Credential,
         check: CredentialCheck,
+        expected_revision: Option<i32>,
         keyring: &Keyring,
     ) -> Result<Rotation, ManageError> {
         check_credential(&credential)?;
         let bucket = self.get_sealed_bucket(slug, Some(alias)).await?.bucket;
+        check_revision(expected_revision, bucket.revision)?;
+        let tried = (bucket.id, bucket.revision);
         let findings = match check {
             CredentialCheck::Try => self.try_credential(bucket, credential.clone()).await?,
             CredentialCheck::Skip => Vec::new(),
         };
         let mut transaction = self.store.begin().await?;
         let mut bucket = self.lock_bucket(&mut transaction, slug, Some(alias)).await?.bucket;
+        // The credential may do for one place, and not for the one that the bucket has moved to meanwhile.
+        if (bucket.id, bucket.revision) != tried {
+            return Err(ManageError::Conflict(
+                "the bucket was changed while the credential was tried: try again".to_owned(),
+            ));
+        }
         bucket.credential_version += 1;
         bucket.updated_at = self.clock.now();
         let mut sealed = seal(keyring, bucket, &credential);
@@ -93,6 +103,7 @@ impl Tenants {
         origin: &str,
         keyring: &Keyring,
     ) -> Result<Vec<Finding>, ManageError> {
+        check_origin(origin)?;
         let open = self.open_bucket(slug, alias, keyring).await?;
         let mut findings = doctor::examine(&open, origin, &self.outbound, &self.clock, &self.randomness).await;
         // The doctor knows buckets, not whose they are.
@@ -114,6 +125,14 @@ impl Tenants {
             }
             None => Ok(findings),
         }
+    }
+}
+
+/// An origin as a browser sends it: it is put into a header line.
+fn check_origin(origin: &str) -> Result<(), Invalid> {
+    match url::Url::parse(origin) {
+        Ok(url) if url.origin().ascii_serialization() == origin => Ok(()),
+        _ => Err(Invalid::new("origin", "must be an origin such as https://app.example.com, without a path")),
     }
 }
 

@@ -97,7 +97,13 @@ impl Tenants {
         changes: TenantChanges,
         expected_revision: Option<i32>,
     ) -> Result<Tenant, ManageError> {
-        self.change_tenant("tenant.update", slug, expected_revision, |tenant| apply(tenant, changes)).await
+        let update = |tenant: &mut Tenant| {
+            if tenant.status == TenantStatus::Archived {
+                return Err(ManageError::Conflict("this tenant is archived: resume it first".to_owned()));
+            }
+            Ok(apply(tenant, changes)?)
+        };
+        self.change_tenant("tenant.update", slug, expected_revision, update).await
     }
 
     /// Suspends a tenant, resumes it, or archives it.
@@ -111,6 +117,9 @@ impl Tenants {
             TenantStatus::Archived => "tenant.archive",
         };
         let set = |tenant: &mut Tenant| {
+            if tenant.status == TenantStatus::Archived && status == TenantStatus::Suspended {
+                return Err(ManageError::Conflict("this tenant is archived, and so served no more already".to_owned()));
+            }
             let differs = tenant.status != status;
             tenant.status = status;
             Ok(if differs { vec!["status"] } else { vec![] })
@@ -128,7 +137,7 @@ impl Tenants {
         action: &'static str,
         slug: &Slug,
         expected_revision: Option<i32>,
-        change: impl FnOnce(&mut Tenant) -> Result<Vec<&'static str>, Invalid>,
+        change: impl FnOnce(&mut Tenant) -> Result<Vec<&'static str>, ManageError>,
     ) -> Result<Tenant, ManageError> {
         let mut transaction = self.store.begin().await?;
         let found = tenants::lock(&mut transaction, slug).await?;

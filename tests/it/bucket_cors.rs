@@ -467,3 +467,42 @@ async fn a_bucket_at_an_address_that_is_not_public_is_not_reached_unless_its_hos
     server.accept().await.unwrap();
     asking.abort();
 }
+
+/// A store that answers everything with this.
+async fn store_that_answers(answer: impl Fn() -> axum::response::Response + Clone + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let router = axum::Router::new().fallback(move || std::future::ready(answer()));
+    tokio::spawn(object_store::run(listener, router, std::future::pending()));
+    url
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_cut_off() {
+    let endless = || {
+        let chunk = || Ok::<_, std::io::Error>(axum::body::Bytes::from_static(&[b' '; 65_536]));
+        let chunks = futures_util::stream::repeat_with(chunk);
+        axum::response::Response::new(axum::body::Body::from_stream(chunks))
+    };
+    let url = store_that_answers(endless).await;
+    let bucket = client(&open(&url, "alpha-uploads", credential("alpha")));
+    let error =
+        tokio::time::timeout(std::time::Duration::from_secs(10), bucket.cors_rules()).await.unwrap().unwrap_err();
+    assert_eq!(error.code, "an answer that cannot be read", "not read until the time is over");
+}
+
+#[tokio::test]
+async fn of_a_stores_error_only_a_plain_word_is_repeated() {
+    let told = async |code: &'static str| {
+        let answer = move || {
+            let body = format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
+            let mut response = axum::response::Response::new(axum::body::Body::from(body));
+            *response.status_mut() = axum::http::StatusCode::FORBIDDEN;
+            response
+        };
+        let url = store_that_answers(answer).await;
+        client(&open(&url, "alpha-uploads", credential("alpha"))).cors_rules().await.unwrap_err().code
+    };
+    assert_eq!(told("AccessDenied").await, "AccessDenied");
+    assert_eq!(told("EVIL &#27;[31m X-Amz-Signature=deadbeef").await, "HTTP 403");
+}

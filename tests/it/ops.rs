@@ -2,6 +2,10 @@
 
 use sqlx::Connection;
 
+use presign_gateway::domain::randomness::Randomness;
+use presign_gateway::domain::sealing_key::SealingKey;
+use secrecy::ExposeSecret;
+
 use crate::support::eventually;
 use crate::support::postgres;
 use crate::support::proxy::Proxy;
@@ -79,4 +83,22 @@ async fn requests_that_were_accepted_are_answered_before_the_end() {
     assert_eq!(waiting.await.unwrap().unwrap().status(), 200);
     running.await.unwrap();
     assert!(client.get(format!("{url}/livez")).send().await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
+async fn readyz_says_that_nothing_could_be_written_or_opened() {
+    let stack = TestStack::start().await;
+    let other = SealingKey::generate("other", &Randomness::System);
+    let without_key = stack.another(&[("VAULT__KEYS", other.expose_secret())]).await;
+    let answer = stack.client.get(format!("{}/readyz", without_key.ops_url)).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 503);
+    assert!(answer.text().await.unwrap().contains("vault.keys"));
+    let name: String =
+        sqlx::query_scalar("SELECT current_database()").fetch_one(&mut stack.connect().await).await.unwrap();
+    let read_only = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    sqlx::query(sqlx::AssertSqlSafe(read_only)).execute(&mut stack.connect().await).await.unwrap();
+    let fresh = stack.another(&[]).await;
+    let answer = stack.client.get(format!("{}/readyz", fresh.ops_url)).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 503);
+    assert!(answer.text().await.unwrap().contains("read-only"));
 }

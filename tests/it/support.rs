@@ -11,8 +11,13 @@ pub mod tokens;
 use std::time::Duration;
 
 /// Tries again until the check gives something; fails after ten seconds.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
-    let found = tokio::time::timeout(Duration::from_secs(10), async {
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, check: impl FnMut() -> F) -> T {
+    within(Duration::from_secs(10), what, check).await
+}
+
+/// Tries again until the check gives something; fails when the time is over.
+pub async fn within<T, F: Future<Output = Option<T>>>(time: Duration, what: &str, mut check: impl FnMut() -> F) -> T {
+    let found = tokio::time::timeout(time, async {
         let mut pause = tokio::time::interval(Duration::from_millis(20));
         loop {
             pause.tick().await;
@@ -21,5 +26,5 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check:
             }
         }
     });
-    found.await.unwrap_or_else(|_| panic!("did not happen within ten seconds: {what}"))
+    found.await.unwrap_or_else(|_| panic!("did not happen within {time:?}: {what}"))
 }

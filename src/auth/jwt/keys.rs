@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use secrecy::{ExposeSecret, SecretString};
@@ -88,6 +90,11 @@ impl KeySet {
         if set.keys.len() > MOST_KEYS {
             return Err(invalid(format!("must hold at most {MOST_KEYS} keys")));
         }
+        if set.keys.iter().any(|jwk| PRIVATE_PARTS.iter().any(|part| jwk.get(part).is_some())) {
+            return Err(invalid(
+                "must hold public keys only: nobody but the issuer may have the private ones".to_owned(),
+            ));
+        }
         let mut keys = HashMap::new();
         for (kid, key) in set.keys.into_iter().filter_map(|jwk| usable(algorithm, jwk)) {
             if keys.insert(kid, key).is_some() {
@@ -120,7 +127,9 @@ fn usable(algorithm: JwtAlgorithm, jwk: Value) -> Option<(String, DecodingKey)> 
     let verifies = common.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
     let of_algorithm = common.key_algorithm.is_none_or(|named| named == library_algorithm(algorithm).into());
     let of_kind = match (algorithm, &jwk.algorithm) {
-        (JwtAlgorithm::Rs256 | JwtAlgorithm::Ps256, AlgorithmParameters::RSA(_)) => true,
+        (JwtAlgorithm::Rs256 | JwtAlgorithm::Ps256, AlgorithmParameters::RSA(key)) => {
+            URL_SAFE_NO_PAD.decode(&key.n).is_ok_and(|modulus| modulus.len() >= SHORTEST_RSA_MODULUS_BYTES)
+        }
         (JwtAlgorithm::Es256, AlgorithmParameters::EllipticCurve(key)) => key.curve == EllipticCurve::P256,
         (JwtAlgorithm::EdDsa, AlgorithmParameters::OctetKeyPair(key)) => key.curve == EllipticCurve::Ed25519,
         _ => false,
@@ -157,6 +166,7 @@ fn hmac_secret(secret: &SecretString) -> Result<DecodingKey, Invalid> {
 
 fn public_key(algorithm: JwtAlgorithm, pem: &str) -> Result<DecodingKey, Invalid> {
     check_length("public_key_pem", pem.len())?;
+    check_pem(algorithm, pem)?;
     let read = match algorithm {
         JwtAlgorithm::Es256 => DecodingKey::from_ec_pem,
         JwtAlgorithm::EdDsa => DecodingKey::from_ed_pem,
@@ -165,6 +175,37 @@ fn public_key(algorithm: JwtAlgorithm, pem: &str) -> Result<DecodingKey, Invalid
     read(pem.as_bytes())
         .map_err(|_| Invalid::new("public_key_pem", format!("must be a public key in PEM for {}", algorithm.as_str())))
 }
+
+/// Whether the text is one block of a public key that the algorithm can use; a private key must not be stored in the open.
+fn check_pem(algorithm: JwtAlgorithm, pem: &str) -> Result<(), Invalid> {
+    let invalid = |expected: &str| Err(Invalid::new("public_key_pem", expected));
+    if pem.contains("PRIVATE KEY") {
+        return invalid("must be the public key: this is the private one, which nobody but the issuer may have");
+    }
+    let block = pem.trim().strip_prefix("-----BEGIN ").and_then(|rest| rest.split_once("-----"));
+    let body = block.and_then(|(_, rest)| rest.split_once("-----END ")).map_or("", |(body, _)| body);
+    let der = STANDARD.decode(body.split_ascii_whitespace().collect::<String>()).unwrap_or_default();
+    let is_one = pem.matches("-----BEGIN ").count() == 1 && pem.trim_end().ends_with("-----");
+    if der.is_empty() || !is_one {
+        return invalid("must be one block of PEM and nothing else");
+    }
+    match algorithm {
+        JwtAlgorithm::Rs256 | JwtAlgorithm::Ps256 if der.len() < SHORTEST_RSA_MODULUS_BYTES => {
+            invalid("must be an RSA key of at least 2048 bits (RFC 7518, section 3.3)")
+        }
+        JwtAlgorithm::Es256 if !der.windows(P256.len()).any(|window| window == P256) => {
+            invalid("must be a key on the curve P-256 for ES256")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// 2048 bits; a key's DER is a little longer than its modulus.
+const SHORTEST_RSA_MODULUS_BYTES: usize = 256;
+/// The object identifier of the curve P-256, 1.2.840.10045.3.1.7, in DER.
+const P256: [u8; 8] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+/// Parts of a JWK that only its owner may have (RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1).
+const PRIVATE_PARTS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 fn check_length(field: &'static str, bytes: usize) -> Result<(), Invalid> {
     if bytes > LONGEST_PUBLIC_KEYS_BYTES {

@@ -1,10 +1,13 @@
 //! The doctor as a browser: asks what a page's browser asks, and lists everything that is in the page's way.
 
+use std::time::Duration;
+
 use reqwest::header::{self, HeaderName};
 use reqwest::{Client, Method, Response};
 
 use crate::bucket::BucketClient;
 use crate::domain::cors::CorsRule;
+use crate::outbound;
 use crate::presign::SignedUrl;
 
 use super::Finding;
@@ -67,17 +70,27 @@ impl Allowed {
     }
 }
 
-/// Judges by real preflights and by the real PUT's answer, of which `exposes_etag` is what [`exposes_etag`] said.
-pub(super) async fn check(
+/// All preflights together: whoever waits for the doctor waits no longer for something that is not vital.
+const BUDGET: Duration = Duration::from_secs(20);
+
+/// The same as [`check`], within a time.
+pub(super) async fn check_in_time(
     client: &Client,
     url: &SignedUrl,
     origin: &str,
     exposes_etag: bool,
     bucket: &BucketClient,
 ) -> Finding {
+    let check = check(client, url, origin, exposes_etag, bucket);
+    let late = |_| Finding::fair(CHECK, "no answer in time", by_hand(origin));
+    tokio::time::timeout(BUDGET, check).await.unwrap_or_else(late)
+}
+
+/// Judges by real preflights and by the real PUT's answer, of which `exposes_etag` is what [`exposes_etag`] said.
+async fn check(client: &Client, url: &SignedUrl, origin: &str, exposes_etag: bool, bucket: &BucketClient) -> Finding {
     let (whole, seen) = match ask(client, url, origin).await {
         Ok(answers) => answers,
-        Err(error) => return Finding::fair(CHECK, crate::outbound::kind(&error).to_string(), by_hand(origin)),
+        Err(error) => return Finding::fair(CHECK, outbound::kind(&error).to_string(), by_hand(origin)),
     };
     // Where no rule fits a PUT, its answer tells nothing; the other preflights may.
     let seen = Allowed { etag: if seen.method { exposes_etag } else { seen.etag }, ..seen };

@@ -33,6 +33,7 @@ pub(in crate::cli) enum CorsCommand {
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Which {
+    /// The tenant's short name.
     tenant: String,
     /// The bucket's name within the tenant [default: the default one].
     #[arg(long)]

@@ -56,6 +56,8 @@ pub(super) struct ApiKeyRotate {
     #[serde(default = "one_day")]
     #[schema(default = 86_400, maximum = 7_776_000)]
     overlap_seconds: u32,
+    /// When the new one is refused; as long from now as the old one was to live, where left out.
+    expires_at: Option<DateTime<Utc>>,
 }
 
 const fn one_day() -> u32 {
@@ -129,7 +131,7 @@ pub(super) async fn show(
 
 /// Change an API key's label, scopes or expiry.
 #[utoipa::path(patch, path = "/admin/v1/api-keys/{public_id}", tag = "API keys", operation_id = "update_api_key",
-    params(("public_id" = String, Path), ("if-match" = Option<String>, Header, description = "The ETag that was read")),
+    params(("public_id" = String, Path, description = "The part of the API key between its two underscores"), ("if-match" = Option<String>, Header, description = "The ETag that was read")),
     request_body = ApiKeyPatch,
     responses((status = 200, description = "The API key", body = SuccessBody<ApiKeyView>)))]
 pub(super) async fn update(
@@ -145,7 +147,7 @@ pub(super) async fn update(
 
 /// Make an API key in place of one, which works on for a while.
 #[utoipa::path(post, path = "/admin/v1/api-keys/{public_id}/rotate", tag = "API keys", operation_id = "rotate_api_key",
-    params(("public_id" = String, Path)),
+    params(("public_id" = String, Path, description = "The part of the API key between its two underscores")),
     request_body = ApiKeyRotate,
     responses((status = 201, description = "The new API key", body = SuccessBody<NewApiKeyView>)))]
 pub(super) async fn rotate(
@@ -153,12 +155,12 @@ pub(super) async fn rotate(
     Path(public_id): Path<String>,
     Body(body): Body<ApiKeyRotate>,
 ) -> Result<Created<NewApiKeyView>, ApiError> {
-    Ok(created(tenants.rotate_api_key(&public_id, body.overlap_seconds).await?))
+    Ok(created(tenants.rotate_api_key(&public_id, body.overlap_seconds, body.expires_at).await?))
 }
 
 /// Refuse an API key from now on. The operators' last one stays.
 #[utoipa::path(post, path = "/admin/v1/api-keys/{public_id}/revoke", tag = "API keys", operation_id = "revoke_api_key",
-    params(("public_id" = String, Path)),
+    params(("public_id" = String, Path, description = "The part of the API key between its two underscores")),
     responses((status = 200, description = "The API key", body = SuccessBody<ApiKeyView>)))]
 pub(super) async fn revoke(
     Operator(tenants): Operator,

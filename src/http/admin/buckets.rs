@@ -118,7 +118,7 @@ pub(super) async fn add(
 
 /// Show a bucket, but for its secret.
 #[utoipa::path(get, path = "/admin/v1/tenants/{tenant}/buckets/{alias}", tag = "buckets", operation_id = "get_bucket",
-    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias")),
     responses((status = 200, description = "The bucket", body = SuccessBody<BucketView>)))]
 pub(super) async fn show(
     Operator(tenants): Operator,
@@ -129,7 +129,7 @@ pub(super) async fn show(
 
 /// Change where a bucket is.
 #[utoipa::path(patch, path = "/admin/v1/tenants/{tenant}/buckets/{alias}", tag = "buckets", operation_id = "update_bucket",
-    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path),
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias"),
         ("if-match" = Option<String>, Header, description = "The ETag that was read")),
     request_body = BucketPatch,
     responses((status = 200, description = "The bucket", body = SuccessBody<BucketView>)))]
@@ -155,7 +155,7 @@ pub(super) async fn update(
 
 /// Send the tenant's uploads to this bucket from now on.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/set-default", tag = "buckets", operation_id = "set_default_bucket",
-    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias")),
     responses((status = 200, description = "The bucket", body = SuccessBody<BucketView>)))]
 pub(super) async fn set_default(
     Operator(tenants): Operator,
@@ -166,7 +166,7 @@ pub(super) async fn set_default(
 
 /// Put a bucket out of use; what is recorded of its uploads stays.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/archive", tag = "buckets", operation_id = "archive_bucket",
-    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias")),
     responses((status = 200, description = "The bucket", body = SuccessBody<BucketView>)))]
 pub(super) async fn archive(
     Operator(tenants): Operator,
@@ -177,7 +177,7 @@ pub(super) async fn archive(
 
 /// Try a bucket the way a client would, and say how to mend what fails.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/doctor", tag = "buckets", operation_id = "examine_bucket",
-    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias")),
     request_body = Examine,
     responses((status = 200, description = "What was found", body = SuccessBody<PageView<FindingView>>)))]
 pub(super) async fn examine(

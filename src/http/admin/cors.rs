@@ -27,7 +27,7 @@ pub(super) struct CorsSet {
 
 /// Show the CORS rules that a bucket has at its provider.
 #[utoipa::path(get, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/cors", tag = "buckets", operation_id = "get_bucket_cors",
-    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias")),
     responses((status = 200, description = "All of the bucket's rules", body = SuccessBody<PageView<CorsRuleView>>)))]
 pub(super) async fn show(
     State(gateway): State<SharedGateway>,
@@ -41,7 +41,7 @@ pub(super) async fn show(
 
 /// Let web pages of these origins upload, in place of all rules that the bucket has.
 #[utoipa::path(put, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/cors", tag = "buckets", operation_id = "set_bucket_cors",
-    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias")),
     request_body = CorsSet,
     responses((status = 200, description = "All of the bucket's rules", body = SuccessBody<PageView<CorsRuleView>>)))]
 pub(super) async fn set(

@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::http::SharedGateway;
 use crate::http::body::Body;
 use crate::http::envelope::SuccessBody;
-use crate::http::etag::Versioned;
+use crate::http::etag::{IfMatch, Versioned};
 use crate::http::path::Path;
 use crate::tenants::view::{BucketView, FindingView};
 use crate::tenants::{CredentialCheck, Rotation};
@@ -45,13 +45,15 @@ pub(super) struct RotationView {
 
 /// Give a bucket a new credential. It is tried first; URLs that the old one signed work until they expire.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/rotate-credential", tag = "buckets",
-    operation_id = "rotate_credential", params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path)),
+    operation_id = "rotate_credential", params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias"),
+        ("if-match" = Option<String>, Header, description = "The ETag that was read")),
     request_body = RotateCredential,
     responses((status = 200, description = "The bucket", body = SuccessBody<RotationView>)))]
 pub(super) async fn rotate(
     State(gateway): State<SharedGateway>,
     Operator(tenants): Operator,
     Path((tenant, alias)): Path<(String, String)>,
+    IfMatch(expected): IfMatch,
     Body(body): Body<RotateCredential>,
 ) -> Result<Versioned<RotationView>, ApiError> {
     let RotateCredential { access_key_id, secret_access_key, session_token, skip_check } = body;
@@ -59,7 +61,7 @@ pub(super) async fn rotate(
     let check = if skip_check { CredentialCheck::Skip } else { CredentialCheck::Try };
     let (slug, alias) = (Slug::parse(&tenant)?, Alias::parse(&alias)?);
     let Rotation { bucket, findings } =
-        tenants.rotate_credential(&slug, &alias, credential, check, &gateway.keyring).await?;
+        tenants.rotate_credential(&slug, &alias, credential, check, expected, &gateway.keyring).await?;
     let view = RotationView { bucket: BucketView::from(&bucket), findings: Page::whole(findings).view().items };
     Ok(Versioned { revision: bucket.revision, view })
 }

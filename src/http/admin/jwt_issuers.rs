@@ -124,7 +124,7 @@ pub(super) async fn add(
 
 /// Show a JWT issuer, but for its secret.
 #[utoipa::path(get, path = "/admin/v1/tenants/{tenant}/jwt-issuers/{id}", tag = "JWT issuers", operation_id = "get_jwt_issuer",
-    params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = String, Path)),
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = uuid::Uuid, Path, description = "The issuer's id")),
     responses((status = 200, description = "The issuer", body = SuccessBody<JwtIssuerView>)))]
 pub(super) async fn show(
     Operator(tenants): Operator,
@@ -135,7 +135,7 @@ pub(super) async fn show(
 
 /// Change how a JWT issuer's tokens are checked.
 #[utoipa::path(patch, path = "/admin/v1/tenants/{tenant}/jwt-issuers/{id}", tag = "JWT issuers", operation_id = "update_jwt_issuer",
-    params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = String, Path),
+    params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = uuid::Uuid, Path, description = "The issuer's id"),
         ("if-match" = Option<String>, Header, description = "The ETag that was read")),
     request_body = JwtIssuerPatch,
     responses((status = 200, description = "The issuer", body = SuccessBody<JwtIssuerView>)))]
@@ -159,7 +159,7 @@ pub(super) async fn update(
 
 /// Refuse an issuer's tokens from now on; the pair of issuer and audience is free again.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/jwt-issuers/{id}/archive", tag = "JWT issuers",
-    operation_id = "archive_jwt_issuer", params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = String, Path)),
+    operation_id = "archive_jwt_issuer", params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = uuid::Uuid, Path, description = "The issuer's id")),
     responses((status = 200, description = "The issuer, as it was", body = SuccessBody<JwtIssuerView>)))]
 pub(super) async fn archive(
     Operator(tenants): Operator,
@@ -170,7 +170,7 @@ pub(super) async fn archive(
 
 /// Examine a token: every check that a request with it would meet, and which of them fail.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/jwt-issuers/{id}/test", tag = "JWT issuers",
-    operation_id = "test_jwt_issuer", params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = String, Path)),
+    operation_id = "test_jwt_issuer", params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = uuid::Uuid, Path, description = "The issuer's id")),
     request_body = TokenTest,
     responses((status = 200, description = "Every check", body = SuccessBody<PageView<TokenCheckView>>)))]
 pub(super) async fn test(

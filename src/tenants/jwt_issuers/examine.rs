@@ -8,7 +8,7 @@ use crate::auth::jwt::keys::Keys;
 use crate::auth::{jwks, open_keys};
 use crate::domain::ids::JwtIssuerId;
 use crate::domain::jwt_issuer::{JwtIssuer, Verification};
-use crate::domain::tenant::Slug;
+use crate::domain::tenant::{Slug, TenantStatus};
 use crate::outbound::Outbound;
 use crate::store::jwt_issuers;
 use crate::vault::keyring::Keyring;
@@ -28,12 +28,21 @@ impl Tenants {
         token: &SecretString,
         keyring: &Keyring,
     ) -> Result<Vec<TokenCheck>, ManageError> {
+        let tenant = self.get_tenant(slug).await?;
         let issuer = self.get_jwt_issuer(slug, id).await?;
         let token = token.expose_secret();
         let also_named = self.also_named(&issuer, token).await?;
         let keys = keys(&issuer, keyring, &self.outbound).await;
         let now = self.clock.now();
-        Ok(examine(token, &Against { issuer: &issuer, keys: &keys, also_named: also_named.as_deref(), now }))
+        let against = Against { issuer: &issuer, keys: &keys, also_named: also_named.as_deref(), now };
+        let mut checks = examine(token, &against);
+        checks.push(TokenCheck {
+            check: "tenant",
+            passed: tenant.status == TenantStatus::Active,
+            found: tenant.status.as_str().to_owned(),
+            expected: TenantStatus::Active.as_str().to_owned(),
+        });
+        Ok(checks)
     }
 
     /// An audience by which the token names another issuer as well; a token that names two is refused.

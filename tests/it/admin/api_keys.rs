@@ -146,3 +146,52 @@ async fn every_field_says_what_it_must_be() {
     );
     stack.admin(Method::GET, "/api-keys/none").send().await.assert_error(404, "no_such_row");
 }
+
+#[tokio::test]
+async fn a_key_that_does_not_last_is_no_substitute_for_one_that_does() {
+    let stack = TestStack::start().await;
+    let tonight = (Clock::System.now() + TimeDelta::hours(1)).to_rfc3339();
+    create(&stack, json!({ "label": "night shift", "expires_at": tonight })).await.data(201);
+    act(&stack, &own_id(&stack), "revoke", json!({})).await.assert_error(409, "conflict");
+    stack.admin(Method::GET, "/tenants").send().await.data(200);
+}
+
+#[tokio::test]
+async fn the_last_operators_key_can_be_renamed_and_prolonged() {
+    let stack = TestStack::start().await;
+    let own = own_id(&stack);
+    sqlx::query("UPDATE api_keys SET expires_at = now() + interval '1 hour' WHERE tenant_id IS NULL")
+        .execute(&mut stack.connect().await)
+        .await
+        .unwrap();
+    patch(&stack, &own, json!({ "label": "renamed" })).await.data(200);
+    let next_month = (Clock::System.now() + TimeDelta::days(30)).to_rfc3339();
+    patch(&stack, &own, json!({ "expires_at": next_month })).await.data(200);
+    patch(&stack, &own, json!({ "expires_at": null })).await.data(200);
+}
+
+#[tokio::test]
+async fn the_successor_of_a_key_that_expires_soon_lives_as_long_as_that_was_to_live() {
+    let stack = TestStack::start().await;
+    let in_a_month = (Clock::System.now() + TimeDelta::days(30)).to_rfc3339();
+    let created = create(&stack, json!({ "tenant": "alpha", "label": "contractor", "expires_at": in_a_month })).await;
+    let old = created.data(201)["public_id"].clone();
+    let age = "UPDATE api_keys SET created_at = created_at - interval '29 days 23 hours', expires_at = expires_at - interval '29 days 23 hours'
+               WHERE label = 'contractor'";
+    sqlx::query(age).execute(&mut stack.connect().await).await.unwrap();
+    let rotated = act(&stack, &old, "rotate", json!({})).await;
+    canary::watch(rotated.data(201)["api_key"].as_str().unwrap());
+    let expires_at: DateTime<Utc> = rotated.data(201)["expires_at"].as_str().unwrap().parse().unwrap();
+    assert!(expires_at - Clock::System.now() > TimeDelta::days(29), "{expires_at}");
+
+    let chosen = (Clock::System.now() + TimeDelta::days(7)).to_rfc3339();
+    let rotated = act(&stack, &old, "rotate", json!({ "expires_at": chosen })).await;
+    let expires_at: DateTime<Utc> = rotated.data(201)["expires_at"].as_str().unwrap().parse().unwrap();
+    assert!(expires_at - Clock::System.now() < TimeDelta::days(8), "{expires_at}");
+
+    sqlx::query("UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE label = 'contractor'")
+        .execute(&mut stack.connect().await)
+        .await
+        .unwrap();
+    act(&stack, &old, "rotate", json!({})).await.assert_error(409, "conflict");
+}

@@ -86,6 +86,21 @@ async fn a_path_that_can_be_no_rows_is_answered_in_the_envelope() {
 }
 
 #[tokio::test]
+async fn no_body_is_as_good_as_an_empty_one() {
+    let stack = TestStack::start().await;
+    stack.admin(Method::POST, "/tenants/alpha/buckets/default/doctor").send().await.data(200);
+    stack.admin(Method::POST, "/tenants").send().await.assert_field(400, "invalid_field", "slug");
+}
+
+#[tokio::test]
+async fn a_field_name_of_any_length_is_told_in_short() {
+    let stack = TestStack::start().await;
+    let answer = post(&stack, "application/json", &format!("{{\"{}\":1}}", "x".repeat(50_000))).await;
+    assert_eq!(answer.reason(), "unknown_field");
+    assert!(answer.text.len() < 1000, "{} bytes", answer.text.len());
+}
+
+#[tokio::test]
 async fn other_methods_are_told_which_there_are() {
     let stack = TestStack::start().await;
     let answer = stack.admin(Method::DELETE, "/tenants/alpha").send().await;

@@ -3,6 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::support::eventually;
+use crate::support::proxy::Proxy;
 use crate::support::stack::{Answer, TestStack};
 
 /// A body that adds alpha's bucket on the stack's store once more.
@@ -175,4 +177,56 @@ async fn cors_rules_are_set_and_the_doctor_sees_them() {
     }
     let wrong = call(&stack, Method::PUT, "/default/cors", json!({ "origins": ["app.example.com"] })).await;
     assert_eq!(wrong.reason(), "invalid_field", "{}", wrong.text);
+}
+
+#[tokio::test]
+async fn a_credential_takes_over_only_the_place_that_it_was_tried_against() {
+    let stack = TestStack::start().await;
+    let proxy = Proxy::to(&stack.s3_url.as_str().into()).await;
+    let mut slow = bucket(&stack, "slow");
+    slow["endpoint"] =
+        json!(secrecy::ExposeSecret::expose_secret(&proxy.url(&stack.s3_url.as_str().into())).trim_end_matches('/'));
+    call(&stack, Method::POST, "", slow).await.data(201);
+    proxy.freeze();
+    let alpha = &stack.demo.alpha;
+    let credential = json!({ "access_key_id": alpha.access_key_id, "secret_access_key": alpha.secret_access_key });
+    let rotating = call(&stack, Method::POST, "/slow/rotate-credential", credential);
+    let meanwhile = async {
+        eventually("the trial has begun", || async { (proxy.connections() > 0).then_some(()) }).await;
+        call(&stack, Method::PATCH, "/slow", json!({ "bucket": "somewhere-else" })).await.data(200);
+        proxy.mend();
+    };
+    let (rotated, ()) = tokio::join!(rotating, meanwhile);
+    rotated.assert_error(409, "conflict");
+    assert_eq!(call(&stack, Method::GET, "/slow", json!({})).await.data(200)["credential_version"], 1);
+}
+
+#[tokio::test]
+async fn of_two_who_rotate_what_they_read_at_the_same_time_one_hears_of_the_other() {
+    let stack = TestStack::start().await;
+    let alpha = &stack.demo.alpha;
+    let credential = json!({ "access_key_id": alpha.access_key_id, "secret_access_key": alpha.secret_access_key, "skip_check": true });
+    let rotate = || {
+        let path = "/tenants/alpha/buckets/default/rotate-credential";
+        stack.admin(Method::POST, path).header("if-match", "\"1\"").json(&credential).send()
+    };
+    rotate().await.data(200);
+    rotate().await.assert_error(412, "changed_meanwhile");
+}
+
+#[tokio::test]
+async fn what_was_asked_of_a_store_is_on_record_even_where_it_refused() {
+    let stack = TestStack::start().await;
+    let wrong = json!({ "access_key_id": stack.demo.alpha.access_key_id, "secret_access_key": "not-the-secret-of-alpha", "skip_check": true });
+    call(&stack, Method::POST, "/default/rotate-credential", wrong).await.data(200);
+    let origins = json!({ "origins": ["https://app.example.com"] });
+    let refused = call(&stack, Method::PUT, "/default/cors", origins).await;
+    refused.assert_error(502, "bucket_failed");
+    assert_eq!(refused.message(), "The bucket's store answered: SignatureDoesNotMatch");
+    let events = stack.admin(Method::GET, "/audit-events?tenant=alpha&limit=2").send().await;
+    let actions: Vec<&Value> =
+        events.data(200)["items"].as_array().unwrap().iter().map(|event| &event["action"]).collect();
+    assert_eq!(actions, ["bucket.set_cors_failed", "bucket.set_cors"]);
+    let origin = json!({ "origin": "a\nb" });
+    call(&stack, Method::POST, "/default/doctor", origin).await.assert_field(400, "invalid_field", "origin");
 }

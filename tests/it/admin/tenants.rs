@@ -88,7 +88,7 @@ async fn who_read_an_older_revision_overwrites_nothing() {
     with_tag(&read, "second").await.assert_error(412, "changed_meanwhile");
     assert_eq!(get(&stack, "/tenants/alpha").await.data(200)["name"], "first");
     with_tag("*", "third").await.data(200);
-    for nonsense in ["1", "W/\"1\"", "\"x\"", "\"1\", \"2\""] {
+    for nonsense in ["1", "W/\"1\"", "\"x\"", "\"+1\"", "\"1\", \"2\""] {
         with_tag(nonsense, "fourth").await.assert_field(400, "invalid_field", "If-Match");
     }
 }
@@ -187,6 +187,8 @@ async fn lists_go_on_where_the_last_page_ended_and_hide_what_is_archived() {
         ("limit=0", "limit"),
         ("limit=501", "limit"),
         ("limit=many", "limit"),
+        ("limit=99999", "limit"),
+        ("slug_prefix=%00", "slug_prefix"),
         ("cursor=nonsense!", "cursor"),
         ("cursor=Li4v", "cursor"),
         ("status=gone", "status"),
@@ -194,5 +196,14 @@ async fn lists_go_on_where_the_last_page_ended_and_hide_what_is_archived() {
         get(&stack, &format!("/tenants?{query}")).await.assert_field(400, "invalid_field", field);
     }
     get(&stack, "/tenants?colour=red").await.assert_field(400, "unknown_field", "colour");
-    get(&stack, "/tenants?limit=1&limit=2").await.assert_error(400, "repeated_parameter");
+    get(&stack, "/tenants?limit=1&limit=2").await.assert_field(400, "repeated_parameter", "limit");
+}
+
+#[tokio::test]
+async fn an_archived_tenant_is_neither_changed_nor_suspended_before_it_is_resumed() {
+    let stack = TestStack::start().await;
+    stack.admin(Method::POST, "/tenants/alpha/archive").send().await.data(200);
+    patch(&stack, "alpha", json!({ "burst": 7 })).await.assert_error(409, "conflict");
+    stack.admin(Method::POST, "/tenants/alpha/suspend").send().await.assert_error(409, "conflict");
+    assert_eq!(get(&stack, "/tenants/alpha").await.data(200)["status"], "archived");
 }

@@ -80,6 +80,12 @@ async fn every_algorithm_works_from_a_pem_from_a_jwks_and_from_a_url() {
 }
 
 #[tokio::test]
+async fn an_audience_that_is_there_twice_is_one() {
+    let stack = with(secret_issuer()).await;
+    stack.presign_as(&hs256(SECRET, &claims_with("aud", json!([AUDIENCE, AUDIENCE])))).await.url();
+}
+
+#[tokio::test]
 async fn a_public_key_is_never_taken_for_a_secret() {
     let key = IssuerKey::rs256();
     let stack = with(issuer(JwtAlgorithm::Rs256, NewVerification::PublicKeyPem(key.public_pem.clone()))).await;
@@ -144,6 +150,7 @@ async fn an_issuer_with_unfit_key_material_is_refused_when_it_is_added() {
     let stack = TestStack::start().await;
     let rsa = IssuerKey::rs256();
     let twice = json!({ "keys": [rsa.jwk, rsa.jwk] }).to_string();
+    let pem = |algorithm, text: &str| issuer(algorithm, NewVerification::PublicKeyPem(text.to_owned()));
     let with = |name: &str, value: Value| {
         let mut jwk = serde_json::to_value(&rsa.jwk).unwrap();
         jwk[name] = value;
@@ -161,6 +168,14 @@ async fn an_issuer_with_unfit_key_material_is_refused_when_it_is_added() {
         ("a key that does not verify", with("key_ops", json!(["sign", "encrypt"]))),
         ("a key without a kid", with("kid", Value::Null)),
         ("no JWKS", issuer(JwtAlgorithm::Rs256, NewVerification::Jwks("{}".to_owned()))),
+        ("a private JWK", with("d", json!("c2VjcmV0"))),
+        ("a symmetric JWK", with("k", json!("c2VjcmV0"))),
+        ("a private PEM", pem(JwtAlgorithm::Rs256, &rsa.public_pem.replace("PUBLIC KEY", "PRIVATE KEY"))),
+        ("two PEMs", pem(JwtAlgorithm::Rs256, &rsa.public_pem.repeat(2))),
+        ("a PEM with words around it", pem(JwtAlgorithm::Rs256, &format!("ours:\n{}", rsa.public_pem))),
+        ("a short RSA key", pem(JwtAlgorithm::Rs256, include_str!("jwt/keys/rsa1024.pem"))),
+        ("a short RSA JWK", with("n", json!("A".repeat(171)))),
+        ("a key of another curve", pem(JwtAlgorithm::Es256, include_str!("jwt/keys/p384.pem"))),
         ("no PEM", issuer(JwtAlgorithm::Rs256, NewVerification::PublicKeyPem("-----BEGIN".to_owned()))),
         ("no issuer", NewJwtIssuer { issuer: String::new(), ..secret_issuer() }),
     ] {

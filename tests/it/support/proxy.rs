@@ -1,6 +1,8 @@
-//! A TCP proxy in front of Postgres that can be cut and frozen.
+//! A TCP proxy in front of Postgres or of a store that can be cut and frozen.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::copy_bidirectional;
@@ -19,6 +21,7 @@ enum Mode {
 pub struct Proxy {
     address: SocketAddr,
     mode: watch::Sender<Mode>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -29,13 +32,16 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mode, modes) = watch::channel(Mode::Open);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
                 let server = TcpStream::connect(target.clone()).await.unwrap();
                 tokio::spawn(forward(client, server, modes.clone()));
             }
         });
-        Self { address, mode }
+        Self { address, mode, connections }
     }
 
     /// The same URL, by way of the proxy.
@@ -43,6 +49,11 @@ impl Proxy {
         let mut url: url::Url = url.expose_secret().parse().unwrap();
         url.set_port(Some(self.address.port())).unwrap();
         SecretString::from(url.to_string())
+    }
+
+    /// How many connections there were.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub fn cut(&self) {

@@ -373,11 +373,6 @@ impl Answer {
         assert!(self.message().contains(field) || reason == "already_exists", "{}", self.text);
     }
 
-    /// Asserts an error that names some field.
-    pub fn assert_error_with_field(&self, status: u16, reason: &str) {
-        assert_eq!((self.status.as_u16(), self.reason()), (status, reason), "{}", self.text);
-    }
-
     /// Asserts an error in the envelope, and nothing else in it.
     pub fn assert_error(&self, status: u16, reason: &str) {
         assert_eq!((self.status.as_u16(), self.reason()), (status, reason), "{}", self.text);

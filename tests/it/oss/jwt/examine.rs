@@ -11,8 +11,21 @@ use crate::support::publisher::{Publish, Publisher};
 use crate::support::stack::TestStack;
 use crate::support::tokens::{IssuerKey, by_hand, claims, claims_with, hs256, now};
 
-const ALL: [&str; 12] =
-    ["form", "crit", "algorithm", "kid", "signature", "issuer", "audience", "sub", "exp", "nbf", "iat", "scopes"];
+const ALL: [&str; 13] = [
+    "form",
+    "crit",
+    "algorithm",
+    "kid",
+    "signature",
+    "issuer",
+    "audience",
+    "sub",
+    "exp",
+    "nbf",
+    "iat",
+    "scopes",
+    "tenant",
+];
 
 async fn examine(stack: &TestStack, issuer: &JwtIssuer, token: &str) -> Vec<TokenCheck> {
     let token = token.into();
@@ -95,4 +108,12 @@ async fn a_token_that_names_a_second_issuer_is_told_so() {
     let both = hs256(SECRET, &claims_with("aud", json!([super::AUDIENCE, "other"])));
     assert_eq!(failed(&examine(&stack, &ours, &both).await), ["audience"]);
     stack.presign_as(&both).await.assert_error(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_suspended_tenant_is_told() {
+    let stack = TestStack::start().await;
+    let issuer = add(&stack, &stack.alpha(), secret_issuer()).await.unwrap();
+    stack.set_alphas_status(presign_gateway::domain::tenant::TenantStatus::Suspended).await;
+    assert_eq!(failed(&examine(&stack, &issuer, &hs256(SECRET, &claims())).await), ["tenant"]);
 }
