@@ -65,15 +65,18 @@ impl Claimed {
             return None;
         }
         let names: Names = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
-        let audiences = match names.aud {
+        let mut audiences = match names.aud {
             OneOrMany::One(audience) => vec![audience],
             OneOrMany::Many(audiences) => audiences,
         };
-        // One that is there twice is one.
-        let mut seen = std::collections::HashSet::new();
-        let audiences: Vec<String> = audiences.into_iter().filter(|audience| seen.insert(audience.clone())).collect();
         let known_form = std::iter::once(&names.iss).chain(&audiences).all(|name| is_name(name));
-        (known_form && audiences.len() <= MOST_AUDIENCES).then_some(Self { issuer: names.iss, audiences })
+        if !known_form || audiences.len() > MOST_AUDIENCES {
+            return None;
+        }
+        // One that is there twice is one.
+        audiences.sort_unstable();
+        audiences.dedup();
+        Some(Self { issuer: names.iss, audiences })
     }
 }
 

@@ -15,13 +15,9 @@ async fn post(stack: &TestStack, content_type: &str, body: &str) -> Answer {
 #[tokio::test]
 async fn what_is_no_json_is_refused_with_the_place() {
     let stack = TestStack::start().await;
-    for (body, place) in [
-        ("", "line 1"),
-        ("{", "line 1"),
-        ("{\n\"slug\": }", "line 2"),
-        ("{\"slug\":\"ab\"} {}", "line 1"),
-        ("\u{0}", "line 1"),
-    ] {
+    for (body, place) in
+        [("{", "line 1"), ("{\n\"slug\": }", "line 2"), ("{\"slug\":\"ab\"} {}", "line 1"), ("\u{0}", "line 1")]
+    {
         let answer = post(&stack, "application/json", body).await;
         answer.assert_error(400, "malformed_body");
         assert!(answer.message().contains(place), "{body:?}: {}", answer.message());
