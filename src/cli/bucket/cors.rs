@@ -25,8 +25,12 @@ pub(in crate::cli) enum CorsCommand {
     Set {
         #[command(flatten)]
         which: Which,
-        /// Such as https://app.example.com; may be given several times.
-        #[arg(long = "origin", value_name = "ORIGIN", required = true)]
+        #[arg(
+            long = "origin",
+            value_name = "ORIGIN",
+            required = true,
+            help = "Such as https://app.example.com; may be given several times"
+        )]
         origins: Vec<String>,
     },
 }
