@@ -9,6 +9,7 @@
 
 mod admin;
 mod bucket_cors;
+mod cache;
 mod changes;
 mod cli;
 mod config;

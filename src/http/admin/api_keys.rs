@@ -20,7 +20,7 @@ use crate::tenants::{ApiKeyChanges, NewApiKey};
 
 use super::PageView;
 use super::operator::Operator;
-use super::patch::nullable;
+use super::patch::{not_null, nullable};
 
 /// A new API key.
 #[derive(Deserialize, ToSchema)]
@@ -41,7 +41,11 @@ pub(super) struct ApiKeyCreate {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApiKeyPatch {
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     label: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     scopes: Option<Vec<String>>,
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<DateTime<Utc>>)]

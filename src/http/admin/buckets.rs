@@ -20,6 +20,7 @@ use crate::tenants::{BucketChanges, NewBucket, USUAL_ORIGIN};
 
 use super::PageView;
 use super::operator::Operator;
+use super::patch::not_null;
 
 /// A new bucket and its credential.
 #[derive(Deserialize, ToSchema)]
@@ -57,11 +58,23 @@ pub(super) struct BucketAdd {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BucketPatch {
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     alias: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     endpoint: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     region: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     bucket: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     addressing: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     provider: Option<String>,
 }
 

@@ -23,6 +23,7 @@ use crate::tenants::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 
 use super::PageView;
 use super::operator::Operator;
+use super::patch::not_null;
 
 /// A new JWT issuer, with exactly one of `hmac_secret`, `jwks`, `jwks_url` and `public_key_pem`.
 #[derive(Deserialize, ToSchema)]
@@ -64,14 +65,29 @@ const fn usual_leeway() -> u32 {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JwtIssuerPatch {
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     algorithm: Option<String>,
     #[schema(value_type = Option<String>, format = Password, write_only)]
+    #[serde(default, deserialize_with = "not_null")]
     hmac_secret: Option<SecretString>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     jwks: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     jwks_url: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     public_key_pem: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     leeway_seconds: Option<u32>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     scopes: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     scopes_claim: Option<String>,
 }
 

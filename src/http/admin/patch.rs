@@ -1,4 +1,4 @@
-//! Fields of a `PATCH` that may be taken away: left out, `null`, or a value (RFC 7396).
+//! Fields of a `PATCH` (RFC 7396): left out, a value, or `null`, which takes a value away where there may be none.
 
 use serde::{Deserialize, Deserializer};
 
@@ -7,4 +7,9 @@ pub(super) fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
+}
+
+/// For `#[serde(default, deserialize_with = "not_null")]`: a field that may be left out, but has always a value.
+pub(super) fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }

@@ -16,7 +16,7 @@ use crate::tenants::{NewTenant, PolicyChanges, TenantChanges, TenantFilter, Tena
 
 use super::PageView;
 use super::operator::Operator;
-use super::patch::nullable;
+use super::patch::{not_null, nullable};
 
 /// A new tenant; what is left out is as usual.
 #[derive(Deserialize, ToSchema)]
@@ -66,21 +66,37 @@ const fn usual_burst() -> u32 {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TenantPatch {
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     name: Option<String>,
     #[schema(minimum = 1, maximum = 1_000_000)]
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     rate_per_second: Option<u32>,
     #[schema(minimum = 1, maximum = 1_000_000)]
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     burst: Option<u32>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     allowed_extensions: Option<Vec<String>>,
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     max_size_bytes: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     default_expiry_seconds: Option<u32>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     longest_expiry_seconds: Option<u32>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     object_key_template: Option<String>,
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>)]
     object_key_prefix: Option<Option<String>>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
     time_zone: Option<String>,
 }
 

@@ -65,9 +65,13 @@ async fn a_wrong_value_is_never_repeated() {
     let answer = stack.admin(Method::POST, path).json(&body).send().await;
     answer.assert_field(400, "invalid_field", "secret_access_key");
     assert!(!answer.text.contains("hunter"), "{}", answer.text);
-    let body = json!({ "tenant": "alpha", "label": "x", "expires_at": "hunter2-hunter2" });
-    let answer = stack.admin(Method::POST, "/api-keys").json(&body).send().await;
-    assert!(!answer.text.contains("hunter"), "{}", answer.text);
+    for (field, wrong) in [("expires_at", json!("hunter2-hunter2")), ("scopes", json!("hunter2-hunter2"))] {
+        let mut body = json!({ "tenant": "alpha", "label": "x" });
+        body[field] = wrong;
+        let answer = stack.admin(Method::POST, "/api-keys").json(&body).send().await;
+        answer.assert_field(400, "invalid_field", field);
+        assert!(!answer.text.contains("hunter"), "{}", answer.text);
+    }
 }
 
 #[tokio::test]

@@ -117,6 +117,8 @@ async fn every_field_says_what_it_must_be() {
     let stack = TestStack::start().await;
     for (field, wrong) in [
         ("name", json!("")),
+        ("name", json!(null)),
+        ("burst", json!(null)),
         ("name", json!("x".repeat(201))),
         ("name", json!("a\u{0}b")),
         ("rate_per_second", json!(0)),
