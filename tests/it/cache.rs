@@ -28,9 +28,9 @@ async fn a_value_whose_reading_began_before_a_change_is_not_kept_after_it() {
         let old = cache.get_or_read(&1, async {
             // The old row has been read; the change is announced before it is in memory.
             if forget_all {
-                cache.forget_all()
+                cache.forget_all();
             } else {
-                cache.forget(&1).await
+                cache.forget(&1).await;
             }
             Ok::<_, ()>(1)
         });
