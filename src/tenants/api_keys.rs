@@ -33,6 +33,8 @@ pub struct ApiKeyChanges {
     pub expires_at: Option<Option<DateTime<Utc>>>,
 }
 
+/// What is longer is a mistake, or as good as for ever.
+const MOST_LIFE: TimeDelta = TimeDelta::days(36_525);
 /// The longest time for which a key that was replaced goes on working: 90 days.
 const LONGEST_OVERLAP_SECONDS: u32 = 90 * 24 * 3600;
 
@@ -269,6 +271,9 @@ fn check_expiry(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result
     match expires_at {
         Some(expires_at) if expires_at <= now => {
             Err(Invalid::new("expires_at", "must be a time in the future; to end a key at once, revoke it"))
+        }
+        Some(expires_at) if expires_at - now > MOST_LIFE => {
+            Err(Invalid::new("expires_at", "must be within 100 years; leave it out for a key that never expires"))
         }
         other => Ok(other),
     }

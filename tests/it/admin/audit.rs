@@ -60,5 +60,9 @@ async fn events_are_filtered_and_paged_newest_first() {
     stack.admin(Method::GET, "/audit-events?tenant=nobody").send().await.assert_error(404, "no_such_row");
     let wrong = stack.admin(Method::GET, "/audit-events?from=yesterday").send().await;
     wrong.assert_field(400, "invalid_field", "from");
+    for (query, field) in [("from=-5000-01-01T00:00:00Z", "from"), ("to=%2B262000-01-01T00:00:00Z", "to")] {
+        let wrong = stack.admin(Method::GET, &format!("/audit-events?{query}")).send().await;
+        wrong.assert_field(400, "invalid_field", field);
+    }
     stack.admin(Method::GET, "/audit-events?actor=%00").send().await.assert_field(400, "invalid_field", "actor");
 }
