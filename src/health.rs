@@ -48,10 +48,9 @@ impl Health {
         if !self.store.is_writable().await? {
             return Ok(Some("the database is read-only"));
         }
-        let sealed = sealed::count_by_key_any_tenant(&self.store).await?;
-        let opens = |id: &str| self.keyring.key_ids().any(|known| known == id);
-        let none_opens = !sealed.is_empty() && !sealed.iter().any(|(id, _)| opens(id));
-        Ok(none_opens.then_some("no secret in the database is sealed under a key of vault.keys"))
+        let key_ids: Vec<String> = self.keyring.key_ids().map(str::to_owned).collect();
+        let some_open = sealed::is_any_under_any_tenant(&self.store, &key_ids).await?;
+        Ok((!some_open).then_some("no secret in the database is sealed under a key of vault.keys"))
     }
 }
 

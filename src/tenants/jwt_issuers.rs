@@ -162,11 +162,11 @@ fn no_issuer(id: JwtIssuerId) -> ManageError {
 }
 
 /// An issuer as people know it.
-fn name(issuer: &JwtIssuer) -> String {
+pub(super) fn name(issuer: &JwtIssuer) -> String {
     format!("{} {}", issuer.issuer, issuer.audience)
 }
 
-fn change<'a>(action: &'static str, issuer: &JwtIssuer, name: &'a str, fields: &'a [&'a str]) -> Change<'a> {
+pub(super) fn change<'a>(action: &'static str, issuer: &JwtIssuer, name: &'a str, fields: &'a [&'a str]) -> Change<'a> {
     Change { action, tenant_id: Some(issuer.tenant_id), id: issuer.id.uuid(), name, fields }
 }
 

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use crate::auth::hmac_secret_binding;
 use crate::domain::ids::{BucketId, JwtIssuerId};
 use crate::domain::jwt_issuer::Verification;
-use crate::store::{buckets, jwt_issuers, sealed};
+use crate::store;
 use crate::vault::cipher::CipherError;
 use crate::vault::keyring::Keyring;
 use crate::vault::{VaultError, open, seal};
 
-use super::{Change, ManageError, Tenants};
+use super::{ManageError, Tenants, buckets, jwt_issuers};
 
+/// What sealing anew changes of a row.
+const CHANGED: [&str; 1] = ["sealing_key_id"];
 /// Rows that are sealed anew in one transaction.
 const BATCH: i64 = 100;
 
@@ -49,7 +51,8 @@ impl Tenants {
     /// # Errors
     /// The database is away.
     pub async fn keyring_status(&self, keyring: &Keyring) -> Result<Vec<KeyringStatus>, ManageError> {
-        let mut rows: BTreeMap<String, i64> = sealed::count_by_key_any_tenant(&self.store).await?.into_iter().collect();
+        let mut rows: BTreeMap<String, i64> =
+            store::sealed::count_by_key_any_tenant(&self.store).await?.into_iter().collect();
         let mut status: Vec<KeyringStatus> = keyring
             .key_ids()
             .map(|id| KeyringStatus {
@@ -97,22 +100,15 @@ impl Tenants {
         let mut batch = Resealed::default();
         let mut transaction = self.store.begin().await?;
         let rows =
-            buckets::lock_sealed_otherwise_any_tenant(&mut transaction, keyring.sealing_key_id(), after, BATCH).await?;
+            store::buckets::lock_sealed_otherwise_any_tenant(&mut transaction, keyring.sealing_key_id(), after, BATCH)
+                .await?;
         batch.next = Some(rows.last().map_or(Place::Issuers(None), |row| Place::Buckets(Some(row.bucket.id))));
         for row in rows {
-            let (id, tenant_id, name) = (row.bucket.id, row.bucket.tenant_id, row.bucket.alias.to_string());
             match open(keyring, row) {
                 Ok(open) => {
                     let sealed = seal(keyring, open.bucket, &open.credential);
-                    buckets::save_resealed_any_tenant(&mut transaction, &sealed).await?;
-                    let fields = ["sealing_key_id"];
-                    let change = Change {
-                        action: "bucket.reseal",
-                        tenant_id: Some(tenant_id),
-                        id: id.uuid(),
-                        name: &name,
-                        fields: &fields,
-                    };
+                    store::buckets::save_resealed_any_tenant(&mut transaction, &sealed).await?;
+                    let change = buckets::change_of("bucket.reseal", &sealed.bucket, &CHANGED);
                     self.audit(&mut transaction, change).await?;
                     batch.resealed += 1;
                 }
@@ -127,7 +123,7 @@ impl Tenants {
         let mut batch = Resealed::default();
         let mut transaction = self.store.begin().await?;
         let key_id = keyring.sealing_key_id();
-        let rows = jwt_issuers::lock_sealed_otherwise_any_tenant(&mut transaction, key_id, after, BATCH).await?;
+        let rows = store::jwt_issuers::lock_sealed_otherwise_any_tenant(&mut transaction, key_id, after, BATCH).await?;
         batch.next = rows.last().map(|row| Place::Issuers(Some(row.id)));
         for row in rows {
             let Verification::SealedHmacSecret { sealing_key_id, sealed, version } = &row.verification else {
@@ -137,15 +133,9 @@ impl Tenants {
             match keyring.open(sealing_key_id, binding, sealed) {
                 Ok(secret) => {
                     let sealed = keyring.seal(binding, &secret);
-                    jwt_issuers::save_resealed_any_tenant(&mut transaction, row.id, key_id, &sealed).await?;
-                    let name = format!("{} {}", row.issuer, row.audience);
-                    let change = Change {
-                        action: "jwt_issuer.reseal",
-                        tenant_id: Some(row.tenant_id),
-                        id: row.id.uuid(),
-                        name: &name,
-                        fields: &["sealing_key_id"],
-                    };
+                    store::jwt_issuers::save_resealed_any_tenant(&mut transaction, row.id, key_id, &sealed).await?;
+                    let name = jwt_issuers::name(&row);
+                    let change = jwt_issuers::change("jwt_issuer.reseal", &row, &name, &CHANGED);
                     self.audit(&mut transaction, change).await?;
                     batch.resealed += 1;
                 }
