@@ -8,7 +8,7 @@
 )]
 
 mod admin;
-mod bucket_cors;
+mod bucket;
 mod cache;
 mod changes;
 mod cli;

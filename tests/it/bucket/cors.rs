@@ -11,14 +11,10 @@ use md5::{Digest, Md5};
 use presign_gateway::bucket::BucketClient;
 use presign_gateway::bucket::doctor::{self, Finding, Health};
 use presign_gateway::dev::object_store::{self, Account};
-use presign_gateway::domain::bucket::{Addressing, Alias, Bucket, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::cors::CorsRule;
 use presign_gateway::domain::credential::Credential;
-use presign_gateway::domain::ids::{BucketId, TenantId};
-use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::outbound::{Names, Outbound};
 use presign_gateway::presign::{Operation, sign};
 use presign_gateway::vault::OpenBucket;
 use proptest::prelude::*;
@@ -27,16 +23,10 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use url::Url;
 
+use super::{APP, anywhere, client, credential, open};
 use crate::support::canary;
 
-const APP: &str = "https://app.example.com";
 const OTHER: &str = "https://other.example.com";
-
-fn credential(name: &str) -> Credential {
-    let secret_access_key = format!("secret-of-{name}-{}", uuid::Uuid::from_bytes(Randomness::System.bytes()));
-    canary::watch(&secret_access_key);
-    Credential { access_key_id: name.to_owned(), secret_access_key: secret_access_key.into(), session_token: None }
-}
 
 /// A store with the buckets `alpha-uploads`, of the credentials `alpha` and `alpha-too`, and `beta-uploads`, of `beta`.
 struct Store {
@@ -105,39 +95,6 @@ impl Store {
         let open = self.open("alpha-uploads", "alpha");
         doctor::examine(&open, origin, &anywhere(), &Clock::System, &Randomness::System).await.pop().unwrap()
     }
-}
-
-fn open(url: &str, bucket: &str, credential: Credential) -> OpenBucket {
-    let now = Clock::System.now();
-    let location = Location {
-        endpoint: Endpoint::parse(url, &AllowedHosts::any()).unwrap(),
-        region: Region::parse(object_store::REGION).unwrap(),
-        bucket_name: BucketName::parse(bucket).unwrap(),
-        addressing: Addressing::Path,
-        provider: Provider::Generic,
-    };
-    let bucket = Bucket {
-        id: BucketId::generate(now, &Randomness::System),
-        tenant_id: TenantId::generate(now, &Randomness::System),
-        alias: Alias::usual(),
-        is_default: true,
-        location,
-        access_key_id: credential.access_key_id.clone(),
-        credential_version: 1,
-        created_at: now,
-        updated_at: now,
-        archived_at: None,
-        revision: 1,
-    };
-    OpenBucket { bucket, credential }
-}
-
-fn anywhere() -> Outbound {
-    Outbound::new(AllowedHosts::any())
-}
-
-fn client(open: &OpenBucket) -> BucketClient {
-    BucketClient::new(open, &anywhere()).unwrap()
 }
 
 fn texts(texts: &[&str]) -> Vec<String> {
@@ -442,67 +399,4 @@ proptest! {
         let expected = text == "*" || sent.is_ok_and(|sent| sent == text) && is_private && !text.contains('*');
         prop_assert_eq!(CorsRule::for_uploads(std::slice::from_ref(&text)).is_ok(), expected, "{}", text);
     }
-}
-
-#[tokio::test]
-async fn a_bucket_at_an_address_that_is_not_public_is_not_reached_unless_its_host_is_allowed() {
-    let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let port = server.local_addr().unwrap().port();
-    let names = Names::Fixed([("s3.example.com".to_owned(), vec![Ipv4Addr::LOCALHOST.into()])].into());
-    let elsewhere = open(&format!("https://s3.example.com:{port}"), "alpha-uploads", credential("alpha"));
-
-    let careful = Outbound::with_names(AllowedHosts::default(), names.clone());
-    let findings = doctor::examine(&elsewhere, APP, &careful, &Clock::System, &Randomness::System).await;
-    let last = findings.last().unwrap();
-    assert!(last.health == Health::Bad && last.found.contains("public"), "{findings:?}");
-    BucketClient::new(&elsewhere, &careful).unwrap().cors_rules().await.unwrap_err();
-    let by_number = open("http://127.0.0.1:9", "alpha-uploads", credential("alpha"));
-    assert!(BucketClient::new(&by_number, &careful).is_err(), "nobody resolves a number");
-    let connected = tokio::time::timeout(std::time::Duration::from_millis(100), server.accept()).await;
-    assert!(connected.is_err(), "nobody came");
-
-    let allowed = AllowedHosts::parse(["s3.example.com"]).unwrap();
-    let trusting = Outbound::with_names(allowed, names);
-    let asking = tokio::spawn(async move { BucketClient::new(&elsewhere, &trusting).unwrap().cors_rules().await });
-    server.accept().await.unwrap();
-    asking.abort();
-}
-
-/// A store that answers everything with this.
-async fn store_that_answers(answer: impl Fn() -> axum::response::Response + Clone + Send + Sync + 'static) -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let router = axum::Router::new().fallback(move || std::future::ready(answer()));
-    tokio::spawn(object_store::run(listener, router, std::future::pending()));
-    url
-}
-
-#[tokio::test]
-async fn an_answer_without_end_is_cut_off() {
-    let endless = || {
-        let chunk = || Ok::<_, std::io::Error>(axum::body::Bytes::from_static(&[b' '; 8192]));
-        let chunks = futures_util::stream::repeat_with(chunk);
-        axum::response::Response::new(axum::body::Body::from_stream(chunks))
-    };
-    let url = store_that_answers(endless).await;
-    let bucket = client(&open(&url, "alpha-uploads", credential("alpha")));
-    let error =
-        tokio::time::timeout(std::time::Duration::from_secs(10), bucket.cors_rules()).await.unwrap().unwrap_err();
-    assert_eq!(error.code, "an answer that cannot be read", "not read until the time is over");
-}
-
-#[tokio::test]
-async fn of_a_stores_error_only_a_plain_word_is_repeated() {
-    let told = async |code: &'static str| {
-        let answer = move || {
-            let body = format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
-            let mut response = axum::response::Response::new(axum::body::Body::from(body));
-            *response.status_mut() = axum::http::StatusCode::FORBIDDEN;
-            response
-        };
-        let url = store_that_answers(answer).await;
-        client(&open(&url, "alpha-uploads", credential("alpha"))).cors_rules().await.unwrap_err().code
-    };
-    assert_eq!(told("AccessDenied").await, "AccessDenied");
-    assert_eq!(told("EVIL &#27;[31m X-Amz-Signature=deadbeef").await, "HTTP 403");
 }
