@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -23,7 +24,7 @@ use crate::http::{Edge, Gateway, ops_router, public_router};
 use crate::limit::Limits;
 use crate::outbound::Outbound;
 use crate::store::announcements::Announcements;
-use crate::store::{Store, StoreError, StoreOptions};
+use crate::store::{Store, StoreError, StoreOptions, partitions};
 use crate::tenants::{Actor, Tenants};
 use crate::uploads::Uploads;
 use crate::uploads::recorder::{Recorder, RecorderOptions};
@@ -34,6 +35,8 @@ use crate::vault::keyring::{Keyring, KeyringError};
 const OPS_CONNECTIONS: usize = 256;
 /// How long its last requests may take, once all else has stopped.
 const OPS_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
+/// How far ahead of time partitions of the ledger are made.
+const PARTITIONS_AHEAD: TimeDelta = TimeDelta::days(92);
 /// How long connections to the database may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -123,10 +126,12 @@ impl App {
             ),
             limits: limits(config),
             uploads: Uploads {
+                store: store.clone(),
                 vault: Vault::new(store.clone(), Arc::clone(&keyring), config.vault.cache_entries.get(), vault_age),
                 recorder: Recorder::start(&recorder_store, recorder_options),
                 clock,
                 randomness,
+                outbound,
             },
             tenants,
             health: Health::new(store.clone(), Arc::clone(&keyring)),
@@ -134,6 +139,7 @@ impl App {
             listening: Listening::default(),
             edge: edge(config),
         };
+        ensure_partitions(&store, &gateway.uploads.clock).await;
         // Before the first request: from then on no change goes unheard.
         let announcements = Announcements::open(&store).await;
         let stores = [store, recorder_store];
@@ -212,6 +218,15 @@ async fn flush_last_used(gateway: Arc<Gateway>, every: Duration, stop: impl Futu
         if stopping {
             return;
         }
+    }
+}
+
+/// The ledger's partitions of the months around now. A database that is away is no reason not to start.
+async fn ensure_partitions(store: &Store, clock: &Clock) {
+    let now = clock.now();
+    let (first, last) = (now - TimeDelta::days(31), now + PARTITIONS_AHEAD);
+    if let Err(error) = partitions::ensure_any_tenant(store, first, last).await {
+        tracing::warn!(cause = %chain(&error), "partitions of uploads not made yet");
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod api_key;
 pub mod audit_event;
+pub mod binding;
 pub mod bucket;
 pub mod caller;
 pub mod clock;

@@ -11,8 +11,8 @@ use crate::domain::Invalid;
 use crate::limit::Limited;
 use crate::store::StoreError;
 use crate::tenants::ManageError;
-use crate::uploads::IssueError;
 use crate::uploads::recorder::RecordError;
+use crate::uploads::{IssueError, UploadError};
 use crate::vault::VaultError;
 
 use self::code::{Language, Reason};
@@ -62,7 +62,11 @@ impl ApiError {
 impl From<Reason> for ApiError {
     fn from(reason: Reason) -> Self {
         let retry_after_seconds = match reason {
-            Reason::Unavailable | Reason::TenantNotReady | Reason::NotReady => Some(RETRY_AFTER_SECONDS),
+            Reason::Unavailable
+            | Reason::TenantNotReady
+            | Reason::NotReady
+            | Reason::BucketUnavailable
+            | Reason::Busy => Some(RETRY_AFTER_SECONDS),
             _ => None,
         };
         Self { reason, detail: None, field: None, retry_after_seconds }
@@ -107,12 +111,34 @@ impl From<IssueError> for ApiError {
             IssueError::ExtensionNotAllowed { allowed } => {
                 Self::with_detail(Reason::ExtNotAllowed, allowed.texts().collect::<Vec<_>>().join(", "))
             }
+            IssueError::BindingRequired(missing) => {
+                Self::with_detail(Reason::BindingRequired, missing.texts().collect::<Vec<_>>().join(", "))
+            }
+            IssueError::NotEnforced(binding) => {
+                Self::with_detail(Reason::NotEnforced, binding.as_str()).about(binding.as_str())
+            }
+            IssueError::Invalid(invalid) => invalid.clone().into(),
+            IssueError::Vault(VaultError::NoSuchBucket(_)) => no_such_bucket(),
             IssueError::Vault(VaultError::NoBucket) => ours(Reason::TenantNotReady, &error),
             IssueError::Vault(VaultError::Sealed { .. }) | IssueError::Presign(_) => ours(Reason::Internal, &error),
             IssueError::Vault(VaultError::Store(_))
             | IssueError::Record(
                 RecordError::QueueFull | RecordError::TimedOut | RecordError::Closed | RecordError::NotCommitted(_),
             ) => ours(Reason::Unavailable, &error),
+        }
+    }
+}
+
+impl From<UploadError> for ApiError {
+    fn from(error: UploadError) -> Self {
+        match &error {
+            UploadError::ScopeMissing(scope) => Self::with_detail(Reason::ScopeMissing, scope.as_str()),
+            UploadError::NotFound => Self::with_detail(Reason::NoSuchRow, "upload"),
+            UploadError::Vault(VaultError::NoSuchBucket(_)) => no_such_bucket(),
+            UploadError::Vault(VaultError::NoBucket) => ours(Reason::TenantNotReady, &error),
+            UploadError::Vault(VaultError::Store(_)) => ours(Reason::Unavailable, &error),
+            UploadError::Vault(VaultError::Sealed { .. }) => ours(Reason::Internal, &error),
+            UploadError::Store(error) => of_store(error),
         }
     }
 }
@@ -134,19 +160,27 @@ impl From<ManageError> for ApiError {
             ManageError::Conflict(told) => Self::with_detail(Reason::Conflict, told),
             ManageError::CredentialFailed(told) => Self::with_detail(Reason::CredentialFailed, told),
             ManageError::Bucket(error) => Self::with_detail(Reason::BucketFailed, error.to_string()),
-            ManageError::Store(StoreError::RowRefused(_)) => {
-                Self::with_detail(Reason::InvalidField, "a value is one that the database does not take")
-            }
-            ManageError::Store(
-                StoreError::Unavailable(_)
-                | StoreError::TimedOut
-                | StoreError::Disconnected
-                | StoreError::NotMigrated(_),
-            )
-            | ManageError::Vault(VaultError::Store(_)) => ours(Reason::Unavailable, &error),
-            ManageError::Store(_) | ManageError::Vault(_) => ours(Reason::Internal, &error),
+            ManageError::Store(error) => of_store(&error),
+            ManageError::Vault(VaultError::Store(_)) => ours(Reason::Unavailable, &error),
+            ManageError::Vault(_) => ours(Reason::Internal, &error),
         }
     }
+}
+
+fn of_store(error: &StoreError) -> ApiError {
+    match error {
+        StoreError::RowRefused(_) => {
+            ApiError::with_detail(Reason::InvalidField, "a value is one that the database does not take")
+        }
+        StoreError::Unavailable(_) | StoreError::TimedOut | StoreError::Disconnected | StoreError::NotMigrated(_) => {
+            ours(Reason::Unavailable, error)
+        }
+        _ => ours(Reason::Internal, error),
+    }
+}
+
+fn no_such_bucket() -> ApiError {
+    ApiError::with_detail(Reason::InvalidField, "bucket must be the alias of one of this app's buckets").about("bucket")
 }
 
 /// Logs the cause of a failure that is no caller's.

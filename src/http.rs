@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::head;
+use axum::routing::{MethodFilter, on};
 use ipnet::IpNet;
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -40,6 +40,7 @@ mod ops;
 mod oss;
 mod path;
 mod request_log;
+mod v1;
 
 /// The use cases behind the routes, and what the edge needs to know.
 pub struct Gateway {
@@ -73,13 +74,20 @@ type SharedGateway = Arc<Gateway>;
 /// What an operator asks for may take this long: the doctor waits for a bucket several times.
 const OPS_REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// HEAD would be answered like GET, and so issue an upload that nobody sees; the others would be told that it is allowed.
+const NOT_GET: MethodFilter = MethodFilter::HEAD
+    .or(MethodFilter::OPTIONS)
+    .or(MethodFilter::POST)
+    .or(MethodFilter::PUT)
+    .or(MethodFilter::PATCH)
+    .or(MethodFilter::DELETE);
+
 /// The public listener: its routes, their description, and the page that shows it.
 pub fn public_router(gateway: &SharedGateway) -> Router {
     let routes = Router::from(public_routes())
-        // HEAD would be answered like GET, and so issue an upload that nobody sees.
-        .route("/oss/presign", head(guard::only_get))
+        .route("/oss/presign", on(NOT_GET, guard::only_get))
         .merge(openapi::page(openapi::PUBLIC_PATH, openapi::public_document()))
-        .method_not_allowed_fallback(guard::only_get);
+        .method_not_allowed_fallback(guard::method_not_allowed);
     let cors = cors(&gateway.edge.cors_origins);
     layered(routes, gateway, gateway.edge.request_timeout, cors)
 }
@@ -93,7 +101,7 @@ pub fn ops_router(gateway: &SharedGateway) -> Router {
 }
 
 fn public_routes() -> OpenApiRouter<SharedGateway> {
-    OpenApiRouter::new().routes(routes!(oss::presign)).routes(routes!(ops::livez))
+    OpenApiRouter::new().routes(routes!(oss::presign)).merge(v1::routes()).routes(routes!(ops::livez))
 }
 
 fn ops_routes() -> OpenApiRouter<SharedGateway> {
@@ -128,8 +136,14 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
         if origins.iter().any(|origin| origin == "*") { AllowOrigin::from(Any) } else { AllowOrigin::list(listed) };
     let layer = CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([axum::http::Method::GET])
-        .allow_headers([header::AUTHORIZATION, header::ACCEPT_LANGUAGE, extract::X_API_KEY])
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::ACCEPT_LANGUAGE,
+            header::CONTENT_TYPE,
+            extract::X_API_KEY,
+            v1::IDEMPOTENCY_KEY,
+        ])
         .expose_headers([header::RETRY_AFTER, envelope::RATELIMIT, envelope::RATELIMIT_POLICY, context::X_REQUEST_ID])
         .max_age(Duration::from_hours(1));
     Some(layer)

@@ -25,27 +25,48 @@ use crate::domain::credential::Credential;
 /// What a URL is for.
 #[derive(Debug, Clone, Copy)]
 pub enum Operation<'a> {
-    /// To PUT an object; the metadata's names are lower-case, without `x-amz-meta-`.
-    Put { metadata: &'a [(&'static str, String)] },
+    /// To PUT an object; the metadata's names are lower-case, without `x-amz-meta-`. The client must send `headers`, exactly
+    /// as they are; without any, a bare PUT will do.
+    Put { metadata: &'a [(&'a str, Cow<'a, str>)], headers: &'a [(&'static str, String)] },
+    /// To GET an object, with these fields in the answer.
+    Get { content_disposition: Option<&'a str>, content_type: Option<&'a str> },
 }
 
-impl Operation<'_> {
+impl<'a> Operation<'a> {
     const fn method(self) -> &'static str {
         match self {
             Self::Put { .. } => "PUT",
+            Self::Get { .. } => "GET",
         }
     }
 
     /// The parameters that say what is done; `x-id` is what the SDKs add for their logs.
     fn parameters(self) -> Vec<(Cow<'static, str>, String)> {
         match self {
-            Self::Put { metadata } => {
+            Self::Put { metadata, .. } => {
                 let id = [(Cow::Borrowed("x-id"), "PutObject".to_owned())];
-                let metadata =
-                    metadata.iter().map(|(name, value)| (Cow::Owned(format!("x-amz-meta-{name}")), value.clone()));
+                let metadata = metadata
+                    .iter()
+                    .map(|(name, value)| (Cow::Owned(format!("x-amz-meta-{name}")), value.clone().into_owned()));
                 metadata.chain(id).collect()
             }
+            Self::Get { content_disposition, content_type } => {
+                let named =
+                    [("response-content-disposition", content_disposition), ("response-content-type", content_type)];
+                let named =
+                    named.into_iter().filter_map(|(name, value)| Some((Cow::Borrowed(name), value?.to_owned())));
+                named.chain([(Cow::Borrowed("x-id"), "GetObject".to_owned())]).collect()
+            }
         }
+    }
+
+    /// The header fields that are signed beside `Host`.
+    fn headers(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let headers = match self {
+            Self::Put { headers, .. } => headers,
+            Self::Get { .. } => &[],
+        };
+        headers.iter().map(|(name, value)| (*name, value.as_str()))
     }
 }
 
@@ -98,7 +119,7 @@ pub fn sign(
 
     let unsigned = format!("{address}?{}", query(&mut parameters));
     let request =
-        SignableRequest::new(operation.method(), unsigned, std::iter::empty(), SignableBody::UnsignedPayload)?;
+        SignableRequest::new(operation.method(), unsigned, operation.headers(), SignableBody::UnsignedPayload)?;
     let identity = identity(credential);
     let signing = v4::SigningParams::builder()
         .identity(&identity)

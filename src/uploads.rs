@@ -1,26 +1,31 @@
-//! THE use case: issue an upload.
+//! THE use cases: issue an upload, and all that becomes of it.
 //!
 //! Policy decides, the gateway names the object, the vault gives the bucket's credential, `presign` signs, the recorder
 //! commits, and only then is the URL returned.
 
 use std::net::IpAddr;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, Utc};
 
-use crate::domain::caller::Scope;
+use crate::domain::Invalid;
+use crate::domain::binding::{Binding, BindingSet};
+use crate::domain::caller::{Caller, Scope};
 use crate::domain::clock::Clock;
 use crate::domain::extension::ExtensionSet;
 use crate::domain::ids::UploadId;
-use crate::domain::object_key::Naming;
 use crate::domain::randomness::Randomness;
-use crate::domain::upload::{NewUpload, UploadRequest};
+use crate::domain::upload::{Upload, UploadRequest};
 use crate::limit::Admitted;
-use crate::presign::{self, Operation, PresignError, SignedUrl};
+use crate::outbound::Outbound;
+use crate::presign::{PresignError, SignedUrl};
+use crate::store::{Store, StoreError, uploads};
 use crate::vault::{Vault, VaultError};
 
 use self::recorder::{RecordError, Recorder};
 
+mod prepare;
 pub mod recorder;
+pub mod view;
 
 /// Why no upload was issued.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +34,13 @@ pub enum IssueError {
     ScopeMissing(Scope),
     #[error("the tenant's policy does not allow this extension")]
     ExtensionNotAllowed { allowed: ExtensionSet },
+    #[error("the tenant's policy demands more to be bound")]
+    BindingRequired(BindingSet),
+    /// What cannot be held is refused, never weakened.
+    #[error("the bucket's store does not enforce {}", .0.as_str())]
+    NotEnforced(Binding),
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
     #[error(transparent)]
     Vault(#[from] VaultError),
     #[error(transparent)]
@@ -37,19 +49,40 @@ pub enum IssueError {
     Record(#[from] RecordError),
 }
 
+/// Why nothing could be done with an upload.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    #[error("the caller lacks the scope {}", .0.as_str())]
+    ScopeMissing(Scope),
+    /// Or it is another tenant's: both are answered alike.
+    #[error("there is no such upload")]
+    NotFound,
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// A place to upload to, on record.
 #[derive(Debug)]
 pub struct IssuedUpload {
-    pub url: SignedUrl,
+    pub id: UploadId,
     pub object_key: String,
+    pub url: SignedUrl,
+    /// The header fields that the client must send, exactly as they are.
+    pub headers: Vec<(&'static str, String)>,
+    pub expires_at: DateTime<Utc>,
 }
 
-/// Issues uploads.
+/// Issues uploads, and follows what becomes of them.
 pub struct Uploads {
+    pub store: Store,
     pub vault: Vault,
     pub recorder: Recorder,
     pub clock: Clock,
     pub randomness: Randomness,
+    /// By what rules buckets are reached.
+    pub outbound: Outbound,
 }
 
 impl Uploads {
@@ -67,53 +100,31 @@ impl Uploads {
         if !caller.scopes.contains(Scope::UploadsIssue) {
             return Err(IssueError::ScopeMissing(Scope::UploadsIssue));
         }
-        let policy = &caller.tenant.policy;
-        if !policy.allowed_extensions.contains(request.ext) {
-            return Err(IssueError::ExtensionNotAllowed { allowed: policy.allowed_extensions.clone() });
-        }
-
-        let issued_at = self.clock.now();
-        let id = UploadId::generate(issued_at, &self.randomness);
-        let naming = Naming { id, ext: request.ext, kind: request.kind, issued_at, time_zone: policy.time_zone };
-        let object_key = policy.object_key_template.object_key(&naming);
-
-        let open = self.vault.default_bucket(caller.tenant.id).await?;
-        let metadata = metadata(&request);
-        let operation = Operation::Put { metadata: &metadata };
-        let expires_in_seconds = policy.expiry.default_seconds;
-        let url = presign::sign(
-            &open.credential,
-            &open.bucket.location,
-            operation,
-            &object_key,
-            expires_in_seconds,
-            issued_at,
-        )?;
-
-        let upload = NewUpload {
-            id,
-            tenant_id: caller.tenant.id,
-            bucket_id: open.bucket.id,
-            object_key: object_key.clone(),
-            request,
-            caller_kind: caller.kind,
-            caller_id: caller.id,
-            caller_subject: caller.subject.clone(),
-            client_address,
-            access_key_id: open.credential.access_key_id.clone(),
-            issued_at,
-            url_expires_at: issued_at + TimeDelta::seconds(expires_in_seconds.into()),
-        };
+        let (upload, issued) = self.prepare(caller, request, client_address).await?;
         self.recorder.record(upload).await?;
-        Ok(IssuedUpload { url, object_key })
+        Ok(issued)
+    }
+
+    /// An upload of the caller's tenant.
+    ///
+    /// # Errors
+    /// There is none of this id, or the caller may not read it.
+    pub async fn show(&self, admitted: &Admitted, id: UploadId) -> Result<Upload, UploadError> {
+        self.find_for(demand(admitted, Scope::UploadsRead)?, id).await
+    }
+
+    /// The upload of this id that the caller may know of: its tenant's. One who may not read them knows only of its own.
+    async fn find_for(&self, caller: &Caller, id: UploadId) -> Result<Upload, UploadError> {
+        let upload = uploads::find(&self.store, caller.tenant.id, id).await?.ok_or(UploadError::NotFound)?;
+        let is_own = upload.caller_kind == caller.kind
+            && upload.caller_id == caller.id
+            && upload.caller_subject.as_deref() == caller.subject.as_deref();
+        if is_own || caller.scopes.contains(Scope::UploadsRead) { Ok(upload) } else { Err(UploadError::NotFound) }
     }
 }
 
-/// What the caller said of the file, as object metadata.
-fn metadata(request: &UploadRequest) -> Vec<(&'static str, String)> {
-    let duration = request.duration.map(|seconds| ("duration", seconds.get().to_string()));
-    let height = request.height.map(|pixels| ("height", pixels.get().to_string()));
-    let kind = request.kind.map(|kind| ("type", kind.as_str().to_owned()));
-    let width = request.width.map(|pixels| ("width", pixels.get().to_string()));
-    [duration, height, kind, width].into_iter().flatten().collect()
+/// The caller, if it has this scope.
+fn demand(admitted: &Admitted, scope: Scope) -> Result<&Caller, UploadError> {
+    let caller = admitted.caller();
+    if caller.scopes.contains(scope) { Ok(caller) } else { Err(UploadError::ScopeMissing(scope)) }
 }

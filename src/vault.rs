@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::cache::Cache;
-use crate::domain::bucket::Bucket;
+use crate::domain::bucket::{Alias, Bucket};
 use crate::domain::credential::Credential;
 use crate::domain::ids::{BucketId, TenantId};
 use crate::store::announcements::Announced;
@@ -33,6 +33,9 @@ pub struct OpenBucket {
 pub enum VaultError {
     #[error("the tenant has no bucket")]
     NoBucket,
+    /// Nor one of that name that is in use.
+    #[error("the tenant has no bucket {0}")]
+    NoSuchBucket(Alias),
     #[error("the credential of bucket {bucket_id} does not open")]
     Sealed {
         bucket_id: BucketId,
@@ -43,11 +46,20 @@ pub enum VaultError {
     Store(#[from] Arc<StoreError>),
 }
 
+/// All of a tenant's buckets, archived ones too, each opened or with the reason why not.
+struct OpenBuckets(Vec<(Bucket, Result<Arc<OpenBucket>, VaultError>)>);
+
+impl OpenBuckets {
+    fn find(&self, is_it: impl Fn(&Bucket) -> bool) -> Option<Result<Arc<OpenBucket>, VaultError>> {
+        self.0.iter().find(|(bucket, _)| is_it(bucket)).map(|(_, open)| open.clone())
+    }
+}
+
 /// Gives opened credentials; bounded in number and in age.
 pub struct Vault {
     store: Store,
     keyring: Arc<Keyring>,
-    open_buckets: Cache<TenantId, Arc<OpenBucket>>,
+    open_buckets: Cache<TenantId, Arc<OpenBuckets>>,
 }
 
 impl Vault {
@@ -57,15 +69,29 @@ impl Vault {
         Self { store, keyring, open_buckets: Cache::new(max_open, max_age) }
     }
 
-    /// The tenant's default bucket; however many ask at once, it is read and opened once.
+    /// The tenant's bucket of this alias, the default one for `None`; however many ask at once, it is read and opened once.
     ///
     /// # Errors
     /// There is none, it does not open, or the database is away.
-    pub async fn default_bucket(&self, tenant_id: TenantId) -> Result<Arc<OpenBucket>, VaultError> {
-        self.open_buckets
-            .get_or_read(&tenant_id, self.open_default_bucket(tenant_id))
-            .await
-            .map_err(Arc::unwrap_or_clone)
+    pub async fn bucket(&self, tenant_id: TenantId, alias: Option<&Alias>) -> Result<Arc<OpenBucket>, VaultError> {
+        let open = self.open_buckets(tenant_id).await?;
+        let found = open.find(|bucket| {
+            bucket.archived_at.is_none() && alias.map_or(bucket.is_default, |alias| bucket.alias == *alias)
+        });
+        found
+            .unwrap_or_else(|| Err(alias.map_or(VaultError::NoBucket, |alias| VaultError::NoSuchBucket(alias.clone()))))
+    }
+
+    /// The bucket that an upload went to, though it may be archived since.
+    ///
+    /// # Errors
+    /// There is none, it does not open, or the database is away.
+    pub async fn bucket_by_id(&self, tenant_id: TenantId, id: BucketId) -> Result<Arc<OpenBucket>, VaultError> {
+        self.open_buckets(tenant_id).await?.find(|bucket| bucket.id == id).unwrap_or(Err(VaultError::NoBucket))
+    }
+
+    async fn open_buckets(&self, tenant_id: TenantId) -> Result<Arc<OpenBuckets>, VaultError> {
+        self.open_buckets.get_or_read(&tenant_id, self.read(tenant_id)).await.map_err(Arc::unwrap_or_clone)
     }
 
     /// Forgets the opened credential that has changed.
@@ -80,10 +106,11 @@ impl Vault {
         self.open_buckets.forget_all();
     }
 
-    async fn open_default_bucket(&self, tenant_id: TenantId) -> Result<Arc<OpenBucket>, VaultError> {
-        let sealed =
-            buckets::find(&self.store, tenant_id, None).await.map_err(Arc::new)?.ok_or(VaultError::NoBucket)?;
-        Ok(Arc::new(open(&self.keyring, sealed)?))
+    async fn read(&self, tenant_id: TenantId) -> Result<Arc<OpenBuckets>, VaultError> {
+        let sealed = buckets::list_with_archived(&self.store, tenant_id).await.map_err(Arc::new)?;
+        // One that does not open must not stand in the way of the others.
+        let each = |sealed: SealedBucket| (sealed.bucket.clone(), open(&self.keyring, sealed).map(Arc::new));
+        Ok(Arc::new(OpenBuckets(sealed.into_iter().map(each).collect())))
     }
 }
 

@@ -66,12 +66,12 @@ pub async fn examine(
     let now = clock.now();
     let id = uuid::Uuid::from_bytes(randomness.bytes());
     let object_key = format!("presign-gateway-doctor/{id}.txt");
-    let metadata = [("width", "1".to_owned())];
+    let metadata = [("width", "1".into())];
     let location = &open.bucket.location;
     let signed = presign::sign(
         &open.credential,
         location,
-        Operation::Put { metadata: &metadata },
+        Operation::Put { metadata: &metadata, headers: &[] },
         &object_key,
         EXPIRY_SECONDS,
         now,

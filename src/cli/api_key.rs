@@ -92,7 +92,7 @@ pub(super) struct Create {
     /// Who has it, to know it again.
     #[arg(long)]
     label: String,
-    /// What it may do, with commas: uploads:issue, uploads:read.
+    /// What it may do, with commas: uploads:issue, uploads:read, uploads:delete.
     #[arg(long, default_value = "uploads:issue,uploads:read", value_name = "LIST")]
     scopes: String,
     /// Refuse it after this many days [default: never].
@@ -107,7 +107,7 @@ pub(super) struct Update {
     /// Who has it, to know it again.
     #[arg(long)]
     label: Option<String>,
-    /// What it may do, with commas: uploads:issue, uploads:read.
+    /// What it may do, with commas: uploads:issue, uploads:read, uploads:delete.
     #[arg(long, value_name = "LIST")]
     scopes: Option<String>,
     /// Refuse it after this many days from now.

@@ -6,6 +6,8 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::config::Config;
+use crate::domain::Invalid;
+use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::bucket::{Addressing, Alias, Bucket, BucketName, Endpoint, Location, Provider, Region};
 use crate::domain::credential::Credential;
 use crate::domain::page::Page;
@@ -112,6 +114,9 @@ pub(super) struct Add {
     /// r2, aws or generic; by default told from the endpoint.
     #[arg(long)]
     provider: Option<String>,
+    /// What a generic store enforces beside size and content type, with commas: sha256, once.
+    #[arg(long, value_name = "LIST", default_value = "")]
+    enforces: String,
     #[command(flatten)]
     credential: CredentialArguments,
 }
@@ -140,6 +145,9 @@ pub(super) struct Update {
     /// r2, aws or generic.
     #[arg(long)]
     provider: Option<String>,
+    /// What a generic store enforces beside size and content type, with commas: sha256, once; an empty text means neither.
+    #[arg(long, value_name = "LIST")]
+    enforces: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -187,8 +195,9 @@ impl Add {
         let slug = Slug::parse(&self.tenant)?;
         let alias = Alias::parse(&self.alias)?;
         let location = self.location(&config)?;
+        let enforces = bindings(&self.enforces)?;
         let credential = self.credential.read()?;
-        let new = NewBucket { alias: alias.clone(), is_default: self.default, location, credential };
+        let new = NewBucket { alias: alias.clone(), is_default: self.default, location, enforces, credential };
         match tenants.add_bucket(&slug, new, &keyring).await {
             Err(ManageError::Taken { .. }) if self.if_missing => Ok(tenants.get_bucket(&slug, Some(&alias)).await?),
             added => Ok(added?),
@@ -219,6 +228,7 @@ impl Update {
             bucket_name: self.bucket.as_deref().map(BucketName::parse).transpose()?,
             addressing: self.addressing.as_deref().map(str::parse).transpose()?,
             provider: self.provider.as_deref().map(str::parse).transpose()?,
+            enforces: self.enforces.as_deref().map(bindings).transpose()?,
         };
         Ok(tenants.update_bucket(&Slug::parse(&self.tenant)?, &Alias::parse(&self.alias)?, changes, None).await?)
     }
@@ -237,6 +247,11 @@ impl RotateCredential {
         }
         output::show_fields(context.output, &BucketView::from(&bucket))
     }
+}
+
+fn bindings(list: &str) -> Result<BindingSet, Invalid> {
+    let texts = list.split(',').map(str::trim).filter(|text| !text.is_empty());
+    BindingSet::parse("enforces", &Binding::OPTIONAL, texts)
 }
 
 impl CredentialArguments {

@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use crate::domain::Invalid;
+use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::extension::ExtensionSet;
 use crate::domain::page::Page;
 use crate::domain::tenant::{RateLimit, Slug, Tenant, TenantStatus, parse_time_zone};
@@ -105,6 +107,13 @@ struct PolicyArguments {
     /// Largest object, where a size is declared; 0 leaves it to the bucket.
     #[arg(long, value_name = "BYTES")]
     max_size: Option<u64>,
+    /// What every URL must be bound to, with commas: size, content_type, sha256, once; an empty text demands nothing.
+    /// Where there is any, /oss/presign is refused, since its URLs are bare.
+    #[arg(long, value_name = "LIST")]
+    require: Option<String>,
+    /// Look for uploads in the bucket when their URL has run out: true or false [default for a new tenant: false].
+    #[arg(long, value_name = "BOOL")]
+    sweep: Option<bool>,
     /// How long a URL lives [default for a new tenant: 300].
     #[arg(long, value_name = "SECONDS")]
     default_expiry: Option<u32>,
@@ -128,6 +137,8 @@ impl PolicyArguments {
         Ok(PolicyChanges {
             allowed_extensions: extensions.transpose()?,
             max_size_bytes: self.max_size.map(|bytes| (bytes > 0).then_some(bytes)),
+            required_bindings: self.require.as_deref().map(bindings).transpose()?,
+            sweep: self.sweep,
             default_expiry_seconds: self.default_expiry,
             longest_expiry_seconds: self.longest_expiry,
             object_key_template: self.template,
@@ -135,6 +146,11 @@ impl PolicyArguments {
             time_zone: self.time_zone.map(|text| parse_time_zone(&text)).transpose()?,
         })
     }
+}
+
+fn bindings(list: &str) -> Result<BindingSet, Invalid> {
+    let texts = list.split(',').map(str::trim).filter(|text| !text.is_empty());
+    BindingSet::parse("required_bindings", &Binding::ALL, texts)
 }
 
 impl TenantCommand {

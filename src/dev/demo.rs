@@ -10,8 +10,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::api_key;
+use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::bucket::{Addressing, Alias, BucketName, Endpoint, Location, Provider, Region};
-use crate::domain::caller::{Scope, Scopes};
+use crate::domain::caller::Scopes;
 use crate::domain::credential::Credential;
 use crate::domain::jwt_issuer::JwtAlgorithm;
 use crate::domain::outbound::AllowedHosts;
@@ -94,7 +95,7 @@ impl Demo {
             algorithm: JwtAlgorithm::Hs256,
             verification: NewVerification::HmacSecret(self.jwt_secret.as_str().into()),
             leeway_seconds: 30,
-            scopes: all_scopes(),
+            scopes: Scopes::usual(),
             scopes_claim: "scope".to_owned(),
         };
         absent_or_taken(tenants.add_jwt_issuer(&Slug::parse(&self.alpha.slug)?, issuer, keyring).await.map(drop))
@@ -152,7 +153,7 @@ impl DemoTenant {
         };
         self.ensure_bucket(tenants, keyring, &slug, location).await?;
         let api_key =
-            NewApiKey { tenant: Some(slug), label: "demo app".to_owned(), scopes: all_scopes(), expires_at: None };
+            NewApiKey { tenant: Some(slug), label: "demo app".to_owned(), scopes: Scopes::all(), expires_at: None };
         tenants.ensure_api_key(api_key, &self.api_key.as_str().into()).await
     }
 
@@ -170,6 +171,8 @@ impl DemoTenant {
             alias: alias.clone(),
             is_default: true,
             location: location.clone(),
+            // s3s checks both.
+            enforces: optional_bindings(),
             credential: credential.clone(),
         };
         match tenants.add_bucket(slug, new, keyring).await {
@@ -179,6 +182,7 @@ impl DemoTenant {
         let moved = BucketChanges {
             endpoint: Some(location.endpoint),
             bucket_name: Some(location.bucket_name),
+            enforces: Some(optional_bindings()),
             ..BucketChanges::default()
         };
         tenants.update_bucket(slug, &alias, moved, None).await?;
@@ -194,8 +198,8 @@ fn absent_or_taken(result: Result<(), ManageError>) -> Result<(), ManageError> {
     }
 }
 
-fn all_scopes() -> Scopes {
-    Scopes::default().with(Scope::UploadsIssue).with(Scope::UploadsRead)
+fn optional_bindings() -> BindingSet {
+    Binding::OPTIONAL.into_iter().fold(BindingSet::default(), BindingSet::with)
 }
 
 fn new_api_key(randomness: &Randomness) -> String {

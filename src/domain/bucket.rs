@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use url::{Host, Url};
 
 use super::Invalid;
+use super::binding::{Binding, BindingSet};
 use super::ids::{BucketId, TenantId};
 use super::outbound::AllowedHosts;
 
@@ -18,6 +19,8 @@ pub struct Bucket {
     /// Uploads go here, where the caller names no other.
     pub is_default: bool,
     pub location: Location,
+    /// What the store enforces beyond what every store does, as its operator says.
+    pub enforces: BindingSet,
     pub access_key_id: String,
     /// Counts the credentials that the bucket has had, from 1; what is sealed is bound to it.
     pub credential_version: i32,
@@ -26,6 +29,18 @@ pub struct Bucket {
     pub archived_at: Option<DateTime<Utc>>,
     /// Counts the changes of the row, from 1.
     pub revision: i32,
+}
+
+impl Bucket {
+    /// Whether the store holds a client to what a URL is bound to. Every store that was measured refuses another size or
+    /// content type than the signed one; R2 and AWS check a signed SHA-256 and `If-None-Match`; of others the operator says.
+    #[must_use]
+    pub const fn enforces(&self, binding: Binding) -> bool {
+        match (binding, self.location.provider) {
+            (Binding::Size | Binding::ContentType, _) | (_, Provider::R2 | Provider::Aws) => true,
+            (Binding::Sha256 | Binding::Once, Provider::Generic) => self.enforces.contains(binding),
+        }
+    }
 }
 
 /// A bucket's name within its tenant: 1 to 63 of `a-z 0-9 -`.

@@ -38,23 +38,35 @@ impl CallerKind {
     }
 }
 
+impl std::str::FromStr for CallerKind {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let found = [Self::ApiKey, Self::Jwt, Self::Anonymous].into_iter().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| Invalid::new("caller_kind", "must be api_key, jwt or anonymous"))
+    }
+}
+
 /// One thing that a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Ask for presigned URLs.
     UploadsIssue,
-    /// Query issued uploads.
+    /// Query issued uploads, and download them.
     UploadsRead,
+    /// Delete uploads from the bucket.
+    UploadsDelete,
 }
 
 impl Scope {
-    pub const ALL: [Self; 2] = [Self::UploadsIssue, Self::UploadsRead];
+    pub const ALL: [Self; 3] = [Self::UploadsIssue, Self::UploadsRead, Self::UploadsDelete];
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UploadsIssue => "uploads:issue",
             Self::UploadsRead => "uploads:read",
+            Self::UploadsDelete => "uploads:delete",
         }
     }
 
@@ -72,6 +84,12 @@ impl Scopes {
     #[must_use]
     pub fn all() -> Self {
         Scope::ALL.into_iter().fold(Self::default(), Self::with)
+    }
+
+    /// What an API key may do where nothing is said: all but to delete.
+    #[must_use]
+    pub const fn usual() -> Self {
+        Self(0).with(Scope::UploadsIssue).with(Scope::UploadsRead)
     }
 
     #[must_use]
@@ -102,7 +120,7 @@ impl Scopes {
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Invalid> {
         let scopes = texts.into_iter().map(Scope::parse).collect::<Option<Vec<_>>>().unwrap_or_default();
         if scopes.is_empty() {
-            return Err(Invalid::new("scopes", "must be one or more of: uploads:issue, uploads:read"));
+            return Err(Invalid::new("scopes", "must be one or more of: uploads:issue, uploads:read, uploads:delete"));
         }
         Ok(scopes.into_iter().fold(Self::default(), Self::with))
     }

@@ -25,6 +25,13 @@ macro_rules! id {
                 Self(uuid_v7(now, randomness))
             }
 
+            /// The smallest id of this millisecond: ids made before are smaller, those made from then on are not.
+            #[must_use]
+            pub fn first_at(moment: DateTime<Utc>) -> Self {
+                let milliseconds = u128::try_from(moment.timestamp_millis()).unwrap_or(0);
+                Self(Uuid::from_u128(milliseconds << 80))
+            }
+
             /// The bare UUID, for the store.
             #[must_use]
             pub const fn uuid(self) -> Uuid {

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use chrono::{DateTime, Utc};
 
 use super::Invalid;
+use super::binding::BindingSet;
 use super::extension::ExtensionSet;
 use super::ids::TenantId;
 use super::object_key::{Prefix, Template};
@@ -114,6 +115,10 @@ pub struct Policy {
     pub allowed_extensions: ExtensionSet,
     /// Largest object in bytes; `None` leaves it to the bucket. Held where a size is declared.
     pub max_size_bytes: Option<u64>,
+    /// What every URL must be bound to. A bare URL is refused where there is any.
+    pub required_bindings: BindingSet,
+    /// Whether uploads are looked for in the bucket when their URL has run out.
+    pub sweep: bool,
     pub expiry: Expiry,
     pub object_key_template: Template,
     /// What the template's `{prefix}` stands for.
@@ -136,6 +141,8 @@ impl Policy {
         Ok(Self {
             allowed_extensions: ExtensionSet::all(),
             max_size_bytes: None,
+            required_bindings: BindingSet::default(),
+            sweep: false,
             expiry: Expiry::new(Self::USUAL_EXPIRY_SECONDS, Self::USUAL_LONGEST_EXPIRY_SECONDS)?,
             object_key_template: Template::parse(Template::CONTRACT, None)?,
             object_key_prefix: None,

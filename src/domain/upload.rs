@@ -4,9 +4,13 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 
+use super::Invalid;
+use super::binding::{Bindings, Metadata, Sha256};
+use super::bucket::Alias;
 use super::caller::CallerKind;
 use super::extension::Extension;
 use super::ids::{BucketId, TenantId, UploadId};
+use super::tenant::Slug;
 
 /// What an upload is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +39,45 @@ impl UploadKind {
     }
 }
 
+/// What has become of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UploadState {
+    /// Its URL was handed out; nothing more is known.
+    Issued,
+    /// It was seen in the bucket, and is as promised.
+    Uploaded,
+    /// It was seen in the bucket, and is not what was promised.
+    Mismatched,
+    /// Its URL ran out, and nothing had arrived.
+    Expired,
+    Deleted,
+}
+
+impl UploadState {
+    pub const ALL: [Self; 5] = [Self::Issued, Self::Uploaded, Self::Mismatched, Self::Expired, Self::Deleted];
+
+    /// Its stable word, as stored and shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Issued => "issued",
+            Self::Uploaded => "uploaded",
+            Self::Mismatched => "mismatched",
+            Self::Expired => "expired",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl std::str::FromStr for UploadState {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let found = Self::ALL.into_iter().find(|state| state.as_str() == text);
+        found.ok_or_else(|| Invalid::new("state", "must be issued, uploaded, mismatched, expired or deleted"))
+    }
+}
+
 /// A width or a height in pixels: 1 … 2,147,483,647.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pixels(i32);
@@ -46,6 +89,12 @@ impl Pixels {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let value = text.parse().ok().filter(|value| digits && *value >= 1)?;
         Some(Self(value))
+    }
+
+    /// 1 … 2,147,483,647.
+    #[must_use]
+    pub fn new(value: i32) -> Option<Self> {
+        (value >= 1).then_some(Self(value))
     }
 
     #[must_use]
@@ -64,7 +113,13 @@ impl Seconds {
     pub fn parse(text: &str) -> Option<Self> {
         let begins_with_digit = text.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
         let value = text.parse::<f64>().ok()?;
-        (begins_with_digit && (0.0..=1e9).contains(&value)).then_some(Self(value))
+        Self::new(value).filter(|_| begins_with_digit)
+    }
+
+    /// Finite, 0 … 1e9.
+    #[must_use]
+    pub fn new(value: f64) -> Option<Self> {
+        (0.0..=1e9).contains(&value).then_some(Self(value))
     }
 
     #[must_use]
@@ -73,14 +128,35 @@ impl Seconds {
     }
 }
 
-/// What a caller asks for: a place for one picture or one video.
+/// What a caller says of one picture or one video.
 #[derive(Debug, Clone, PartialEq)]
-pub struct UploadRequest {
+pub struct FileFacts {
     pub ext: Extension,
     pub kind: Option<UploadKind>,
     pub width: Option<Pixels>,
     pub height: Option<Pixels>,
     pub duration: Option<Seconds>,
+}
+
+/// What a caller asks for: a place for one file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UploadRequest {
+    pub file: FileFacts,
+    pub bindings: Bindings,
+    pub metadata: Metadata,
+    /// How long the URL lives, in seconds; otherwise as the tenant's policy has it.
+    pub expires_in_seconds: Option<u32>,
+    /// Which of the tenant's buckets; otherwise the default one.
+    pub bucket: Option<Alias>,
+}
+
+impl UploadRequest {
+    /// A request for a bare URL, bound to nothing.
+    #[must_use]
+    pub fn bare(file: FileFacts) -> Self {
+        let (bindings, metadata) = (Bindings::default(), Metadata::default());
+        Self { file, bindings, metadata, expires_in_seconds: None, bucket: None }
+    }
 }
 
 /// An upload at the moment of its issue: the row that is committed before its URL is revealed.
@@ -90,7 +166,9 @@ pub struct NewUpload {
     pub tenant_id: TenantId,
     pub bucket_id: BucketId,
     pub object_key: String,
-    pub request: UploadRequest,
+    pub file: FileFacts,
+    pub bindings: Bindings,
+    pub metadata: Metadata,
     pub caller_kind: CallerKind,
     /// The API key's id or the JWT issuer's id; nothing for an anonymous caller.
     pub caller_id: Option<uuid::Uuid>,
@@ -101,4 +179,79 @@ pub struct NewUpload {
     pub access_key_id: String,
     pub issued_at: DateTime<Utc>,
     pub url_expires_at: DateTime<Utc>,
+    /// When the sweeper looks for it, if it does.
+    pub check_at: Option<DateTime<Utc>>,
+}
+
+/// An upload as it is on record, with the names of what it refers to.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    pub id: UploadId,
+    pub tenant_id: TenantId,
+    pub tenant: Slug,
+    pub bucket_id: BucketId,
+    pub bucket: Alias,
+    pub object_key: String,
+    pub file: FileFacts,
+    pub bindings: Bindings,
+    pub metadata: Metadata,
+    pub caller_kind: CallerKind,
+    /// The API key's id or the JWT issuer's id; nothing for an anonymous caller.
+    pub caller_id: Option<uuid::Uuid>,
+    /// Where the caller was an API key: its public id.
+    pub api_key: Option<String>,
+    /// The JWT's `sub`.
+    pub caller_subject: Option<String>,
+    pub client_address: IpAddr,
+    /// Which credential signed the URL last.
+    pub access_key_id: String,
+    pub trace_id: Option<String>,
+    pub issued_at: DateTime<Utc>,
+    pub url_expires_at: DateTime<Utc>,
+    pub state: UploadState,
+    /// What the client's PUT was answered, as the client says.
+    pub declared_etag: Option<String>,
+    /// What the bucket said, when it was last seen there.
+    pub seen: Option<SeenObject>,
+}
+
+/// What a bucket says of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenObject {
+    /// Bytes.
+    pub size_bytes: u64,
+    /// Without quotes.
+    pub etag: Option<String>,
+    pub content_type: Option<String>,
+    /// Where the store keeps one.
+    pub sha256: Option<Sha256>,
+    pub at: DateTime<Utc>,
+}
+
+/// A promise, and what was found instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    pub field: &'static str,
+    pub promised: String,
+    pub found: String,
+}
+
+impl Upload {
+    /// What the bucket said that is not as promised; nothing where it said nothing.
+    #[must_use]
+    pub fn mismatches(&self) -> Vec<Mismatch> {
+        let Some(seen) = &self.seen else { return Vec::new() };
+        let promised = &self.bindings;
+        let pairs = [
+            ("size", promised.size_bytes.map(|bytes| bytes.to_string()), Some(seen.size_bytes.to_string())),
+            ("content_type", promised.content_type.map(str::to_owned), seen.content_type.clone()),
+            ("sha256", promised.sha256.map(|digest| digest.hex()), seen.sha256.map(|digest| digest.hex())),
+            ("etag", self.declared_etag.clone(), seen.etag.clone()),
+        ];
+        // What one side does not say cannot be compared.
+        let both = pairs
+            .into_iter()
+            .filter_map(|(field, promised, found)| Some(Mismatch { field, promised: promised?, found: found? }));
+        both.filter(|mismatch| mismatch.promised != mismatch.found).collect()
+    }
 }

@@ -110,6 +110,33 @@ reasons! {
     BucketFailed "bucket_failed" BAD_GATEWAY
         "存储桶返回错误：{}"
         "The bucket's store answered: {}";
+    BindingRequired "binding_required" BAD_REQUEST
+        "此应用要求上传必须绑定：{}（请使用 POST /v1/uploads）"
+        "This app's uploads must be bound to: {} (POST /v1/uploads takes these fields)";
+    NotEnforced "not_enforced" BAD_REQUEST
+        "存储桶无法保证 {}"
+        "The bucket's store does not hold clients to {}: leave it out, or use another bucket";
+    NotArrived "not_arrived" CONFLICT
+        "文件尚未上传"
+        "The file has not arrived in the bucket";
+    AlreadyArrived "already_arrived" CONFLICT
+        "文件已上传"
+        "The file has arrived already: its URL is not made anew";
+    UploadDeleted "upload_deleted" CONFLICT
+        "文件已删除"
+        "The file was deleted";
+    IdempotencyMismatch "idempotency_mismatch" CONFLICT
+        "此 Idempotency-Key 已用于另一个请求"
+        "This Idempotency-Key was used for another request: take a new one";
+    BucketPermission "bucket_permission" BAD_GATEWAY
+        "存储桶凭证缺少权限：{}"
+        "The bucket's credential lacks a permission: {}";
+    BucketUnavailable "bucket_unavailable" SERVICE_UNAVAILABLE
+        "存储桶暂时不可用，请稍后重试"
+        "The bucket does not answer at the moment: try again";
+    Busy "busy" SERVICE_UNAVAILABLE
+        "同类请求过多，请稍后重试"
+        "Too many requests of this kind are under way: try again";
     NotFound "not_found" NOT_FOUND
         "路径不存在"
         "There is nothing at this path";

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 use crate::auth::{AuthError, Presented};
 use crate::domain::caller::Caller;
+use crate::domain::tenant::Slug;
 use crate::error::ApiError;
 use crate::error::code::Reason;
 use crate::limit::{Admitted, Limited};
@@ -24,23 +25,44 @@ impl FromRequestParts<Arc<Gateway>> for AdmittedOrAnonymous {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Arc<Gateway>) -> Result<Self, ApiError> {
-        let context = RequestContext::of(parts).ok_or(Reason::Internal)?;
-        let caller =
-            authenticate(gateway, &parts.headers, context).await.map_err(|error| refuse(gateway, context, error))?;
-        context.note_tenant(caller.tenant.slug.as_str());
-        let (admitted, quota) = gateway.limits.admit(caller, context.client_address()).inspect_err(|limited| {
-            if let Some(quota) = limited.quota {
-                context.note_quota(quota);
-            }
-        })?;
-        context.note_quota(quota);
-        Ok(Self(admitted))
+        admit(parts, gateway, gateway.edge.anonymous_tenant.as_ref()).await.map(Self)
     }
 }
 
-async fn authenticate(gateway: &Gateway, headers: &HeaderMap, context: &RequestContext) -> Result<Caller, AuthError> {
+/// A caller within the limits, who proved who it is.
+pub(super) struct Admit(pub Admitted);
+
+impl FromRequestParts<Arc<Gateway>> for Admit {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, gateway: &Arc<Gateway>) -> Result<Self, ApiError> {
+        admit(parts, gateway, None).await.map(Self)
+    }
+}
+
+/// `anonymous_tenant` is whose callers without any credential are.
+async fn admit(parts: &Parts, gateway: &Gateway, anonymous_tenant: Option<&Slug>) -> Result<Admitted, ApiError> {
+    let context = RequestContext::of(parts).ok_or(Reason::Internal)?;
+    let authenticated = authenticate(gateway, &parts.headers, context, anonymous_tenant).await;
+    let caller = authenticated.map_err(|error| refuse(gateway, context, error))?;
+    context.note_tenant(caller.tenant.slug.as_str());
+    let (admitted, quota) = gateway.limits.admit(caller, context.client_address()).inspect_err(|limited| {
+        if let Some(quota) = limited.quota {
+            context.note_quota(quota);
+        }
+    })?;
+    context.note_quota(quota);
+    Ok(admitted)
+}
+
+async fn authenticate(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    context: &RequestContext,
+    anonymous_tenant: Option<&Slug>,
+) -> Result<Caller, AuthError> {
     let may_look_up = || !gateway.limits.has_failed_too_often(context.client_address());
-    match (presented(headers), &gateway.edge.anonymous_tenant) {
+    match (presented(headers), anonymous_tenant) {
         (Some(presented), _) => gateway.auth.authenticate(&presented, may_look_up).await,
         (None, Some(slug)) => gateway.auth.anonymous(slug).await,
         (None, None) => Err(AuthError::Missing),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::extension::Extension;
-use crate::domain::upload::{Pixels, Seconds, UploadKind, UploadRequest};
+use crate::domain::upload::{FileFacts, Pixels, Seconds, UploadKind, UploadRequest};
 use crate::error::ApiError;
 use crate::error::code::Reason;
 
@@ -63,7 +63,7 @@ pub(super) async fn presign(
     AdmittedOrAnonymous(admitted): AdmittedOrAnonymous,
     RawQuery(query): RawQuery,
 ) -> Result<Success<Presigned>, ApiError> {
-    let request = parse(query.as_deref().unwrap_or_default())?;
+    let request = UploadRequest::bare(parse(query.as_deref().unwrap_or_default())?);
     let issued = gateway.uploads.issue(&admitted, request, context.client_address()).await?;
     Ok(Success(Presigned { url: issued.url.expose().to_owned(), object_key: issued.object_key }))
 }
@@ -71,7 +71,7 @@ pub(super) async fn presign(
 const PARAMETERS: [&str; 5] = ["ext", "width", "height", "duration", "type"];
 
 /// Reads the query; parameters that the contract does not know are passed over.
-fn parse(query: &str) -> Result<UploadRequest, ApiError> {
+fn parse(query: &str) -> Result<FileFacts, ApiError> {
     let mut values: [Option<Cow<'_, str>>; PARAMETERS.len()] = Default::default();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let known = PARAMETERS.iter().zip(&mut values).find(|(parameter, _)| **parameter == name);
@@ -81,7 +81,7 @@ fn parse(query: &str) -> Result<UploadRequest, ApiError> {
         }
     }
     let [ext, width, height, duration, kind] = values;
-    Ok(UploadRequest {
+    Ok(FileFacts {
         ext: ext.as_deref().and_then(Extension::parse).ok_or(Reason::InvalidExt)?,
         width: optional(width, Pixels::parse, Reason::InvalidWidth)?,
         height: optional(height, Pixels::parse, Reason::InvalidHeight)?,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
+use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::bucket::{Alias, Bucket, BucketName, Endpoint, Location, Region};
 use crate::domain::ids::{BucketId, TenantId};
 use crate::domain::outbound::AllowedHosts;
@@ -37,6 +38,7 @@ struct Row {
     updated_at: DateTime<Utc>,
     archived_at: Option<DateTime<Utc>>,
     revision: i32,
+    enforces: Vec<String>,
 }
 
 impl TryFrom<Row> for SealedBucket {
@@ -57,6 +59,7 @@ impl TryFrom<Row> for SealedBucket {
             alias: Alias::parse(&row.alias)?,
             is_default: row.is_default,
             location,
+            enforces: BindingSet::parse("enforces", &Binding::OPTIONAL, row.enforces.iter().map(String::as_str))?,
             access_key_id: row.access_key_id,
             credential_version: row.credential_version,
             created_at: row.created_at,
@@ -93,7 +96,7 @@ async fn fetch(
     let row = sqlx::query_as!(
         Row,
         "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
-                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision
+                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforces
          FROM buckets
          WHERE tenant_id = $1 AND archived_at IS NULL AND CASE WHEN $2::text IS NULL THEN is_default ELSE alias = $2 END",
         tenant_id.uuid(),
@@ -112,8 +115,24 @@ pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<SealedBucket
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
-                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision
+                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforces
          FROM buckets WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY is_default DESC, alias",
+        tenant_id.uuid()
+    );
+    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    rows.into_iter().map(SealedBucket::try_from).collect()
+}
+
+/// All that a tenant ever had, archived ones too: what was uploaded to them is still there.
+///
+/// # Errors
+/// The database is away, or a row does not parse.
+pub async fn list_with_archived(store: &Store, tenant_id: TenantId) -> Result<Vec<SealedBucket>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
+                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforces
+         FROM buckets WHERE tenant_id = $1",
         tenant_id.uuid()
     );
     let rows = store.within(rows.fetch_all(&store.pool)).await?;
@@ -143,8 +162,9 @@ pub async fn insert(transaction: &mut Transaction, sealed: &SealedBucket) -> Res
     let location = &bucket.location;
     sqlx::query!(
         "INSERT INTO buckets (id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id,
-                              sealing_key_id, sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                              sealing_key_id, sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at,
+                              enforces)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         bucket.id.uuid(),
         bucket.tenant_id.uuid(),
         bucket.alias.as_str(),
@@ -160,7 +180,8 @@ pub async fn insert(transaction: &mut Transaction, sealed: &SealedBucket) -> Res
         sealed.sealed_session_token,
         bucket.credential_version,
         bucket.created_at,
-        bucket.updated_at
+        bucket.updated_at,
+        &enforces(bucket)
     )
     .execute(&mut **transaction)
     .await?;
@@ -175,7 +196,7 @@ pub async fn save(transaction: &mut Transaction, bucket: &Bucket) -> Result<i32,
     let location = &bucket.location;
     let revision = sqlx::query_scalar!(
         "UPDATE buckets SET alias = $3, is_default = $4, endpoint = $5, region = $6, bucket = $7, addressing = $8, provider = $9,
-                archived_at = $10, updated_at = $11, revision = revision + 1
+                archived_at = $10, updated_at = $11, enforces = $12, revision = revision + 1
          WHERE tenant_id = $1 AND id = $2 RETURNING revision",
         bucket.tenant_id.uuid(),
         bucket.id.uuid(),
@@ -187,7 +208,8 @@ pub async fn save(transaction: &mut Transaction, bucket: &Bucket) -> Result<i32,
         location.addressing.as_str(),
         location.provider.as_str(),
         bucket.archived_at,
-        bucket.updated_at
+        bucket.updated_at,
+        &enforces(bucket)
     )
     .fetch_one(&mut **transaction)
     .await?;
@@ -246,7 +268,7 @@ pub async fn lock_sealed_otherwise_any_tenant(
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
-                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision
+                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforces
          FROM buckets WHERE sealing_key_id <> $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3 FOR UPDATE",
         sealing_key_id,
         after.map(BucketId::uuid),
@@ -272,4 +294,8 @@ pub async fn save_resealed_any_tenant(transaction: &mut Transaction, sealed: &Se
     .execute(&mut **transaction)
     .await?;
     Ok(())
+}
+
+fn enforces(bucket: &Bucket) -> Vec<String> {
+    bucket.enforces.texts().map(str::to_owned).collect()
 }

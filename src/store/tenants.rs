@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 
 use crate::domain::Invalid;
+use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::extension::ExtensionSet;
 use crate::domain::ids::TenantId;
 use crate::domain::object_key::{Prefix, Template};
@@ -26,6 +27,8 @@ struct Row {
     object_key_template: String,
     object_key_prefix: Option<String>,
     time_zone: String,
+    required_bindings: Vec<String>,
+    sweep: bool,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     revision: i32,
@@ -47,6 +50,12 @@ impl TryFrom<Row> for Tenant {
             policy: Policy {
                 allowed_extensions: ExtensionSet::parse(row.allowed_extensions.iter().map(String::as_str))?,
                 max_size_bytes: row.max_size_bytes.and_then(|bytes| bytes.try_into().ok()),
+                required_bindings: BindingSet::parse(
+                    "required_bindings",
+                    &Binding::ALL,
+                    row.required_bindings.iter().map(String::as_str),
+                )?,
+                sweep: row.sweep,
                 expiry: Expiry::new(positive(row.default_expiry_seconds), positive(row.longest_expiry_seconds))?,
                 object_key_template: Template::parse(&row.object_key_template, object_key_prefix.as_ref())?,
                 object_key_prefix,
@@ -64,7 +73,7 @@ async fn fetch(executor: impl PgExecutor<'_>, id: uuid::Uuid) -> Result<Option<T
         Row,
         "SELECT id, slug, name, status, rate_per_second, burst, allowed_extensions, max_size_bytes,
                 default_expiry_seconds, longest_expiry_seconds, object_key_template, object_key_prefix, time_zone,
-                created_at, updated_at, revision
+                required_bindings, sweep, created_at, updated_at, revision
          FROM tenants WHERE id = $1",
         id
     )
@@ -124,7 +133,7 @@ pub async fn list_any_tenant(
         Row,
         "SELECT id, slug, name, status, rate_per_second, burst, allowed_extensions, max_size_bytes,
                 default_expiry_seconds, longest_expiry_seconds, object_key_template, object_key_prefix, time_zone,
-                created_at, updated_at, revision
+                required_bindings, sweep, created_at, updated_at, revision
          FROM tenants
          WHERE CASE WHEN $1::text IS NULL THEN status <> 'archived' ELSE status = $1 END
            AND ($2::text IS NULL OR starts_with(slug, $2)) AND ($3::text IS NULL OR slug > $3)
@@ -145,16 +154,18 @@ pub async fn list_any_tenant(
 pub async fn save(transaction: &mut Transaction, tenant: &Tenant) -> Result<i32, StoreError> {
     let policy = &tenant.policy;
     let allowed_extensions: Vec<String> = policy.allowed_extensions.texts().map(str::to_owned).collect();
+    let required_bindings: Vec<String> = policy.required_bindings.texts().map(str::to_owned).collect();
     let revision = sqlx::query_scalar!(
         "INSERT INTO tenants (id, slug, name, status, rate_per_second, burst, allowed_extensions, max_size_bytes,
                               default_expiry_seconds, longest_expiry_seconds, object_key_template, time_zone, created_at, updated_at,
-                              object_key_prefix)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                              object_key_prefix, required_bindings, sweep)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
          ON CONFLICT (id) DO UPDATE SET
            name = excluded.name, status = excluded.status, rate_per_second = excluded.rate_per_second, burst = excluded.burst,
            allowed_extensions = excluded.allowed_extensions, max_size_bytes = excluded.max_size_bytes,
            default_expiry_seconds = excluded.default_expiry_seconds, longest_expiry_seconds = excluded.longest_expiry_seconds,
            object_key_template = excluded.object_key_template, object_key_prefix = excluded.object_key_prefix,
+           required_bindings = excluded.required_bindings, sweep = excluded.sweep,
            time_zone = excluded.time_zone, updated_at = excluded.updated_at, revision = tenants.revision + 1
          RETURNING revision",
         tenant.id.uuid(),
@@ -171,7 +182,9 @@ pub async fn save(transaction: &mut Transaction, tenant: &Tenant) -> Result<i32,
         policy.time_zone.name(),
         tenant.created_at,
         tenant.updated_at,
-        policy.object_key_prefix.as_ref().map(Prefix::as_str)
+        policy.object_key_prefix.as_ref().map(Prefix::as_str),
+        &required_bindings,
+        policy.sweep
     )
     .fetch_one(&mut **transaction)
     .await?;

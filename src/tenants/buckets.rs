@@ -1,5 +1,6 @@
 //! A tenant's buckets: where its objects live.
 
+use crate::domain::binding::BindingSet;
 use crate::domain::bucket::{Addressing, Alias, Bucket, BucketName, Endpoint, Location, Provider, Region};
 use crate::domain::credential::Credential;
 use crate::domain::ids::{BucketId, TenantId};
@@ -19,6 +20,8 @@ pub struct NewBucket {
     /// Whether uploads go here from now on; a tenant's first bucket is the default one in any case.
     pub is_default: bool,
     pub location: Location,
+    /// What a generic store enforces, as its operator says.
+    pub enforces: BindingSet,
     pub credential: Credential,
 }
 
@@ -31,6 +34,7 @@ pub struct BucketChanges {
     pub bucket_name: Option<BucketName>,
     pub addressing: Option<Addressing>,
     pub provider: Option<Provider>,
+    pub enforces: Option<BindingSet>,
 }
 
 impl Tenants {
@@ -52,6 +56,7 @@ impl Tenants {
             alias: new.alias,
             is_default: new.is_default || is_first,
             location,
+            enforces: new.enforces,
             access_key_id: new.credential.access_key_id.clone(),
             credential_version: 1,
             created_at: now,
@@ -182,7 +187,7 @@ fn no_bucket(alias: Option<&Alias>) -> ManageError {
 
 /// Applies the changes and names the fields that differ afterwards.
 fn apply(bucket: &mut Bucket, changes: BucketChanges) -> Result<Vec<&'static str>, ManageError> {
-    let old = (bucket.alias.clone(), bucket.location.clone());
+    let old = (bucket.alias.clone(), bucket.location.clone(), bucket.enforces);
     let location = old.1.clone();
     bucket.alias = changes.alias.unwrap_or_else(|| old.0.clone());
     bucket.location = Location {
@@ -193,7 +198,8 @@ fn apply(bucket: &mut Bucket, changes: BucketChanges) -> Result<Vec<&'static str
         provider: changes.provider.unwrap_or(location.provider),
     }
     .check()?;
-    let (alias, location) = old;
+    bucket.enforces = changes.enforces.unwrap_or(old.2);
+    let (alias, location, enforces) = old;
     let new = &bucket.location;
     let differs = [
         ("alias", bucket.alias != alias),
@@ -202,6 +208,7 @@ fn apply(bucket: &mut Bucket, changes: BucketChanges) -> Result<Vec<&'static str
         ("bucket", new.bucket_name != location.bucket_name),
         ("addressing", new.addressing != location.addressing),
         ("provider", new.provider != location.provider),
+        ("enforces", bucket.enforces != enforces),
     ];
     Ok(differs.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field).collect())
 }

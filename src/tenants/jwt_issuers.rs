@@ -188,7 +188,7 @@ fn check_rules(leeway_seconds: u32, scopes: Scopes, scopes_claim: &str) -> Resul
         return Err(Invalid::new("leeway_seconds", format!("must be 0 to {LONGEST_LEEWAY_SECONDS}")));
     }
     if scopes == Scopes::default() {
-        return Err(Invalid::new("scopes", "must be one or more of: uploads:issue, uploads:read"));
+        return Err(Invalid::new("scopes", "must be one or more of: uploads:issue, uploads:read, uploads:delete"));
     }
     let length = scopes_claim.chars().count();
     if !(1..=LONGEST_CLAIM_NAME_CHARS).contains(&length) || scopes_claim.chars().any(char::is_control) {

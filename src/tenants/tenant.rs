@@ -3,6 +3,7 @@
 use chrono_tz::Tz;
 
 use crate::domain::Invalid;
+use crate::domain::binding::BindingSet;
 use crate::domain::extension::ExtensionSet;
 use crate::domain::ids::TenantId;
 use crate::domain::object_key::{Prefix, Template};
@@ -37,6 +38,8 @@ pub struct TenantChanges {
 pub struct PolicyChanges {
     pub allowed_extensions: Option<ExtensionSet>,
     pub max_size_bytes: Option<Option<u64>>,
+    pub required_bindings: Option<BindingSet>,
+    pub sweep: Option<bool>,
     pub default_expiry_seconds: Option<u32>,
     pub longest_expiry_seconds: Option<u32>,
     pub object_key_template: Option<String>,
@@ -195,6 +198,8 @@ fn apply_policy(policy: &mut Policy, changes: PolicyChanges) -> Result<Vec<&'sta
     *policy = Policy {
         allowed_extensions: changes.allowed_extensions.unwrap_or_else(|| old.allowed_extensions.clone()),
         max_size_bytes: changes.max_size_bytes.unwrap_or(old.max_size_bytes),
+        required_bindings: changes.required_bindings.unwrap_or(old.required_bindings),
+        sweep: changes.sweep.unwrap_or(old.sweep),
         expiry: Expiry::new(
             changes.default_expiry_seconds.unwrap_or(old.expiry.default_seconds),
             changes.longest_expiry_seconds.unwrap_or(old.expiry.longest_seconds),
@@ -209,6 +214,8 @@ fn apply_policy(policy: &mut Policy, changes: PolicyChanges) -> Result<Vec<&'sta
     Ok(named(&[
         ("allowed_extensions", policy.allowed_extensions != old.allowed_extensions),
         ("max_size_bytes", policy.max_size_bytes != old.max_size_bytes),
+        ("required_bindings", policy.required_bindings != old.required_bindings),
+        ("sweep", policy.sweep != old.sweep),
         ("default_expiry_seconds", policy.expiry.default_seconds != old.expiry.default_seconds),
         ("longest_expiry_seconds", policy.expiry.longest_seconds != old.expiry.longest_seconds),
         ("object_key_template", policy.object_key_template.as_str() != old.object_key_template.as_str()),

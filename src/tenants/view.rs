@@ -9,6 +9,7 @@ use crate::auth::jwt::examine::TokenCheck;
 use crate::bucket::doctor::{Finding, Health};
 use crate::domain::api_key::ApiKey;
 use crate::domain::audit_event::AuditEvent;
+use crate::domain::binding::Binding;
 use crate::domain::bucket::Bucket;
 use crate::domain::cors::CorsRule;
 use crate::domain::ids::TenantId;
@@ -36,6 +37,10 @@ pub struct TenantView {
     pub allowed_extensions: Vec<&'static str>,
     /// Largest object, where a size is declared; none leaves it to the bucket.
     pub max_size_bytes: Option<u64>,
+    /// What every URL must be bound to: `size`, `content_type`, `sha256`, `once`. Where there is any, bare URLs are refused.
+    pub required_bindings: Vec<&'static str>,
+    /// Whether uploads are looked for in the bucket when their URL has run out.
+    pub sweep: bool,
     pub default_expiry_seconds: u32,
     pub longest_expiry_seconds: u32,
     #[schema(example = "{yyyy}/{mm}/{dd}/{uuid}.{ext}")]
@@ -63,6 +68,8 @@ impl From<&Tenant> for TenantView {
             burst: tenant.rate_limit.burst.get(),
             allowed_extensions: policy.allowed_extensions.texts().collect(),
             max_size_bytes: policy.max_size_bytes,
+            required_bindings: policy.required_bindings.texts().collect(),
+            sweep: policy.sweep,
             default_expiry_seconds: policy.expiry.default_seconds,
             longest_expiry_seconds: policy.expiry.longest_seconds,
             object_key_template: policy.object_key_template.as_str().to_owned(),
@@ -98,6 +105,8 @@ pub struct BucketView {
     /// `path` or `virtual-hosted`.
     #[schema(example = "path")]
     pub addressing: &'static str,
+    /// What URLs can be bound to, beside size and content type: `sha256`, `once`.
+    pub enforces: Vec<&'static str>,
     pub access_key_id: String,
     /// Counts the credentials that the bucket has had, from 1.
     pub credential_version: i32,
@@ -120,6 +129,11 @@ impl From<&Bucket> for BucketView {
             region: location.region.as_str().to_owned(),
             bucket: location.bucket_name.as_str().to_owned(),
             addressing: location.addressing.as_str(),
+            enforces: Binding::OPTIONAL
+                .iter()
+                .filter(|binding| bucket.enforces(**binding))
+                .map(|binding| binding.as_str())
+                .collect(),
             access_key_id: bucket.access_key_id.clone(),
             credential_version: bucket.credential_version,
             created_at: bucket.created_at,

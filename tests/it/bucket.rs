@@ -5,6 +5,7 @@ mod reach;
 
 use presign_gateway::bucket::BucketClient;
 use presign_gateway::dev::object_store;
+use presign_gateway::domain::binding::BindingSet;
 use presign_gateway::domain::bucket::{Addressing, Alias, Bucket, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::credential::Credential;
@@ -39,6 +40,7 @@ fn open(url: &str, bucket: &str, credential: Credential) -> OpenBucket {
         alias: Alias::usual(),
         is_default: true,
         location,
+        enforces: BindingSet::default(),
         access_key_id: credential.access_key_id.clone(),
         credential_version: 1,
         created_at: now,

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
+use presign_gateway::domain::binding::{Bindings, Metadata};
 use presign_gateway::domain::caller::CallerKind;
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::{BucketId, TenantId, UploadId};
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::domain::upload::{NewUpload, UploadRequest};
+use presign_gateway::domain::upload::{FileFacts, NewUpload};
 use presign_gateway::uploads::recorder::{RecordError, Recorder, RecorderOptions};
 use secrecy::SecretString;
 
@@ -28,7 +29,9 @@ fn upload() -> NewUpload {
         tenant_id: TenantId::generate(now, &randomness),
         bucket_id: BucketId::generate(now, &randomness),
         object_key: format!("{id}.jpg"),
-        request: UploadRequest { ext: Extension::Jpg, kind: None, width: None, height: None, duration: None },
+        file: FileFacts { ext: Extension::Jpg, kind: None, width: None, height: None, duration: None },
+        bindings: Bindings::default(),
+        metadata: Metadata::default(),
         caller_kind: CallerKind::Anonymous,
         caller_id: None,
         caller_subject: None,
@@ -36,6 +39,7 @@ fn upload() -> NewUpload {
         access_key_id: "id".to_owned(),
         issued_at: now,
         url_expires_at: now + TimeDelta::seconds(300),
+        check_at: None,
     }
 }
 

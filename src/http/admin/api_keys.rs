@@ -31,7 +31,7 @@ pub(super) struct ApiKeyCreate {
     /// Who has it, to know it again: 1 to 200 characters.
     #[schema(example = "iOS app")]
     label: String,
-    /// What it may do: `uploads:issue`, `uploads:read`; both, where left out. An operator's key has none.
+    /// What it may do: `uploads:issue`, `uploads:read`, `uploads:delete`; the first two, where left out. An operator's key has none.
     scopes: Option<Vec<String>>,
     /// Refused from then on; never, where left out.
     expires_at: Option<DateTime<Utc>>,
@@ -114,7 +114,7 @@ pub(super) async fn create(
     let tenant = body.tenant.as_deref().map(Slug::parse).transpose()?;
     let scopes = match (&tenant, body.scopes) {
         (Some(_), Some(scopes)) => parse_scopes(&scopes)?,
-        (Some(_), None) => Scopes::all(),
+        (Some(_), None) => Scopes::usual(),
         (None, None) => Scopes::default(),
         (None, Some(_)) => return Err(Invalid::new("scopes", "must be left out: operators' keys have none").into()),
     };

@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::bucket::{Alias, Bucket, BucketName, Endpoint, Location, Provider, Region};
 use crate::domain::credential::Credential;
 use crate::domain::page::Page;
@@ -45,6 +46,9 @@ pub(super) struct BucketAdd {
     addressing: Option<String>,
     /// `r2`, `aws` or `generic`; told from the endpoint, where left out.
     provider: Option<String>,
+    /// What a generic store enforces beside size and content type: `sha256`, `once`; nothing, where left out. R2 and AWS enforce both.
+    #[schema(example = json!(["once"]))]
+    enforces: Option<Vec<String>>,
     access_key_id: String,
     /// Can be written, and never read back.
     #[schema(value_type = String, format = Password, write_only)]
@@ -76,6 +80,9 @@ pub(super) struct BucketPatch {
     #[serde(default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
     provider: Option<String>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
+    enforces: Option<Vec<String>>,
 }
 
 /// How a bucket is tried.
@@ -121,9 +128,10 @@ pub(super) async fn add(
         provider,
     };
     let alias = body.alias.as_deref().map_or_else(|| Ok(Alias::usual()), Alias::parse)?;
+    let enforces = bindings(body.enforces.as_deref().unwrap_or_default())?;
     let BucketAdd { is_default, access_key_id, secret_access_key, session_token, .. } = body;
     let credential = Credential { access_key_id, secret_access_key, session_token };
-    let new = NewBucket { alias, is_default, location, credential };
+    let new = NewBucket { alias, is_default, location, enforces, credential };
     let bucket = tenants.add_bucket(&slug, new, &gateway.keyring).await?;
     let location = format!("/admin/v1/tenants/{slug}/buckets/{}", bucket.alias);
     Ok(Created { row: versioned(&bucket), location })
@@ -161,6 +169,7 @@ pub(super) async fn update(
         bucket_name: body.bucket.as_deref().map(BucketName::parse).transpose()?,
         addressing: body.addressing.as_deref().map(str::parse).transpose()?,
         provider: body.provider.as_deref().map(str::parse).transpose()?,
+        enforces: body.enforces.as_deref().map(bindings).transpose()?,
     };
     let (slug, alias) = (Slug::parse(&tenant)?, Alias::parse(&alias)?);
     Ok(versioned(&tenants.update_bucket(&slug, &alias, changes, expected).await?))
@@ -203,6 +212,10 @@ pub(super) async fn examine(
     let origin = body.origin.as_deref().unwrap_or(USUAL_ORIGIN);
     let findings = tenants.examine_bucket(&slug, Some(&alias), origin, &gateway.keyring).await?;
     Ok(Success(Page::whole(findings).view().into()))
+}
+
+fn bindings(texts: &[String]) -> Result<BindingSet, ApiError> {
+    Ok(BindingSet::parse("enforces", &Binding::OPTIONAL, texts.iter().map(String::as_str))?)
 }
 
 pub(super) fn versioned(bucket: &Bucket) -> Versioned<BucketView> {

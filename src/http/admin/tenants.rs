@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::extension::ExtensionSet;
 use crate::domain::page::PageRequest;
 use crate::domain::tenant::{RateLimit, Slug, Tenant, TenantStatus, parse_time_zone};
@@ -40,6 +41,12 @@ pub(super) struct TenantCreate {
     allowed_extensions: Option<Vec<String>>,
     /// Largest object, where a size is declared.
     max_size_bytes: Option<u64>,
+    /// What every URL must be bound to: `size`, `content_type`, `sha256`, `once`; nothing, where left out. Where there is any,
+    /// `/oss/presign` is refused, since its URLs are bare.
+    #[schema(example = json!(["size"]))]
+    required_bindings: Option<Vec<String>>,
+    /// Look for uploads in the bucket when their URL has run out; no, where left out.
+    sweep: Option<bool>,
     /// How long a URL lives; 300, where left out.
     default_expiry_seconds: Option<u32>,
     /// How long a URL may live at most; 3600, where left out.
@@ -83,6 +90,12 @@ pub(super) struct TenantPatch {
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<u64>)]
     max_size_bytes: Option<Option<u64>>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
+    required_bindings: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
+    sweep: Option<bool>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
     default_expiry_seconds: Option<u32>,
@@ -140,6 +153,8 @@ pub(super) async fn create(
     let policy = PolicyChanges {
         allowed_extensions: extensions(body.allowed_extensions)?,
         max_size_bytes: body.max_size_bytes.map(Some),
+        required_bindings: bindings(body.required_bindings)?,
+        sweep: body.sweep,
         default_expiry_seconds: body.default_expiry_seconds,
         longest_expiry_seconds: body.longest_expiry_seconds,
         object_key_template: body.object_key_template,
@@ -182,6 +197,8 @@ pub(super) async fn update(
         policy: PolicyChanges {
             allowed_extensions: extensions(body.allowed_extensions)?,
             max_size_bytes: body.max_size_bytes,
+            required_bindings: bindings(body.required_bindings)?,
+            sweep: body.sweep,
             default_expiry_seconds: body.default_expiry_seconds,
             longest_expiry_seconds: body.longest_expiry_seconds,
             object_key_template: body.object_key_template,
@@ -231,6 +248,12 @@ async fn set_status(tenants: &Tenants, tenant: &str, status: TenantStatus) -> Re
 
 fn extensions(texts: Option<Vec<String>>) -> Result<Option<ExtensionSet>, ApiError> {
     Ok(texts.map(|texts| ExtensionSet::parse(texts.iter().map(String::as_str))).transpose()?)
+}
+
+fn bindings(texts: Option<Vec<String>>) -> Result<Option<BindingSet>, ApiError> {
+    let parse =
+        |texts: Vec<String>| BindingSet::parse("required_bindings", &Binding::ALL, texts.iter().map(String::as_str));
+    Ok(texts.map(parse).transpose()?)
 }
 
 fn versioned(tenant: &Tenant) -> Versioned<TenantView> {

@@ -86,7 +86,7 @@ impl Store {
 
     async fn put(&self, origin: &str) -> Response {
         let open = self.open("alpha-uploads", "alpha");
-        let put = Operation::Put { metadata: &[] };
+        let put = Operation::Put { metadata: &[], headers: &[] };
         let url = sign(&open.credential, &open.bucket.location, put, "a.png", 60, Clock::System.now()).unwrap();
         self.client.put(url.expose()).header("origin", origin).body("bytes").send().await.unwrap()
     }

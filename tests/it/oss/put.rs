@@ -62,7 +62,7 @@ async fn a_url_that_has_expired_fails() {
     };
     let issued = |ago| {
         let at: chrono::DateTime<Utc> = Clock::System.now() - TimeDelta::seconds(ago);
-        sign(&credential, &location, Operation::Put { metadata: &[] }, "a.png", 60, at).unwrap()
+        sign(&credential, &location, Operation::Put { metadata: &[], headers: &[] }, "a.png", 60, at).unwrap()
     };
     assert_eq!(put(&stack, issued(61).expose()).await, 403);
     assert_eq!(put(&stack, issued(30).expose()).await, 200);

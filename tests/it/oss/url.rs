@@ -1,5 +1,6 @@
 //! Our URLs against those of aws-sdk-s3, the oracle.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +21,7 @@ struct Case {
     bucket: String,
     virtual_hosted: bool,
     object_key: String,
-    metadata: Vec<(&'static str, String)>,
+    metadata: Vec<(&'static str, Cow<'static, str>)>,
     session_token: Option<String>,
     expires_in_seconds: u32,
     unix_seconds: i64,
@@ -45,9 +46,9 @@ prop_compose! {
         expires_in_seconds in 1..=604_800u32,
         unix_seconds in 1_500_000_000..4_000_000_000i64,
     ) -> Case {
-        let width = width.map(|width| ("width", width.to_string()));
-        let duration = duration.map(|duration| ("duration", duration.to_string()));
-        let kind = kind.map(|kind| ("type", kind));
+        let width = width.map(|width| ("width", width.to_string().into()));
+        let duration = duration.map(|duration| ("duration", duration.to_string().into()));
+        let kind = kind.map(|kind| ("type", kind.into()));
         let metadata = [width, duration, kind].into_iter().flatten().collect();
         Case { endpoint, region: region.to_owned(), bucket, virtual_hosted, object_key, metadata, session_token, expires_in_seconds, unix_seconds }
     }
@@ -70,7 +71,7 @@ fn ours(case: &Case) -> String {
         session_token: case.session_token.as_deref().map(Into::into),
     };
     let now = DateTime::<Utc>::from_timestamp(case.unix_seconds, 0).unwrap();
-    let operation = Operation::Put { metadata: &case.metadata };
+    let operation = Operation::Put { metadata: &case.metadata, headers: &[] };
     sign(&credential, &location, operation, &case.object_key, case.expires_in_seconds, now).unwrap().expose().to_owned()
 }
 
@@ -84,7 +85,7 @@ async fn theirs(case: &Case) -> String {
         .build();
     // What the SDK would put into headers goes into the query, where a bare PUT finds it.
     let mut extra = vec![("X-Amz-Content-Sha256".to_owned(), "UNSIGNED-PAYLOAD".to_owned())];
-    extra.extend(case.metadata.iter().map(|(name, value)| (format!("x-amz-meta-{name}"), value.clone())));
+    extra.extend(case.metadata.iter().map(|(name, value)| (format!("x-amz-meta-{name}"), value.to_string())));
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(case.unix_seconds.try_into().unwrap());
     let presigning = PresigningConfig::builder()
         .start_time(start)

@@ -1,0 +1,246 @@
+//! What a URL can be bound to, so that only the file that was promised can be PUT with it.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::Invalid;
+
+/// One thing that a signature can hold a client to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// Exactly so many bytes.
+    Size,
+    /// Exactly this media type.
+    ContentType,
+    /// Exactly these bytes.
+    Sha256,
+    /// Only if there is no object yet.
+    Once,
+}
+
+impl Binding {
+    pub const ALL: [Self; 4] = [Self::Size, Self::ContentType, Self::Sha256, Self::Once];
+    /// Those that not every store enforces.
+    pub const OPTIONAL: [Self; 2] = [Self::Sha256, Self::Once];
+
+    /// Its stable word: the name of the field that asks for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::ContentType => "content_type",
+            Self::Sha256 => "sha256",
+            Self::Once => "once",
+        }
+    }
+}
+
+/// A set of bindings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BindingSet(u8);
+
+impl BindingSet {
+    #[must_use]
+    pub const fn with(self, binding: Binding) -> Self {
+        Self(self.0 | 1 << binding as u8)
+    }
+
+    #[must_use]
+    pub const fn contains(self, binding: Binding) -> bool {
+        self.0 & 1 << binding as u8 != 0
+    }
+
+    /// What is in this set, and not in the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Reads a list, which may be empty, of `known` ones; `field` is what its writer calls it.
+    ///
+    /// # Errors
+    /// A word that is none of `known`.
+    pub fn parse<'a>(
+        field: &'static str,
+        known: &[Binding],
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, Invalid> {
+        let find = |text: &str| known.iter().copied().find(|binding| binding.as_str() == text);
+        texts.into_iter().try_fold(Self::default(), |set, text| match find(text) {
+            Some(binding) => Ok(set.with(binding)),
+            None => {
+                let known = known.iter().map(|binding| binding.as_str()).collect::<Vec<_>>().join(", ");
+                Err(Invalid::new(field, format!("must be none, one or more of: {known}")))
+            }
+        })
+    }
+
+    /// The words of those in the set.
+    pub fn texts(self) -> impl Iterator<Item = &'static str> {
+        self.iter().map(Binding::as_str)
+    }
+
+    /// Those in the set.
+    pub fn iter(self) -> impl Iterator<Item = Binding> {
+        Binding::ALL.into_iter().filter(move |binding| self.contains(*binding))
+    }
+}
+
+/// What one URL is bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Bindings {
+    /// Bytes, 0 … 5 TiB.
+    pub size_bytes: Option<u64>,
+    /// The media type that belongs to the extension; `None` leaves it to the client.
+    pub content_type: Option<&'static str>,
+    pub sha256: Option<Sha256>,
+    /// Write-once: the PUT fails when there is an object already.
+    pub once: bool,
+}
+
+impl Bindings {
+    /// Which ones there are.
+    #[must_use]
+    pub fn set(&self) -> BindingSet {
+        let there = [
+            (Binding::Size, self.size_bytes.is_some()),
+            (Binding::ContentType, self.content_type.is_some()),
+            (Binding::Sha256, self.sha256.is_some()),
+            (Binding::Once, self.once),
+        ];
+        there.into_iter().filter(|(_, there)| *there).fold(BindingSet::default(), |set, (binding, _)| set.with(binding))
+    }
+}
+
+/// A SHA-256 digest of an object's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sha256([u8; 32]);
+
+impl Sha256 {
+    /// Reads 64 hexadecimal digits, or base64 as S3 has it.
+    ///
+    /// # Errors
+    /// Neither, or not 32 bytes.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let bytes = if text.len() == 64 { from_hex(text) } else { STANDARD.decode(text).ok() };
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| Invalid::new("sha256", "must be 64 hexadecimal digits, or 32 bytes in base64"))
+    }
+
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// As in `x-amz-checksum-sha256`.
+    #[must_use]
+    pub fn base64(&self) -> String {
+        STANDARD.encode(self.0)
+    }
+
+    /// 64 lower-case digits.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        use std::fmt::Write;
+
+        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
+impl From<[u8; 32]> for Sha256 {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> =
+        text.chars().map(|digit| digit.to_digit(16).and_then(|digit| digit.try_into().ok())).collect();
+    Some(digits?.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
+}
+
+/// A caller's own names and values, kept with the object as `x-amz-meta-…`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Metadata(BTreeMap<String, String>);
+
+impl Metadata {
+    pub const MOST_PAIRS: usize = 16;
+    pub const LONGEST_NAME: usize = 64;
+    /// Of a value as it is sent, in bytes.
+    pub const LONGEST_VALUE: usize = 256;
+    /// Names and values together; S3 takes 2 KB of metadata
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>), and ours is among it.
+    pub const MOST_BYTES: usize = 1536;
+    /// What the gateway itself says of the file.
+    const RESERVED: [&str; 4] = ["duration", "height", "type", "width"];
+
+    /// Values that are not plain ASCII are encoded as RFC 2047 has it, which is how S3 shows them too.
+    ///
+    /// # Errors
+    /// Too many pairs, too much text, a name that is not made of `a-z 0-9 - _`, one of ours, or a control character.
+    pub fn parse(pairs: BTreeMap<String, String>) -> Result<Self, Invalid> {
+        let invalid = |expected: String| Err(Invalid::new("metadata", expected));
+        if pairs.len() > Self::MOST_PAIRS {
+            return invalid(format!("must have at most {} pairs", Self::MOST_PAIRS));
+        }
+        let mut encoded = BTreeMap::new();
+        for (name, value) in pairs {
+            let plain =
+                name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte));
+            if !plain || !(1..=Self::LONGEST_NAME).contains(&name.len()) {
+                return invalid(format!("must have names of 1 to {} of a-z, 0-9, '-' and '_'", Self::LONGEST_NAME));
+            }
+            if Self::RESERVED.contains(&name.as_str()) {
+                return invalid(format!("must not have the name {name}: that is a field of its own"));
+            }
+            if value.chars().any(char::is_control) || value.trim() != value {
+                return invalid(format!(
+                    "must have no control characters and no spaces at the ends in the value of {name}"
+                ));
+            }
+            let value = encoded_word(value);
+            if value.len() > Self::LONGEST_VALUE {
+                return invalid(format!(
+                    "must have at most {} bytes in the value of {name}, encoded",
+                    Self::LONGEST_VALUE
+                ));
+            }
+            encoded.insert(name, value);
+        }
+        if encoded.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > Self::MOST_BYTES {
+            return invalid(format!("must have at most {} bytes in all, encoded", Self::MOST_BYTES));
+        }
+        Ok(Self(encoded))
+    }
+
+    /// What an earlier [`Metadata::parse`] made.
+    #[must_use]
+    pub const fn of_encoded(pairs: BTreeMap<String, String>) -> Self {
+        Self(pairs)
+    }
+
+    /// Names, and values as they are sent.
+    #[must_use]
+    pub const fn pairs(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}
+
+/// A value as ASCII: itself, or an encoded word (RFC 2047, section 2). What looks like one is encoded too.
+fn encoded_word(value: String) -> String {
+    if value.is_ascii() && !value.starts_with("=?") {
+        return value;
+    }
+    format!("=?UTF-8?B?{}?=", STANDARD.encode(value))
+}

@@ -1,0 +1,118 @@
+//! All of an upload but its commit: what policy says, the object key, the signature, the row.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use chrono::TimeDelta;
+
+use crate::domain::Invalid;
+use crate::domain::binding::{Bindings, Metadata};
+use crate::domain::bucket::Bucket;
+use crate::domain::caller::Caller;
+use crate::domain::ids::UploadId;
+use crate::domain::object_key::Naming;
+use crate::domain::tenant::Policy;
+use crate::domain::upload::{FileFacts, NewUpload, UploadRequest};
+use crate::presign::{self, Operation};
+
+use super::{IssueError, IssuedUpload, Uploads};
+
+/// How long after its URL ran out an upload is looked for: a PUT that began in time may take as long to end.
+const CHECK_AFTER: TimeDelta = TimeDelta::minutes(5);
+
+impl Uploads {
+    /// The row to commit, and what may be revealed once it is.
+    pub(super) async fn prepare(
+        &self,
+        caller: &Caller,
+        request: UploadRequest,
+        client_address: IpAddr,
+    ) -> Result<(NewUpload, IssuedUpload), IssueError> {
+        let policy = &caller.tenant.policy;
+        let expires_in_seconds = check_policy(policy, &request)?;
+        let UploadRequest { file, bindings, metadata, bucket, .. } = request;
+
+        let issued_at = self.clock.now();
+        let id = UploadId::generate(issued_at, &self.randomness);
+        let naming = Naming { id, ext: file.ext, kind: file.kind, issued_at, time_zone: policy.time_zone };
+        let object_key = policy.object_key_template.object_key(&naming);
+
+        let open = self.vault.bucket(caller.tenant.id, bucket.as_ref()).await?;
+        check_enforced(&open.bucket, &bindings)?;
+        let headers = headers(&bindings);
+        let signed_metadata = signed_metadata(&file, &metadata);
+        let operation = Operation::Put { metadata: &signed_metadata, headers: &headers };
+        let location = &open.bucket.location;
+        let url = presign::sign(&open.credential, location, operation, &object_key, expires_in_seconds, issued_at)?;
+
+        let expires_at = issued_at + TimeDelta::seconds(expires_in_seconds.into());
+        let upload = NewUpload {
+            id,
+            tenant_id: caller.tenant.id,
+            bucket_id: open.bucket.id,
+            object_key: object_key.clone(),
+            file,
+            bindings,
+            metadata,
+            caller_kind: caller.kind,
+            caller_id: caller.id,
+            caller_subject: caller.subject.clone(),
+            client_address,
+            access_key_id: open.credential.access_key_id.clone(),
+            issued_at,
+            url_expires_at: expires_at,
+            check_at: policy.sweep.then(|| expires_at + CHECK_AFTER),
+        };
+        Ok((upload, IssuedUpload { id, object_key, url, headers, expires_at }))
+    }
+}
+
+/// Whether the tenant's policy lets this be uploaded; gives how long the URL lives.
+fn check_policy(policy: &Policy, request: &UploadRequest) -> Result<u32, IssueError> {
+    if !policy.allowed_extensions.contains(request.file.ext) {
+        return Err(IssueError::ExtensionNotAllowed { allowed: policy.allowed_extensions.clone() });
+    }
+    let missing = policy.required_bindings.without(request.bindings.set());
+    if !missing.is_empty() {
+        return Err(IssueError::BindingRequired(missing));
+    }
+    let most = policy.max_size_bytes.filter(|most| request.bindings.size_bytes.is_some_and(|bytes| bytes > *most));
+    if let Some(most) = most {
+        return Err(Invalid::new("size", format!("must be at most {most} bytes: this app's limit")).into());
+    }
+    let longest = policy.expiry.longest_seconds;
+    match request.expires_in_seconds {
+        Some(seconds) if !(1..=longest).contains(&seconds) => {
+            Err(Invalid::new("expires_in", format!("must be 1 to {longest} seconds: this app's longest")).into())
+        }
+        Some(seconds) => Ok(seconds),
+        None => Ok(policy.expiry.default_seconds),
+    }
+}
+
+/// Refuses what the bucket's store would let pass.
+fn check_enforced(bucket: &Bucket, bindings: &Bindings) -> Result<(), IssueError> {
+    match bindings.set().iter().find(|binding| !bucket.enforces(*binding)) {
+        Some(binding) => Err(IssueError::NotEnforced(binding)),
+        None => Ok(()),
+    }
+}
+
+/// The header fields that hold a client to the bindings.
+pub(super) fn headers(bindings: &Bindings) -> Vec<(&'static str, String)> {
+    let size = bindings.size_bytes.map(|bytes| ("content-length", bytes.to_string()));
+    let content_type = bindings.content_type.map(|text| ("content-type", text.to_owned()));
+    let once = bindings.once.then(|| ("if-none-match", "*".to_owned()));
+    let sha256 = bindings.sha256.map(|digest| ("x-amz-checksum-sha256", digest.base64()));
+    [size, content_type, once, sha256].into_iter().flatten().collect()
+}
+
+/// What the caller said of the file, and its own pairs, as object metadata.
+pub(super) fn signed_metadata<'a>(file: &FileFacts, own: &'a Metadata) -> Vec<(&'a str, Cow<'a, str>)> {
+    let duration = file.duration.map(|seconds| ("duration", seconds.get().to_string().into()));
+    let height = file.height.map(|pixels| ("height", pixels.get().to_string().into()));
+    let kind = file.kind.map(|kind| ("type", kind.as_str().into()));
+    let width = file.width.map(|pixels| ("width", pixels.get().to_string().into()));
+    let own = own.pairs().iter().map(|(name, value)| (name.as_str(), Cow::Borrowed(value.as_str())));
+    [duration, height, kind, width].into_iter().flatten().chain(own).collect()
+}
