@@ -16,6 +16,7 @@ pub mod announcements;
 pub mod api_keys;
 pub mod audit_events;
 pub mod buckets;
+pub mod idempotency_keys;
 pub mod jwt_issuers;
 pub mod partitions;
 pub mod sealed;
