@@ -151,11 +151,10 @@ fn of_upload(error: &UploadError) -> ApiError {
         UploadError::AlreadyArrived => Reason::AlreadyArrived.into(),
         UploadError::Deleted => Reason::UploadDeleted.into(),
         UploadError::BucketArchived => ApiError::with_detail(Reason::Conflict, error.to_string()),
-        UploadError::Presign(_) => ours(Reason::Internal, error),
         UploadError::Vault(VaultError::NoSuchBucket(_)) => no_such_bucket(),
         UploadError::Vault(VaultError::NoBucket) => ours(Reason::TenantNotReady, error),
         UploadError::Vault(VaultError::Store(_)) => ours(Reason::Unavailable, error),
-        UploadError::Vault(VaultError::Sealed { .. }) => ours(Reason::Internal, error),
+        UploadError::Presign(_) | UploadError::Vault(VaultError::Sealed { .. }) => ours(Reason::Internal, error),
         UploadError::Store(error) => of_store(error),
     }
 }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 use s3s::checksum::ChecksumHasher;
+use s3s::crypto::Sha256;
 use s3s::dto::StreamingBlob;
 use s3s::stream::{ByteStream, RemainingLength};
 
@@ -24,7 +25,7 @@ impl Verdict {
 /// The body, checked against a SHA-256 digest in base64.
 pub(super) fn checked(body: StreamingBlob, sha256: String) -> (StreamingBlob, Verdict) {
     let verdict = Verdict::default();
-    let hasher = ChecksumHasher { sha256: Some(Default::default()), ..ChecksumHasher::default() };
+    let hasher = ChecksumHasher { sha256: Some(Sha256::default()), ..ChecksumHasher::default() };
     let checked = Checked { body, hasher: Some(hasher), sha256, verdict: verdict.clone() };
     (StreamingBlob::new(checked), verdict)
 }
