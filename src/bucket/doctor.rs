@@ -115,7 +115,7 @@ pub async fn examine(
         return findings;
     }
     findings.push(Finding::good("PUT a file", format!("{} bytes, no special header", BODY.len())));
-    findings.extend(bindings::check(&client, open, &object_key, now).await);
+    findings.extend(bindings::check(client, open, &object_key, now).await);
     findings.extend(check_object(&bucket, &object_key).await);
     findings.push(cors::check_in_time(client, &url, origin, exposes_etag, &bucket).await);
     findings
