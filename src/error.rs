@@ -134,6 +134,9 @@ impl From<UploadError> for ApiError {
         match &error {
             UploadError::ScopeMissing(scope) => Self::with_detail(Reason::ScopeMissing, scope.as_str()),
             UploadError::NotFound => Self::with_detail(Reason::NoSuchRow, "upload"),
+            UploadError::NoSuchTenant => Self::with_detail(Reason::NoSuchRow, "tenant"),
+            UploadError::TooManyExports => Reason::Busy.into(),
+            UploadError::Invalid(invalid) => invalid.clone().into(),
             UploadError::Vault(VaultError::NoSuchBucket(_)) => no_such_bucket(),
             UploadError::Vault(VaultError::NoBucket) => ours(Reason::TenantNotReady, &error),
             UploadError::Vault(VaultError::Store(_)) => ours(Reason::Unavailable, &error),

@@ -21,8 +21,11 @@ use crate::presign::{PresignError, SignedUrl};
 use crate::store::{Store, StoreError, uploads};
 use crate::vault::{Vault, VaultError};
 
+use self::export::ExportPlaces;
 use self::recorder::{RecordError, Recorder};
 
+pub mod export;
+pub mod find;
 mod prepare;
 pub mod recorder;
 pub mod view;
@@ -57,6 +60,12 @@ pub enum UploadError {
     /// Or it is another tenant's: both are answered alike.
     #[error("there is no such upload")]
     NotFound,
+    #[error("there is no such tenant")]
+    NoSuchTenant,
+    #[error("too many exports are under way")]
+    TooManyExports,
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
     #[error(transparent)]
     Vault(#[from] VaultError),
     #[error(transparent)]
@@ -83,6 +92,8 @@ pub struct Uploads {
     pub randomness: Randomness,
     /// By what rules buckets are reached.
     pub outbound: Outbound,
+    /// How many exports there may be at a time.
+    pub exports: ExportPlaces,
 }
 
 impl Uploads {

@@ -6,6 +6,7 @@ use utoipa_axum::routes;
 
 use super::SharedGateway;
 
+mod find;
 mod uploads;
 
 /// A request that is sent again under the same one gets what it got the first time
@@ -14,5 +15,5 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 
 /// Every route of apps.
 pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
-    OpenApiRouter::new().routes(routes!(uploads::show))
+    OpenApiRouter::new().routes(routes!(uploads::show)).routes(routes!(find::list)).routes(routes!(find::export))
 }

@@ -12,6 +12,7 @@ use self::row::Row;
 use super::{Store, StoreError};
 
 mod row;
+pub mod search;
 
 /// Records uploads of any tenants in one statement and one commit: all of them, or none.
 ///
