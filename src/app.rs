@@ -27,6 +27,7 @@ use crate::store::announcements::Announcements;
 use crate::store::{Store, StoreError, StoreOptions, partitions};
 use crate::tenants::{Actor, Tenants};
 use crate::uploads::Uploads;
+use crate::uploads::export::ExportPlaces;
 use crate::uploads::recorder::{Recorder, RecorderOptions};
 use crate::vault::Vault;
 use crate::vault::keyring::{Keyring, KeyringError};
@@ -132,6 +133,7 @@ impl App {
                 clock,
                 randomness,
                 outbound,
+                exports: ExportPlaces::new(config.uploads.max_exports.count()),
             },
             tenants,
             health: Health::new(store.clone(), Arc::clone(&keyring)),

@@ -26,6 +26,7 @@ mod secret;
 mod serve;
 mod shutdown;
 mod tenant;
+mod uploads;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,6 +73,9 @@ enum Command {
     /// Say whose JWTs speak for a tenant.
     #[command(subcommand)]
     JwtIssuer(jwt_issuer::JwtIssuerCommand),
+    /// Find uploads, and export them.
+    #[command(subcommand)]
+    Uploads(uploads::UploadsCommand),
     /// Make sealing keys, and rotate them.
     #[command(subcommand)]
     Keyring(keyring::KeyringCommand),
@@ -122,6 +126,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Audit(command) => command.run(&context).await?,
         Command::Config(command) => command.run(&context)?,
         Command::JwtIssuer(command) => return command.run(&context).await,
+        Command::Uploads(command) => return command.run(&context).await,
         Command::Doctor(command) => return command.run(&context).await,
     }
     Ok(ExitCode::SUCCESS)

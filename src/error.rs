@@ -148,6 +148,9 @@ fn of_upload(error: &UploadError) -> ApiError {
     match error {
         UploadError::ScopeMissing(scope) => ApiError::with_detail(Reason::ScopeMissing, scope.as_str()),
         UploadError::NotFound => ApiError::with_detail(Reason::NoSuchRow, "upload"),
+        UploadError::NoSuchTenant => ApiError::with_detail(Reason::NoSuchRow, "tenant"),
+        UploadError::TooManyExports => Reason::Busy.into(),
+        UploadError::Invalid(invalid) => invalid.clone().into(),
         UploadError::AlreadyArrived => Reason::AlreadyArrived.into(),
         UploadError::Deleted => Reason::UploadDeleted.into(),
         UploadError::BucketArchived => ApiError::with_detail(Reason::Conflict, error.to_string()),

@@ -21,9 +21,12 @@ use crate::presign::{PresignError, SignedUrl};
 use crate::store::{Store, StoreError, uploads};
 use crate::vault::{Vault, VaultError};
 
+use self::export::ExportPlaces;
 use self::recorder::{RecordError, Recorder};
 pub use self::together::{BatchError, BatchRequest, Refusal};
 
+pub mod export;
+pub mod find;
 pub mod idempotency;
 pub mod prepare;
 pub mod recorder;
@@ -74,6 +77,12 @@ pub enum UploadError {
     BucketArchived,
     #[error(transparent)]
     Presign(#[from] PresignError),
+    #[error("there is no such tenant")]
+    NoSuchTenant,
+    #[error("too many exports are under way")]
+    TooManyExports,
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
     #[error(transparent)]
     Vault(#[from] VaultError),
     #[error(transparent)]
@@ -100,6 +109,8 @@ pub struct Uploads {
     pub randomness: Randomness,
     /// By what rules buckets are reached.
     pub outbound: Outbound,
+    /// How many exports there may be at a time.
+    pub exports: ExportPlaces,
 }
 
 impl Uploads {

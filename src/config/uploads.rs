@@ -1,4 +1,4 @@
-//! `[uploads]`: the recorder.
+//! `[uploads]`: the recorder, and exports.
 
 use serde::Deserialize;
 
@@ -10,4 +10,5 @@ pub struct UploadsConfig {
     pub recorder_writers: Bounded<1, 64>,
     pub recorder_max_batch: Bounded<1, 10_000>,
     pub commit_timeout_ms: Milliseconds,
+    pub max_exports: Bounded<1, 1_000>,
 }

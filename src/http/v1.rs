@@ -6,6 +6,7 @@ use utoipa_axum::routes;
 use super::SharedGateway;
 
 mod batch;
+mod find;
 mod idempotency;
 mod issued;
 mod request;
@@ -20,4 +21,6 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
         .routes(routes!(batch::issue))
         .routes(routes!(uploads::show))
         .routes(routes!(uploads::renew))
+        .routes(routes!(find::list))
+        .routes(routes!(find::export))
 }

@@ -14,6 +14,7 @@ use super::idempotency_keys::{self, NewIdempotencyKey};
 use super::{Store, StoreError};
 
 mod row;
+pub mod search;
 
 /// Records uploads of any tenants in one statement and one commit: all of them, or none.
 ///
