@@ -20,6 +20,7 @@ pub mod randomness;
 pub mod sealing_key;
 pub mod tenant;
 pub mod upload;
+pub mod usage;
 
 /// A value that was refused: which field, and what would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

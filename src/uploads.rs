@@ -25,6 +25,7 @@ use self::recorder::{RecordError, Recorder};
 
 mod prepare;
 pub mod recorder;
+pub mod usage;
 pub mod view;
 
 /// Why no upload was issued.

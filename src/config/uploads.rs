@@ -1,8 +1,8 @@
-//! `[uploads]`: the recorder.
+//! `[uploads]`: the recorder, and how the ledger is kept.
 
 use serde::Deserialize;
 
-use super::bounded::{Bounded, Count, Milliseconds};
+use super::bounded::{Bounded, Count, Milliseconds, Seconds};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct UploadsConfig {
@@ -10,4 +10,6 @@ pub struct UploadsConfig {
     pub recorder_writers: Bounded<1, 64>,
     pub recorder_max_batch: Bounded<1, 10_000>,
     pub commit_timeout_ms: Milliseconds,
+    pub usage_fold_seconds: Seconds,
+    pub retention_months: Bounded<0, 1200>,
 }

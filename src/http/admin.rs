@@ -22,6 +22,7 @@ mod keyring;
 mod operator;
 mod patch;
 mod tenants;
+mod usage;
 
 /// Every route of operators.
 pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
@@ -49,6 +50,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
         .routes(routes!(keyring::status))
         .routes(routes!(keyring::rotate))
         .routes(routes!(audit::list))
+        .routes(routes!(usage::show))
 }
 
 /// A page of a list.

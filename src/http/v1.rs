@@ -7,6 +7,7 @@ use utoipa_axum::routes;
 use super::SharedGateway;
 
 mod uploads;
+mod usage;
 
 /// A request that is sent again under the same one gets what it got the first time
 /// (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>).
@@ -14,5 +15,5 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 
 /// Every route of apps.
 pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
-    OpenApiRouter::new().routes(routes!(uploads::show))
+    OpenApiRouter::new().routes(routes!(uploads::show)).routes(routes!(usage::show))
 }
