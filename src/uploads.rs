@@ -32,6 +32,7 @@ pub mod prepare;
 pub mod recorder;
 mod renew;
 mod together;
+pub mod usage;
 pub mod view;
 
 /// Why no upload was issued.

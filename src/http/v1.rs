@@ -11,6 +11,7 @@ mod idempotency;
 mod issued;
 mod request;
 mod uploads;
+mod usage;
 
 pub(super) use self::idempotency::IDEMPOTENCY_KEY;
 
@@ -23,4 +24,5 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
         .routes(routes!(uploads::renew))
         .routes(routes!(find::list))
         .routes(routes!(find::export))
+        .routes(routes!(usage::show))
 }

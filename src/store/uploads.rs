@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::types::Json;
-use sqlx::{Acquire, PgConnection};
+use sqlx::Acquire;
 
 use crate::domain::ids::{TenantId, UploadId};
-use crate::domain::upload::{NewUpload, Pixels, Seconds, Upload, UploadKind};
+use crate::domain::upload::{NewUpload, Upload};
 
+use self::insert::insert;
 use self::row::Row;
 use super::idempotency_keys::{self, NewIdempotencyKey};
 use super::{Store, StoreError};
 
+mod insert;
 mod row;
 pub mod search;
 
@@ -110,50 +111,4 @@ pub async fn find_any_tenant(store: &Store, id: UploadId) -> Result<Option<Uploa
     let row = sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(format!("{} WHERE uploads.id = $1", row::SELECT)));
     let row = store.within(row.bind(id.uuid()).fetch_optional(&store.pool)).await?;
     Ok(row.map(Upload::try_from).transpose()?)
-}
-
-async fn insert(connection: &mut PgConnection, rows: &[&NewUpload]) -> Result<(), StoreError> {
-    /// One column of the batch, as an array.
-    fn column<'a, T>(uploads: &[&'a NewUpload], of: impl Fn(&'a NewUpload) -> T) -> Vec<T> {
-        uploads.iter().map(|upload| of(upload)).collect()
-    }
-    sqlx::query!(
-        "INSERT INTO uploads (id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds,
-                              caller_kind, caller_id, caller_subject, client_address, access_key_id, issued_at, url_expires_at,
-                              declared_size_bytes, declared_content_type, declared_sha256, once, metadata, check_at)
-         SELECT id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds,
-                caller_kind, caller_id, caller_subject, client_address::inet, access_key_id, issued_at, url_expires_at,
-                declared_size_bytes, declared_content_type, declared_sha256, once, metadata, check_at
-         FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::int4[], $8::int4[], $9::float8[],
-                     $10::text[], $11::uuid[], $12::text[], $13::text[], $14::text[], $15::timestamptz[], $16::timestamptz[],
-                     $17::int8[], $18::text[], $19::bytea[], $20::bool[], $21::jsonb[], $22::timestamptz[])
-           AS row (id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds,
-                   caller_kind, caller_id, caller_subject, client_address, access_key_id, issued_at, url_expires_at,
-                   declared_size_bytes, declared_content_type, declared_sha256, once, metadata, check_at)",
-        &column(rows, |row| row.id.uuid()),
-        &column(rows, |row| row.tenant_id.uuid()),
-        &column(rows, |row| row.bucket_id.uuid()),
-        &column(rows, |row| row.object_key.as_str()) as &[&str],
-        &column(rows, |row| row.file.ext.as_str()) as &[&str],
-        &column(rows, |row| row.file.kind.map(UploadKind::as_str)) as &[Option<&str>],
-        &column(rows, |row| row.file.width.map(Pixels::get)) as &[Option<i32>],
-        &column(rows, |row| row.file.height.map(Pixels::get)) as &[Option<i32>],
-        &column(rows, |row| row.file.duration.map(Seconds::get)) as &[Option<f64>],
-        &column(rows, |row| row.caller_kind.as_str()) as &[&str],
-        &column(rows, |row| row.caller_id) as &[Option<uuid::Uuid>],
-        &column(rows, |row| row.caller_subject.as_deref()) as &[Option<&str>],
-        &column(rows, |row| row.client_address.to_string()),
-        &column(rows, |row| row.access_key_id.as_str()) as &[&str],
-        &column(rows, |row| row.issued_at),
-        &column(rows, |row| row.url_expires_at),
-        &column(rows, |row| row.bindings.size_bytes.and_then(|bytes| i64::try_from(bytes).ok())) as &[Option<i64>],
-        &column(rows, |row| row.bindings.content_type) as &[Option<&str>],
-        &column(rows, |row| row.bindings.sha256.as_ref().map(|digest| digest.bytes().as_slice())) as &[Option<&[u8]>],
-        &column(rows, |row| row.bindings.once),
-        &column(rows, |row| Some(row.metadata.pairs()).filter(|pairs| !pairs.is_empty()).map(Json)) as &[Option<Json<_>>],
-        &column(rows, |row| row.check_at) as &[Option<DateTime<Utc>>],
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }
