@@ -25,9 +25,9 @@ use crate::outbound::Outbound;
 use crate::store::announcements::Announcements;
 use crate::store::{MigrateError, Store, StoreError, StoreOptions};
 use crate::tenants::{Actor, Tenants};
+use crate::upkeep::{self, UpkeepOptions};
 use crate::uploads::Uploads;
 use crate::uploads::recorder::{Recorder, RecorderOptions};
-use crate::upkeep::{self, UpkeepOptions};
 use crate::vault::Vault;
 use crate::vault::keyring::{Keyring, KeyringError};
 

@@ -66,5 +66,6 @@ impl Health {
 
 /// How long before an upload would have no place this is said.
 const PARTITION_AHEAD: TimeDelta = TimeDelta::days(3);
-const NO_PARTITION: &str = "the ledger has no partition for the next days: the log says why, or run `presign-gateway migrate`";
+const NO_PARTITION: &str =
+    "the ledger has no partition for the next days: the log says why, or run `presign-gateway migrate`";
 const NOT_MIGRATED: &str = "the database schema is older than this version: run `presign-gateway migrate`";

@@ -20,6 +20,8 @@ pub mod expired;
 pub mod jwt_issuers;
 pub mod partitions;
 pub mod sealed;
+#[cfg(feature = "dev")]
+pub mod seed;
 pub mod tenants;
 pub mod uploads;
 pub mod usage;

@@ -54,12 +54,7 @@ impl UsageCommand {
         let rows: Vec<_> = items.chain(total).collect();
         let header = [by.map_or("", UsageBy::as_str), "uploads", "promised bytes", "stored bytes"];
         output::show_all(context.output, header, &rows, |(value, sum)| {
-            [
-                value.clone(),
-                sum.uploads.to_string(),
-                sum.promised_bytes.to_string(),
-                sum.stored_bytes.to_string(),
-            ]
+            [value.clone(), sum.uploads.to_string(), sum.promised_bytes.to_string(), sum.stored_bytes.to_string()]
         })
     }
 }
