@@ -27,6 +27,7 @@ use crate::store::{MigrateError, Store, StoreError, StoreOptions};
 use crate::tenants::{Actor, Tenants};
 use crate::upkeep::{self, UpkeepOptions};
 use crate::uploads::Uploads;
+use crate::uploads::export::ExportPlaces;
 use crate::uploads::recorder::{Recorder, RecorderOptions};
 use crate::vault::Vault;
 use crate::vault::keyring::{Keyring, KeyringError};
@@ -144,6 +145,7 @@ impl App {
                 clock,
                 randomness,
                 outbound,
+                exports: ExportPlaces::new(config.uploads.max_exports.count()),
             },
             tenants,
             health,

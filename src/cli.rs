@@ -27,6 +27,7 @@ mod serve;
 mod shutdown;
 mod tenant;
 mod time;
+mod uploads;
 mod usage;
 
 const EXAMPLES: &str = "\
@@ -74,6 +75,9 @@ enum Command {
     /// Say whose JWTs speak for a tenant.
     #[command(subcommand)]
     JwtIssuer(jwt_issuer::JwtIssuerCommand),
+    /// Find uploads, and export them.
+    #[command(subcommand)]
+    Uploads(uploads::UploadsCommand),
     /// Make sealing keys, and rotate them.
     #[command(subcommand)]
     Keyring(keyring::KeyringCommand),
@@ -127,6 +131,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Usage(command) => command.run(&context).await?,
         Command::Config(command) => command.run(&context)?,
         Command::JwtIssuer(command) => return command.run(&context).await,
+        Command::Uploads(command) => return command.run(&context).await,
         Command::Doctor(command) => return command.run(&context).await,
     }
     Ok(ExitCode::SUCCESS)

@@ -18,6 +18,7 @@ pub mod outbound;
 pub mod page;
 pub mod randomness;
 pub mod sealing_key;
+pub mod search;
 pub mod tenant;
 pub mod upload;
 pub mod usage;

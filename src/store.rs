@@ -17,6 +17,7 @@ pub mod api_keys;
 pub mod audit_events;
 pub mod buckets;
 pub mod expired;
+pub mod idempotency_keys;
 pub mod jwt_issuers;
 pub mod partitions;
 pub mod sealed;

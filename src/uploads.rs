@@ -21,10 +21,17 @@ use crate::presign::{PresignError, SignedUrl};
 use crate::store::{Store, StoreError, uploads};
 use crate::vault::{Vault, VaultError};
 
+use self::export::ExportPlaces;
 use self::recorder::{RecordError, Recorder};
+pub use self::together::{BatchError, BatchRequest, Refusal};
 
-mod prepare;
+pub mod export;
+pub mod find;
+pub mod idempotency;
+pub mod prepare;
 pub mod recorder;
+mod renew;
+mod together;
 pub mod usage;
 pub mod view;
 
@@ -48,6 +55,11 @@ pub enum IssueError {
     Presign(#[from] PresignError),
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The same request came before, and its upload can be had no more.
+    #[error(transparent)]
+    Replay(#[from] UploadError),
+    #[error("this Idempotency-Key was used for another request")]
+    IdempotencyMismatch,
 }
 
 /// Why nothing could be done with an upload.
@@ -58,6 +70,20 @@ pub enum UploadError {
     /// Or it is another tenant's: both are answered alike.
     #[error("there is no such upload")]
     NotFound,
+    #[error("the file has arrived already")]
+    AlreadyArrived,
+    #[error("the file was deleted")]
+    Deleted,
+    #[error("the bucket of this upload is archived")]
+    BucketArchived,
+    #[error(transparent)]
+    Presign(#[from] PresignError),
+    #[error("there is no such tenant")]
+    NoSuchTenant,
+    #[error("too many exports are under way")]
+    TooManyExports,
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
     #[error(transparent)]
     Vault(#[from] VaultError),
     #[error(transparent)]
@@ -84,6 +110,8 @@ pub struct Uploads {
     pub randomness: Randomness,
     /// By what rules buckets are reached.
     pub outbound: Outbound,
+    /// How many exports there may be at a time.
+    pub exports: ExportPlaces,
 }
 
 impl Uploads {

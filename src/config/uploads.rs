@@ -1,4 +1,4 @@
-//! `[uploads]`: the recorder, and how the ledger is kept.
+//! `[uploads]`: the recorder, exports, and how the ledger is kept.
 
 use serde::Deserialize;
 
@@ -12,4 +12,5 @@ pub struct UploadsConfig {
     pub commit_timeout_ms: Milliseconds,
     pub usage_fold_seconds: Seconds,
     pub retention_months: Bounded<0, 1200>,
+    pub max_exports: Bounded<1, 1_000>,
 }

@@ -22,6 +22,7 @@ mod keyring;
 mod operator;
 mod patch;
 mod tenants;
+mod uploads;
 mod usage;
 
 /// Every route of operators.
@@ -50,6 +51,9 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
         .routes(routes!(keyring::status))
         .routes(routes!(keyring::rotate))
         .routes(routes!(audit::list))
+        .routes(routes!(uploads::list))
+        .routes(routes!(uploads::show))
+        .routes(routes!(uploads::export))
         .routes(routes!(usage::show))
 }
 

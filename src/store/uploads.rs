@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use sqlx::Acquire;
+
 use crate::domain::ids::{TenantId, UploadId};
 use crate::domain::upload::{NewUpload, Upload};
 
 use self::insert::insert;
 use self::row::Row;
+use super::idempotency_keys::{self, NewIdempotencyKey};
 use super::{Store, StoreError};
 
 mod insert;
 mod row;
+pub mod search;
 
 /// Records uploads of any tenants in one statement and one commit: all of them, or none.
 ///
@@ -29,6 +34,65 @@ pub async fn insert_batch_any_tenant(
     // The connection still waits for its answer: it must not serve anybody else.
     drop(connection.detach());
     Err(StoreError::TimedOut)
+}
+
+/// Records uploads and, if there is one, the idempotency key that they belong to: all in one commit, or nothing. Says `false`,
+/// and records nothing, where that key is taken.
+///
+/// # Errors
+/// As [`insert_batch_any_tenant`].
+pub async fn insert_together_any_tenant(
+    store: &Store,
+    uploads: &[&NewUpload],
+    idempotency_key: Option<&NewIdempotencyKey>,
+    commit_timeout: Duration,
+) -> Result<bool, StoreError> {
+    let mut connection = store.pool.acquire().await?;
+    let transaction = async {
+        let mut transaction = connection.begin().await?;
+        if let Some(new) = idempotency_key
+            && !idempotency_keys::claim(&mut transaction, new).await?
+        {
+            return Ok(false);
+        }
+        insert(&mut transaction, uploads).await?;
+        transaction.commit().await?;
+        Ok(true)
+    };
+    if let Ok(recorded) = tokio::time::timeout(commit_timeout, transaction).await {
+        return recorded;
+    }
+    drop(connection.detach());
+    Err(StoreError::TimedOut)
+}
+
+/// A new URL of an upload that has not arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Renewal<'a> {
+    pub url_expires_at: DateTime<Utc>,
+    /// Which credential signs it.
+    pub access_key_id: &'a str,
+    /// When the sweeper looks for it, if it does.
+    pub check_at: Option<DateTime<Utc>>,
+}
+
+/// Records a new URL; says whether the upload is still one that has not arrived. Its life is never made shorter: an older URL
+/// may still be used.
+///
+/// # Errors
+/// The database is away.
+pub async fn renew(store: &Store, tenant_id: TenantId, id: UploadId, renewal: Renewal<'_>) -> Result<bool, StoreError> {
+    let renewed = sqlx::query!(
+        "UPDATE uploads SET url_expires_at = greatest(url_expires_at, $3), access_key_id = $4, check_at = greatest(check_at, $5),
+                state = 'issued'
+         WHERE tenant_id = $1 AND id = $2 AND state IN ('issued', 'expired')",
+        tenant_id.uuid(),
+        id.uuid(),
+        renewal.url_expires_at,
+        renewal.access_key_id,
+        renewal.check_at
+    );
+    Ok(store.within(renewed.execute(&store.pool)).await?.rows_affected() == 1)
 }
 
 /// A tenant's upload.

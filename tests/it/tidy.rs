@@ -40,7 +40,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("aws_credential_types", &["presign"]),
     ("aws_smithy_runtime_api", &["presign", "bucket"]),
     ("aws_smithy_http_client", &["bucket"]),
-    ("aws_lc_rs", &["vault", "auth"]),
+    ("aws_lc_rs", &["vault", "auth", "uploads"]),
     ("governor", &["limit"]),
     ("utoipa", &["http", "tenants", "uploads"]),
     ("utoipa_axum", &["http"]),

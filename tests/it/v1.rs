@@ -1,0 +1,7 @@
+//! `/v1`.
+
+mod batch;
+mod bindings;
+mod idempotency;
+mod issue;
+mod renew;
