@@ -23,4 +23,5 @@ mod recorder;
 mod rotation;
 mod support;
 mod tidy;
+mod v1;
 mod vault;
