@@ -2,6 +2,9 @@
 
 mod batch;
 mod bindings;
+mod export;
+mod find;
+mod find_model;
 mod idempotency;
 mod issue;
 mod renew;
