@@ -25,7 +25,9 @@ mod paging;
 mod secret;
 mod serve;
 mod shutdown;
+mod sweeper;
 mod tenant;
+mod uploads;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,6 +80,12 @@ enum Command {
     /// Show who changed what.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Show, export and verify uploads.
+    #[command(subcommand)]
+    Uploads(uploads::UploadsCommand),
+    /// Show how late the sweeper is.
+    #[command(subcommand)]
+    Sweeper(sweeper::SweeperCommand),
     /// Check the configuration, or show it.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -120,6 +128,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Healthcheck => healthcheck::run(&context).await?,
         Command::Keyring(command) => return command.run(&context).await,
         Command::Audit(command) => command.run(&context).await?,
+        Command::Uploads(command) => return command.run(&context).await,
+        Command::Sweeper(command) => command.run(&context).await?,
         Command::Config(command) => command.run(&context)?,
         Command::JwtIssuer(command) => return command.run(&context).await,
         Command::Doctor(command) => return command.run(&context).await,

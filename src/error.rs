@@ -134,10 +134,16 @@ impl From<UploadError> for ApiError {
         match &error {
             UploadError::ScopeMissing(scope) => Self::with_detail(Reason::ScopeMissing, scope.as_str()),
             UploadError::NotFound => Self::with_detail(Reason::NoSuchRow, "upload"),
+            UploadError::NotArrived => Reason::NotArrived.into(),
+            UploadError::Deleted => Reason::UploadDeleted.into(),
+            UploadError::BucketRefused(needed) => theirs(Self::with_detail(Reason::BucketPermission, *needed), &error),
+            UploadError::BucketUnavailable(_) => theirs(Reason::BucketUnavailable.into(), &error),
+            UploadError::Bucket(told) => theirs(Self::with_detail(Reason::BucketFailed, told.to_string()), &error),
+            UploadError::Invalid(invalid) => invalid.clone().into(),
             UploadError::Vault(VaultError::NoSuchBucket(_)) => no_such_bucket(),
             UploadError::Vault(VaultError::NoBucket) => ours(Reason::TenantNotReady, &error),
             UploadError::Vault(VaultError::Store(_)) => ours(Reason::Unavailable, &error),
-            UploadError::Vault(VaultError::Sealed { .. }) => ours(Reason::Internal, &error),
+            UploadError::Vault(VaultError::Sealed { .. }) | UploadError::Presign(_) => ours(Reason::Internal, &error),
             UploadError::Store(error) => of_store(error),
         }
     }
@@ -187,6 +193,12 @@ fn no_such_bucket() -> ApiError {
 fn ours(reason: Reason, error: &dyn Error) -> ApiError {
     tracing::error!(reason = reason.as_str(), cause = %chain(error), "request failed");
     reason.into()
+}
+
+/// Logs the cause of a failure that is a bucket's.
+fn theirs(told: ApiError, error: &dyn Error) -> ApiError {
+    tracing::warn!(reason = told.reason.as_str(), cause = %chain(error), "a bucket failed");
+    told
 }
 
 /// An error and its sources on one line.

@@ -1,8 +1,8 @@
-//! `[uploads]`: the recorder.
+//! `[uploads]`: the recorder, calls of buckets, the sweeper.
 
 use serde::Deserialize;
 
-use super::bounded::{Bounded, Count, Milliseconds};
+use super::bounded::{Bounded, Count, Milliseconds, SecondsOrNone};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct UploadsConfig {
@@ -10,4 +10,9 @@ pub struct UploadsConfig {
     pub recorder_writers: Bounded<1, 64>,
     pub recorder_max_batch: Bounded<1, 10_000>,
     pub commit_timeout_ms: Milliseconds,
+    pub bucket_timeout_ms: Bounded<1, 60_000>,
+    pub sweep_seconds: SecondsOrNone,
+    pub sweep_concurrency: Bounded<1, 256>,
+    pub sweep_per_second: Bounded<1, 10_000>,
+    pub sweep_lease_seconds: Bounded<1, 86_400>,
 }

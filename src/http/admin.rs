@@ -21,6 +21,7 @@ mod jwt_issuers;
 mod keyring;
 mod operator;
 mod patch;
+mod sweeper;
 mod tenants;
 
 /// Every route of operators.
@@ -49,6 +50,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
         .routes(routes!(keyring::status))
         .routes(routes!(keyring::rotate))
         .routes(routes!(audit::list))
+        .routes(routes!(sweeper::status))
 }
 
 /// A page of a list.

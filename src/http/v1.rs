@@ -6,6 +6,9 @@ use utoipa_axum::routes;
 
 use super::SharedGateway;
 
+mod complete;
+mod delete;
+mod download;
 mod uploads;
 
 /// A request that is sent again under the same one gets what it got the first time
@@ -14,5 +17,8 @@ pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 
 /// Every route of apps.
 pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
-    OpenApiRouter::new().routes(routes!(uploads::show))
+    OpenApiRouter::new()
+        .routes(routes!(uploads::show, delete::delete))
+        .routes(routes!(complete::complete))
+        .routes(routes!(download::download))
 }

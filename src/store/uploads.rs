@@ -12,6 +12,9 @@ use self::row::Row;
 use super::{Store, StoreError};
 
 mod row;
+pub mod settle;
+pub mod sweep;
+pub mod walk;
 
 /// Records uploads of any tenants in one statement and one commit: all of them, or none.
 ///

@@ -15,10 +15,8 @@ use crate::domain::tenant::Policy;
 use crate::domain::upload::{FileFacts, NewUpload, UploadRequest};
 use crate::presign::{self, Operation};
 
+use super::verify::GRACE;
 use super::{IssueError, IssuedUpload, Uploads};
-
-/// How long after its URL ran out an upload is looked for: a PUT that began in time may take as long to end.
-const CHECK_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 impl Uploads {
     /// The row to commit, and what may be revealed once it is.
@@ -61,7 +59,7 @@ impl Uploads {
             access_key_id: open.credential.access_key_id.clone(),
             issued_at,
             url_expires_at: expires_at,
-            check_at: policy.sweep.then(|| expires_at + CHECK_AFTER),
+            check_at: policy.sweep.then(|| expires_at + GRACE),
         };
         Ok((upload, IssuedUpload { id, object_key, url, headers, expires_at }))
     }
