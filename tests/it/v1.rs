@@ -4,11 +4,11 @@ mod complete;
 mod delete;
 mod download;
 
-use presign_gateway::presign::{Operation, sign};
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::credential::Credential;
 use presign_gateway::domain::outbound::AllowedHosts;
+use presign_gateway::presign::{Operation, sign};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -44,7 +44,12 @@ pub(crate) async fn promise(stack: &TestStack, id: &str, assignments: &str) {
 }
 
 /// PUTs bytes into alpha's bucket by its own credential.
-pub(crate) async fn put_by_credential(stack: &TestStack, object_key: &str, body: &str, headers: &[(&'static str, String)]) {
+pub(crate) async fn put_by_credential(
+    stack: &TestStack,
+    object_key: &str,
+    body: &str,
+    headers: &[(&'static str, String)],
+) {
     let location = Location {
         endpoint: Endpoint::parse(&stack.s3_url, &AllowedHosts::any()).unwrap(),
         region: Region::parse("us-east-1").unwrap(),

@@ -32,6 +32,8 @@ pub struct FaultyStore {
 
 struct Inner {
     fault: watch::Sender<Fault>,
+    /// An object that is answered with 400.
+    broken: Mutex<Option<String>>,
     calls: Mutex<HashMap<(Method, String), usize>>,
 }
 
@@ -47,7 +49,7 @@ impl FaultyStore {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (fault, _) = watch::channel(Fault::None);
-        let inner = Arc::new(Inner { fault, calls: Mutex::default() });
+        let inner = Arc::new(Inner { fault, broken: Mutex::default(), calls: Mutex::default() });
         let store = object_store::router(&stack.files.path().join("buckets"), &stack.demo.accounts()).unwrap();
         let router = store.layer(from_fn_with_state(Arc::clone(&inner), pass));
         tokio::spawn(object_store::run(listener, router, std::future::pending()));
@@ -61,6 +63,11 @@ impl FaultyStore {
 
     pub fn set(&self, fault: Fault) {
         self.inner.fault.send_replace(fault);
+    }
+
+    /// From now on this object is answered with 400.
+    pub fn break_object(&self, object_key: &str) {
+        *self.inner.broken.lock().unwrap() = Some(object_key.to_owned());
     }
 
     /// How often each object was asked for with this method.
@@ -77,8 +84,7 @@ impl FaultyStore {
 
 /// Lets a tenant's buckets be at another URL.
 pub async fn redirect(stack: &TestStack, tenant: &str, url: &str) {
-    let statement =
-        "UPDATE buckets SET endpoint = $1 FROM tenants WHERE tenants.id = tenant_id AND tenants.slug = $2";
+    let statement = "UPDATE buckets SET endpoint = $1 FROM tenants WHERE tenants.id = tenant_id AND tenants.slug = $2";
     sqlx::query(statement).bind(url).bind(tenant).execute(&mut stack.connect().await).await.unwrap();
 }
 
@@ -90,7 +96,9 @@ async fn pass(State(inner): State<Arc<Inner>>, request: Request, next: Next) -> 
     *inner.calls.lock().unwrap().entry(call).or_default() += 1;
     let mut orders = inner.fault.subscribe();
     let fault = *orders.wait_for(|fault| *fault != Fault::Hang).await.unwrap();
+    let is_broken = inner.broken.lock().unwrap().as_ref().is_some_and(|broken| request.uri().path().ends_with(broken));
     match fault {
+        _ if is_broken => StatusCode::BAD_REQUEST.into_response(),
         Fault::Status(status, code) => {
             (StatusCode::from_u16(status).unwrap(), format!("<Error><Code>{code}</Code></Error>")).into_response()
         }
