@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::task::JoinSet;
@@ -40,10 +40,10 @@ const MOST_SHOWN: usize = 1000;
 ///
 /// Ends with 1 where something is not as promised, has gone from the bucket, or could not be looked for.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, group = ArgGroup::new("which").required(true).args(["id", "tenant"]))]
 pub(in crate::cli) struct Verify {
     /// The upload's id; otherwise all that match.
-    #[arg(conflicts_with_all = ["tenant", "from", "to"], required_unless_present = "tenant")]
+    #[arg(conflicts_with_all = ["from", "to"])]
     id: Option<uuid::Uuid>,
     /// All of this tenant's.
     #[arg(long)]
