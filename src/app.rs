@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::auth::jwks::{Jwks, JwksTiming};
 use crate::auth::{Auth, CacheBounds};
+use crate::bucket::BucketConnections;
 use crate::changes::{self, Listening};
 use crate::config::Config;
 use crate::domain::clock::Clock;
@@ -29,6 +30,7 @@ use crate::upkeep::{self, UpkeepOptions};
 use crate::uploads::Uploads;
 use crate::uploads::export::ExportPlaces;
 use crate::uploads::recorder::{Recorder, RecorderOptions};
+use crate::uploads::sweeper::{Sweeper, SweeperOptions};
 use crate::vault::Vault;
 use crate::vault::keyring::{Keyring, KeyringError};
 
@@ -36,6 +38,8 @@ use crate::vault::keyring::{Keyring, KeyringError};
 const OPS_CONNECTIONS: usize = 256;
 /// How long its last requests may take, once all else has stopped.
 const OPS_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long the sweeper may take to stop, once all requests are answered.
+const SWEEPER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long connections to the database may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -129,6 +133,17 @@ impl App {
             actor: nobody,
         };
         let health = Health::new(store.clone(), Arc::clone(&keyring), clock.clone());
+        let buckets = BucketConnections::new(outbound.clone(), config.uploads.bucket_timeout_ms.as_milliseconds());
+        let vault = Vault::new(store.clone(), Arc::clone(&keyring), config.vault.cache_entries.get(), vault_age);
+        let vault = Arc::new(vault);
+        let sweeper = Sweeper::new(
+            store.clone(),
+            Arc::clone(&vault),
+            buckets.clone(),
+            clock.clone(),
+            randomness.clone(),
+            sweeper_options(config),
+        );
         let gateway = Gateway {
             auth: Auth::new(
                 store.clone(),
@@ -140,12 +155,13 @@ impl App {
             limits: limits(config),
             uploads: Uploads {
                 store: store.clone(),
-                vault: Vault::new(store.clone(), Arc::clone(&keyring), config.vault.cache_entries.get(), vault_age),
+                vault,
                 recorder: Recorder::start(&recorder_store, recorder_options),
                 clock,
                 randomness,
-                outbound,
                 exports: ExportPlaces::new(config.uploads.max_exports.count()),
+                buckets,
+                sweeper: Arc::new(sweeper),
             },
             tenants,
             health,
@@ -191,6 +207,8 @@ impl App {
         let flusher = tokio::spawn(flush_last_used(Arc::clone(&gateway), timing.last_used_flush, closed(ops_stopped)));
 
         let follower = tokio::spawn(follow_changes(Arc::clone(&gateway), stores[0].clone(), announcements));
+        let (stop_sweeping, sweeping_stopped) = watch::channel(());
+        let sweeper = tokio::spawn(Arc::clone(&gateway.uploads.sweeper).run(sweeping_stopped));
 
         let upkeep = tokio::spawn(upkeep::run(stores[0].clone(), gateway.uploads.clock.clone(), timing.upkeep));
 
@@ -198,10 +216,15 @@ impl App {
         let drain = async move {
             shutdown.await;
             health.health.start_draining();
+            drop(stop_sweeping);
             tracing::info!("shutting down: finishing requests under way");
         };
         serve(public, public_router(&gateway), timing.public, drain).await;
         gateway.uploads.recorder.drain().await;
+        // It gives up at once what it has not finished; only a database that hangs can hold it up.
+        if tokio::time::timeout(SWEEPER_TIMEOUT, sweeper).await.is_err() {
+            tracing::warn!("the sweeper did not stop in time: what it had claimed is due again later");
+        }
         drop(stop_ops);
         let _ = tokio::join!(ops, flusher);
         follower.abort();
@@ -270,6 +293,15 @@ fn recorder_options(config: &Config) -> RecorderOptions {
         writers: config.uploads.recorder_writers.count(),
         max_batch: config.uploads.recorder_max_batch.count(),
         commit_timeout: config.uploads.commit_timeout_ms.as_milliseconds(),
+    }
+}
+
+fn sweeper_options(config: &Config) -> SweeperOptions {
+    SweeperOptions {
+        every: config.uploads.sweep_seconds.as_seconds(),
+        concurrency: config.uploads.sweep_concurrency.count(),
+        per_second: u32::try_from(config.uploads.sweep_per_second.get()).unwrap_or(u32::MAX),
+        lease: config.uploads.sweep_lease_seconds.as_seconds(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What talks to a bucket. The gateway itself never does on the way of a presign: this is for operators: the doctor, and the CORS rules.
+//! What talks to a bucket. The gateway itself never does on the way of a presign: this is for operators: the doctor, and the CORS rules.. The gateway itself never does on the way of a presign: this is for operators: the doctor, and the CORS rules.
 
 use std::time::Duration;
 
@@ -8,24 +8,36 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, RequestChecksumCalculation};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::BoxError;
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::SdkBody;
+use aws_sdk_s3::types::ChecksumMode;
 use aws_smithy_http_client::{Builder as HttpClientBuilder, tls};
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use http_body_util::Limited;
 use secrecy::ExposeSecret;
 
+use crate::domain::binding::Sha256;
 use crate::domain::bucket::Addressing;
 use crate::outbound::{CheckedNames, Outbound};
 use crate::vault::OpenBucket;
 
+use self::error::of_call;
+
+mod connections;
 mod cors;
 pub mod doctor;
+mod error;
+
+pub use self::connections::BucketConnections;
+pub use self::error::{BucketError, Failure};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// CORS rules are the longest answer: at most 100 rules of 100 origins.
 const MOST_ANSWER_BYTES: usize = 1024 * 1024;
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a connection is kept that nobody uses, and how many to one host.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
+const MOST_IDLE_CONNECTIONS: usize = 16;
 
 /// Calls one bucket.
 #[derive(Debug, Clone)]
@@ -47,30 +59,36 @@ impl ResolveDns for SdkNames {
     }
 }
 
-/// Why a call failed: the store's stable code, or our own word where there was no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{code}")]
-pub struct BucketError {
-    pub code: String,
-}
-
 /// What a bucket says of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectFacts {
-    pub size_bytes: i64,
+    pub size_bytes: u64,
+    /// Without quotes.
+    pub etag: Option<String>,
+    pub content_type: Option<String>,
+    /// Where it was asked for, and the store keeps one.
+    pub sha256: Option<Sha256>,
     /// The value of one metadata name.
     pub width: Option<String>,
 }
 
 impl BucketClient {
+    /// A client with connections of its own; for the few calls of an operator.
+    ///
     /// # Errors
     /// The endpoint's host is one that may not be reached.
     pub fn new(open: &OpenBucket, outbound: &Outbound) -> Result<Self, BucketError> {
+        let names = outbound.resolver_for_endpoint(&open.bucket.location.endpoint);
+        let names = names.map_err(|error| BucketError::other(error.to_string()))?;
+        Ok(Self::over(http_client(names), open, OPERATION_TIMEOUT))
+    }
+
+    fn over(http_client: SharedHttpClient, open: &OpenBucket, timeout: Duration) -> Self {
         let location = &open.bucket.location;
-        let names = outbound.resolver_for_endpoint(&location.endpoint);
-        let names = names.map_err(|error| BucketError { code: error.to_string() })?;
         let credential = &open.credential;
         let token = credential.session_token.as_ref().map(|token| token.expose_secret().to_owned());
+        let timeouts =
+            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT.min(timeout)).operation_timeout(timeout);
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(Credentials::new(
@@ -80,61 +98,59 @@ impl BucketClient {
                 None,
                 "presign-gateway",
             ))
-            .http_client(
-                HttpClientBuilder::new()
-                    .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
-                    .build_with_resolver(SdkNames(names)),
-            )
+            .http_client(http_client)
             .region(Region::new(location.region.as_str().to_owned()))
             .endpoint_url(location.endpoint.to_string())
             .force_path_style(location.addressing == Addressing::Path)
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .interceptor(CapAnswers)
             .retry_config(RetryConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(OPERATION_TIMEOUT).build(),
-            )
+            .timeout_config(timeouts.build())
             .build();
         let bucket_name = location.bucket_name.as_str().to_owned();
-        Ok(Self { client: aws_sdk_s3::Client::from_conf(config), bucket_name })
+        Self { client: aws_sdk_s3::Client::from_conf(config), bucket_name }
     }
 
-    /// HEAD.
+    /// HEAD. `with_sha256` asks for the digest too, which a store may want a further permission for.
     ///
     /// # Errors
     /// The store refuses, or does not answer.
-    pub async fn head(&self, object_key: &str) -> Result<ObjectFacts, BucketError> {
-        let head = self
-            .client
-            .head_object()
-            .bucket(&self.bucket_name)
-            .key(object_key)
-            .send()
-            .await
-            .map_err(|error| code(&error))?;
-        let width = head.metadata().and_then(|metadata| metadata.get("width")).cloned();
-        Ok(ObjectFacts { size_bytes: head.content_length().unwrap_or(0), width })
+    pub async fn head(&self, object_key: &str, with_sha256: bool) -> Result<ObjectFacts, BucketError> {
+        let head = self.client.head_object().bucket(&self.bucket_name).key(object_key);
+        let head = head.set_checksum_mode(with_sha256.then_some(ChecksumMode::Enabled));
+        let head = head.send().await.map_err(|error| of_call(&error))?;
+        // No size is not a size of none.
+        let size_bytes = head.content_length().and_then(|bytes| bytes.try_into().ok());
+        Ok(ObjectFacts {
+            size_bytes: size_bytes.ok_or_else(|| BucketError::other("an answer without a size"))?,
+            etag: head.e_tag().map(|etag| crate::domain::upload::bare_etag(etag).to_owned()),
+            content_type: head.content_type().map(str::to_owned),
+            // The digest of an object that was uploaded in parts is one of digests, and does not parse.
+            sha256: head.checksum_sha256().and_then(|text| Sha256::parse(text).ok()),
+            width: head.metadata().and_then(|metadata| metadata.get("width")).cloned(),
+        })
     }
 
-    /// DELETE.
+    /// DELETE; an object that is not there is as good as deleted.
     ///
     /// # Errors
     /// The store refuses, or does not answer.
     pub async fn delete(&self, object_key: &str) -> Result<(), BucketError> {
-        self.client
-            .delete_object()
-            .bucket(&self.bucket_name)
-            .key(object_key)
-            .send()
-            .await
-            .map_err(|error| code(&error))?;
-        Ok(())
+        let delete = self.client.delete_object().bucket(&self.bucket_name).key(object_key);
+        match delete.send().await.map_err(|error| of_call(&error)) {
+            Err(BucketError { failure: Failure::NotFound, .. }) => Ok(()),
+            other => other.map(drop),
+        }
     }
 }
 
-/// Whether a store's word for an error can be one; nothing else of a foreign body is shown.
-fn is_plain(code: &str) -> bool {
-    (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric())
+/// Connections to wherever a resolver of names leads.
+fn http_client(names: CheckedNames) -> SharedHttpClient {
+    HttpClientBuilder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(MOST_IDLE_CONNECTIONS)
+        .build_with_resolver(SdkNames(names))
 }
 
 /// Cuts an answer off that is longer than any that is asked for: it is read into memory whole.
@@ -156,19 +172,4 @@ impl Intercept for CapAnswers {
         *body = SdkBody::from_body_1_x(Limited::new(std::mem::replace(body, SdkBody::taken()), MOST_ANSWER_BYTES));
         Ok(())
     }
-}
-
-fn code<E: ProvideErrorMetadata>(error: &SdkError<E>) -> BucketError {
-    let code = match error {
-        SdkError::TimeoutError(_) => "no answer in time".to_owned(),
-        SdkError::DispatchFailure(_) => "cannot connect".to_owned(),
-        // A HEAD has no body, so its status is all that there is.
-        other => match (other.code(), other.raw_response()) {
-            (Some(code), _) if is_plain(code) => code.to_owned(),
-            (_, Some(response)) if response.status().is_success() => "an answer that cannot be read".to_owned(),
-            (_, Some(response)) => format!("HTTP {}", response.status().as_u16()),
-            (_, None) => "no answer".to_owned(),
-        },
-    };
-    BucketError { code }
 }

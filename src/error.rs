@@ -151,6 +151,10 @@ fn of_upload(error: &UploadError) -> ApiError {
         UploadError::NoSuchTenant => ApiError::with_detail(Reason::NoSuchRow, "tenant"),
         UploadError::TooManyExports => Reason::Busy.into(),
         UploadError::Invalid(invalid) => invalid.clone().into(),
+        UploadError::NotArrived => Reason::NotArrived.into(),
+        UploadError::BucketRefused(needed) => theirs(ApiError::with_detail(Reason::BucketPermission, *needed), error),
+        UploadError::BucketUnavailable(_) => theirs(Reason::BucketUnavailable.into(), error),
+        UploadError::Bucket(told) => theirs(ApiError::with_detail(Reason::BucketFailed, told.to_string()), error),
         UploadError::AlreadyArrived => Reason::AlreadyArrived.into(),
         UploadError::Deleted => Reason::UploadDeleted.into(),
         UploadError::BucketArchived => ApiError::with_detail(Reason::Conflict, error.to_string()),
@@ -206,6 +210,12 @@ fn no_such_bucket() -> ApiError {
 fn ours(reason: Reason, error: &dyn Error) -> ApiError {
     tracing::error!(reason = reason.as_str(), cause = %chain(error), "request failed");
     reason.into()
+}
+
+/// Logs the cause of a failure that is a bucket's.
+fn theirs(told: ApiError, error: &dyn Error) -> ApiError {
+    tracing::warn!(reason = told.reason.as_str(), cause = %chain(error), "a bucket failed");
+    told
 }
 
 /// An error and its sources on one line.

@@ -179,6 +179,12 @@ pub struct CheckedNames {
 }
 
 impl CheckedNames {
+    /// Whether names lead to public addresses only.
+    #[must_use]
+    pub const fn is_public_only(&self) -> bool {
+        self.public_only
+    }
+
     /// The addresses that a name has and that may be connected to; the ports are of no meaning.
     ///
     /// # Errors

@@ -4,9 +4,11 @@
 //! commits, and only then is the URL returned.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use crate::bucket::{BucketConnections, BucketError, Failure};
 use crate::domain::Invalid;
 use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::caller::{Caller, Scope};
@@ -16,24 +18,29 @@ use crate::domain::ids::UploadId;
 use crate::domain::randomness::Randomness;
 use crate::domain::upload::{Upload, UploadRequest};
 use crate::limit::Admitted;
-use crate::outbound::Outbound;
 use crate::presign::{PresignError, SignedUrl};
 use crate::store::{Store, StoreError, uploads};
 use crate::vault::{Vault, VaultError};
 
 use self::export::ExportPlaces;
 use self::recorder::{RecordError, Recorder};
+use self::sweeper::Sweeper;
 pub use self::together::{BatchError, BatchRequest, Refusal};
 
+mod download;
 pub mod export;
 pub mod find;
 pub mod idempotency;
 pub mod prepare;
 pub mod recorder;
 mod renew;
+pub mod sweeper;
 mod together;
 pub mod usage;
+pub mod verify;
 pub mod view;
+
+pub use self::download::{Download, DownloadRequest};
 
 /// Why no upload was issued.
 #[derive(Debug, thiserror::Error)]
@@ -84,10 +91,31 @@ pub enum UploadError {
     TooManyExports,
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// The bucket has no such object; what is on record has not changed.
+    #[error("the file is not in the bucket")]
+    NotArrived,
+    /// The bucket's credential lacks this permission.
+    #[error("the bucket's credential lacks {0}")]
+    BucketRefused(&'static str),
+    #[error("the bucket does not answer: {0}")]
+    BucketUnavailable(BucketError),
+    #[error("the bucket's store answered: {0}")]
+    Bucket(BucketError),
     #[error(transparent)]
     Vault(#[from] VaultError),
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl UploadError {
+    /// What a failed call of a bucket means, that needed this permission.
+    fn of_bucket(error: BucketError, needed: &'static str) -> Self {
+        match error.failure {
+            Failure::Refused => Self::BucketRefused(needed),
+            Failure::Unavailable => Self::BucketUnavailable(error),
+            Failure::NotFound | Failure::Other => Self::Bucket(error),
+        }
+    }
 }
 
 /// A place to upload to, on record.
@@ -104,14 +132,15 @@ pub struct IssuedUpload {
 /// Issues uploads, and follows what becomes of them.
 pub struct Uploads {
     pub store: Store,
-    pub vault: Vault,
+    pub vault: Arc<Vault>,
     pub recorder: Recorder,
     pub clock: Clock,
     pub randomness: Randomness,
-    /// By what rules buckets are reached.
-    pub outbound: Outbound,
     /// How many exports there may be at a time.
     pub exports: ExportPlaces,
+    /// How buckets are reached; never on the way of a presign.
+    pub buckets: BucketConnections,
+    pub sweeper: Arc<Sweeper>,
 }
 
 impl Uploads {

@@ -8,7 +8,7 @@ use md5::{Digest, Md5};
 
 use crate::domain::cors::CorsRule;
 
-use super::{BucketClient, BucketError, code};
+use super::{BucketClient, BucketError, of_call};
 
 impl BucketClient {
     /// The bucket's CORS rules; none where none were ever set.
@@ -19,7 +19,7 @@ impl BucketClient {
         match self.client.get_bucket_cors().bucket(&self.bucket_name).send().await {
             Ok(answer) => Ok(answer.cors_rules().iter().map(from_store).collect()),
             Err(error) if error.code() == Some("NoSuchCORSConfiguration") => Ok(Vec::new()),
-            Err(error) => Err(code(&error)),
+            Err(error) => Err(of_call(&error)),
         }
     }
 
@@ -31,13 +31,12 @@ impl BucketClient {
         if rules.is_empty() {
             // An empty list is no configuration that S3 accepts.
             let answer = self.client.delete_bucket_cors().bucket(&self.bucket_name).send().await;
-            return answer.map(drop).map_err(|error| code(&error));
+            return answer.map(drop).map_err(|error| of_call(&error));
         }
         let rules: Result<_, _> = rules.iter().map(to_store).collect();
         let configuration =
             rules.and_then(|rules| types::CorsConfiguration::builder().set_cors_rules(Some(rules)).build());
-        let configuration =
-            configuration.map_err(|_| BucketError { code: "not sent: a rule is incomplete".to_owned() })?;
+        let configuration = configuration.map_err(|_| BucketError::other("not sent: a rule is incomplete"))?;
         self.client
             .put_bucket_cors()
             .bucket(&self.bucket_name)
@@ -54,7 +53,7 @@ impl BucketClient {
             })
             .send()
             .await
-            .map_err(|error| code(&error))?;
+            .map_err(|error| of_call(&error))?;
         Ok(())
     }
 }

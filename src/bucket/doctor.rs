@@ -181,7 +181,7 @@ async fn error_code(mut answer: Response) -> Option<String> {
 async fn check_object(client: &BucketClient, object_key: &str) -> Vec<Finding> {
     let permission = |what: &str| format!("the credential needs {what} on this bucket (R2: Object Read & Write)");
     let mut findings = Vec::new();
-    match client.head(object_key).await {
+    match client.head(object_key, false).await {
         Ok(facts) => {
             let found = format!("{} bytes", facts.size_bytes);
             let whole = usize::try_from(facts.size_bytes).is_ok_and(|size| size == BODY.len());
@@ -199,11 +199,11 @@ async fn check_object(client: &BucketClient, object_key: &str) -> Vec<Finding> {
                 ),
             });
         }
-        Err(BucketError { code }) => findings.push(Finding::bad("HEAD it", code, permission("GetObject"))),
+        Err(BucketError { code, .. }) => findings.push(Finding::bad("HEAD it", code, permission("GetObject"))),
     }
     findings.push(match client.delete(object_key).await {
         Ok(()) => Finding::good("DELETE it", "gone"),
-        Err(BucketError { code }) => {
+        Err(BucketError { code, .. }) => {
             Finding::bad("DELETE it", format!("{code}; {object_key} is left behind"), permission("DeleteObject"))
         }
     });

@@ -16,6 +16,7 @@ use super::context::Context;
 use super::output;
 
 mod export;
+mod verify;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -39,6 +40,8 @@ pub(super) enum UploadsCommand {
     /// Write all uploads that match, into a file or to standard output.
     #[command(after_help = EXAMPLES)]
     Export(Box<export::ExportArguments>),
+    /// Look for uploads in their bucket, compare, and write down what is found.
+    Verify(verify::Verify),
 }
 
 /// Which uploads.
@@ -119,6 +122,7 @@ impl UploadsCommand {
                 output::show_fields(context.output, &UploadView::from(&upload))?;
             }
             Self::Export(export) => return export.run(context).await,
+            Self::Verify(verify) => return verify.run(context).await,
         }
         Ok(ExitCode::SUCCESS)
     }

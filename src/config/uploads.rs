@@ -1,8 +1,8 @@
-//! `[uploads]`: the recorder, exports, and how the ledger is kept.
+//! `[uploads]`: the recorder, exports, calls of buckets, the sweeper, and how the ledger is kept.
 
 use serde::Deserialize;
 
-use super::bounded::{Bounded, Count, Milliseconds, Seconds};
+use super::bounded::{Bounded, Count, Milliseconds, Seconds, SecondsOrNone};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct UploadsConfig {
@@ -13,4 +13,9 @@ pub struct UploadsConfig {
     pub max_exports: Bounded<1, 1_000>,
     pub usage_fold_seconds: Seconds,
     pub retention_months: Bounded<0, 1200>,
+    pub bucket_timeout_ms: Bounded<1, 60_000>,
+    pub sweep_seconds: SecondsOrNone,
+    pub sweep_concurrency: Bounded<1, 256>,
+    pub sweep_per_second: Bounded<1, 10_000>,
+    pub sweep_lease_seconds: Bounded<1, 86_400>,
 }

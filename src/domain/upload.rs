@@ -241,17 +241,45 @@ impl Upload {
     #[must_use]
     pub fn mismatches(&self) -> Vec<Mismatch> {
         let Some(seen) = &self.seen else { return Vec::new() };
-        let promised = &self.bindings;
-        let pairs = [
-            ("size", promised.size_bytes.map(|bytes| bytes.to_string()), Some(seen.size_bytes.to_string())),
-            ("content_type", promised.content_type.map(str::to_owned), seen.content_type.clone()),
-            ("sha256", promised.sha256.map(|digest| digest.hex()), seen.sha256.map(|digest| digest.hex())),
-            ("etag", self.declared_etag.clone(), seen.etag.clone()),
-        ];
-        // What one side does not say cannot be compared.
-        let both = pairs
-            .into_iter()
-            .filter_map(|(field, promised, found)| Some(Mismatch { field, promised: promised?, found: found? }));
-        both.filter(|mismatch| mismatch.promised != mismatch.found).collect()
+        mismatches(&self.bindings, self.declared_etag.as_deref(), seen)
     }
+
+    /// What it has become, now that the bucket says this of it.
+    #[must_use]
+    pub fn state_when(&self, seen: &SeenObject) -> UploadState {
+        let as_promised = mismatches(&self.bindings, self.declared_etag.as_deref(), seen).is_empty();
+        if as_promised { UploadState::Uploaded } else { UploadState::Mismatched }
+    }
+}
+
+/// Whether what was found is as good as what was promised.
+type Same<'a> = &'a dyn Fn(&String, &String) -> bool;
+
+/// What is not as promised. What one side does not say cannot be compared.
+fn mismatches(promised: &Bindings, declared_etag: Option<&str>, seen: &SeenObject) -> Vec<Mismatch> {
+    let same = |promised: &String, found: &String| promised == found;
+    let same_type = |promised: &String, found: &String| essence(promised).eq_ignore_ascii_case(essence(found));
+    let same_etag = |promised: &String, found: &String| bare_etag(promised) == bare_etag(found);
+    let facts: [(&'static str, Option<String>, Option<String>, Same<'_>); 4] = [
+        ("size", promised.size_bytes.map(|bytes| bytes.to_string()), Some(seen.size_bytes.to_string()), &same),
+        ("content_type", promised.content_type.map(str::to_owned), seen.content_type.clone(), &same_type),
+        ("sha256", promised.sha256.map(|digest| digest.hex()), seen.sha256.map(|digest| digest.hex()), &same),
+        ("etag", declared_etag.map(str::to_owned), seen.etag.clone(), &same_etag),
+    ];
+    let compare = |(field, promised, found, same): (_, Option<String>, Option<String>, Same<'_>)| {
+        let (promised, found) = (promised?, found?);
+        (!same(&promised, &found)).then_some(Mismatch { field, promised, found })
+    };
+    facts.into_iter().filter_map(compare).collect()
+}
+
+/// A media type without its parameters.
+fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// An ETag without quotes, and without the mark of a weak one (RFC 9110, section 8.8.3).
+#[must_use]
+pub fn bare_etag(text: &str) -> &str {
+    text.strip_prefix("W/").unwrap_or(text).trim_matches('"')
 }

@@ -21,6 +21,7 @@ mod jwt_issuers;
 mod keyring;
 mod operator;
 mod patch;
+mod sweeper;
 mod tenants;
 mod uploads;
 mod usage;
@@ -55,6 +56,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
         .routes(routes!(uploads::show))
         .routes(routes!(uploads::export))
         .routes(routes!(usage::show))
+        .routes(routes!(sweeper::status))
 }
 
 /// A page of a list.

@@ -52,6 +52,7 @@ struct PublicApi;
         (name = "keyring", description = "What secrets are sealed under"),
         (name = "audit", description = "Who changed what"),
         (name = "uploads", description = "Of all tenants"),
+        (name = "sweeper", description = "What looks for uploads whose URL has run out"),
         (name = "health", description = "For supervisors")
     )
 )]

@@ -6,6 +6,9 @@ use utoipa_axum::routes;
 use super::SharedGateway;
 
 mod batch;
+mod complete;
+mod delete;
+mod download;
 mod find;
 mod idempotency;
 mod issued;
@@ -20,9 +23,11 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
     OpenApiRouter::new()
         .routes(routes!(uploads::issue))
         .routes(routes!(batch::issue))
-        .routes(routes!(uploads::show))
+        .routes(routes!(uploads::show, delete::delete))
         .routes(routes!(uploads::renew))
         .routes(routes!(find::list))
         .routes(routes!(find::export))
         .routes(routes!(usage::show))
+        .routes(routes!(complete::complete))
+        .routes(routes!(download::download))
 }

@@ -16,6 +16,9 @@ use super::{Store, StoreError};
 mod insert;
 mod row;
 pub mod search;
+pub mod settle;
+pub mod sweep;
+pub mod walk;
 
 /// Records uploads of any tenants in one statement and one commit: all of them, or none.
 ///

@@ -22,6 +22,7 @@ mod promises;
 mod recorder;
 mod rotation;
 mod support;
+mod sweeper;
 mod tidy;
 mod v1;
 mod vault;

@@ -235,9 +235,9 @@ async fn both_credentials_of_a_bucket_use_it_and_no_other() {
     assert_eq!(store.put(APP).await.status(), 200);
     let too = client(&store.open("alpha-uploads", "alpha-too"));
     assert_eq!(too.cors_rules().await.unwrap(), [for_uploads(&[APP])]);
-    assert_eq!(too.head("a.png").await.unwrap().size_bytes, 5);
+    assert_eq!(too.head("a.png", false).await.unwrap().size_bytes, 5);
     let elsewhere = client(&store.open("beta-uploads", "alpha-too"));
-    assert_eq!(elsewhere.head("a.png").await.unwrap_err().code, "HTTP 403");
+    assert_eq!(elsewhere.head("a.png", false).await.unwrap_err().code, "HTTP 403");
 }
 
 #[tokio::test]

@@ -1,0 +1,226 @@
+//! `uploads verify`.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use clap::{ArgGroup, Args};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::app;
+use crate::bucket::BucketConnections;
+use crate::cli::context::Context;
+use crate::cli::output::{self, OutputFormat};
+use crate::cli::time::parse_time;
+use crate::domain::clock::Clock;
+use crate::domain::ids::{TenantId, UploadId};
+use crate::domain::tenant::Slug;
+use crate::domain::upload::{Upload, UploadState};
+use crate::outbound::Outbound;
+use crate::uploads::UploadError;
+use crate::uploads::verify::{Verified, Verifier};
+use crate::uploads::view::MismatchView;
+use crate::vault::Vault;
+use crate::vault::keyring::Keyring;
+
+const EXAMPLES: &str = "\
+Examples:
+  presign-gateway uploads verify 01a203fe-9eeb-7344-910f-c05f00b8cddb
+  presign-gateway uploads verify --tenant my-app --from 2026-11-01
+  presign-gateway uploads verify --tenant my-app --state uploaded --output json";
+
+/// Uploads that are read at a time.
+const STEP: i64 = 500;
+/// Of uploads that are at fault, so many are shown.
+const MOST_SHOWN: usize = 1000;
+
+/// Look for uploads in their bucket, compare, and write down what is found.
+///
+/// Ends with 1 where something is not as promised, has gone from the bucket, or could not be looked for.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, group = ArgGroup::new("which").required(true).args(["id", "tenant"]))]
+pub(in crate::cli) struct Verify {
+    /// The upload's id; otherwise all that match.
+    #[arg(conflicts_with_all = ["from", "to"])]
+    id: Option<uuid::Uuid>,
+    /// All of this tenant's.
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Those of this state: issued, expired, mismatched or uploaded.
+    #[arg(long, default_value = "issued", value_parser = parse_state)]
+    state: UploadState,
+    /// Those issued from this moment on, such as 2026-11-22 or 2026-11-22T18:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    from: Option<DateTime<Utc>>,
+    /// Those issued before this moment [default: now].
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    to: Option<DateTime<Utc>>,
+    /// Objects that are asked for at a time.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    concurrency: u8,
+}
+
+/// What was found, in all.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    verified: u64,
+    uploaded: u64,
+    mismatched: u64,
+    /// Nothing is there, and nothing was known to have been.
+    not_arrived: u64,
+    /// What had been there is not there any more.
+    gone: u64,
+    deleted: u64,
+    failed: u64,
+    /// The first of those that are at fault.
+    faults: Vec<Fault>,
+}
+
+/// An upload that is not as it should be.
+#[derive(Debug, Serialize)]
+struct Fault {
+    id: UploadId,
+    #[serde(rename = "key")]
+    object_key: String,
+    /// `mismatched`, `gone` or `failed`.
+    outcome: &'static str,
+    mismatches: Vec<MismatchView>,
+    /// Why it could not be looked for.
+    error: Option<String>,
+}
+
+impl Verify {
+    pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let verifier = Arc::new(verifier(context)?);
+        let mut report = Report::default();
+        match (self.id, &self.tenant) {
+            (Some(id), _) => {
+                let upload = verifier.find_any_tenant(id.into()).await?;
+                let was = upload.clone();
+                report.add(was, verifier.verify(upload).await);
+            }
+            (None, tenant) => {
+                let slug = Slug::parse(tenant.as_deref().unwrap_or_default())?;
+                let tenant = context.tenants()?.get_tenant(&slug).await?;
+                self.walk(&verifier, tenant.id, &mut report).await?;
+            }
+        }
+        show(context, &report)?;
+        let is_good = report.mismatched + report.gone + report.failed == 0;
+        Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// Looks for one after the other, several at a time; how far that is shows in the time at which they were issued.
+    async fn walk(&self, verifier: &Arc<Verifier>, tenant_id: TenantId, report: &mut Report) -> anyhow::Result<()> {
+        let until = self.to.unwrap_or_else(|| verifier.clock.now());
+        let to = UploadId::first_at(until);
+        let mut from = self.from.map_or(UploadId::from(uuid::Uuid::nil()), UploadId::first_at);
+        let mut bar = None;
+        loop {
+            let uploads = verifier.list(tenant_id, self.state, (from, to), STEP).await?;
+            let Some(last) = uploads.last() else { break };
+            from = UploadId::from(uuid::Uuid::from_u128(last.id.uuid().as_u128() + 1));
+            let begin = uploads.first().map_or(until, |first| first.issued_at);
+            let (start, bar) = bar.get_or_insert_with(|| (begin, progress(begin, until)));
+            let mut turns = uploads.into_iter();
+            let mut looking = JoinSet::new();
+            loop {
+                while looking.len() < usize::from(self.concurrency) {
+                    let Some(upload) = turns.next() else { break };
+                    let verifier = Arc::clone(verifier);
+                    looking.spawn(async move { (upload.clone(), verifier.verify(upload).await) });
+                }
+                let Some(looked) = looking.join_next().await else { break };
+                let (was, outcome) = looked?;
+                bar.set_position((was.issued_at - *start).num_milliseconds().unsigned_abs());
+                report.add(was, outcome);
+                bar.set_message(format!("{} looked for", report.verified));
+            }
+        }
+        if let Some((_, bar)) = bar {
+            bar.finish_and_clear();
+        }
+        Ok(())
+    }
+}
+
+impl Report {
+    fn add(&mut self, was: Upload, outcome: Result<Verified, UploadError>) {
+        self.verified += 1;
+        let fault = match outcome {
+            Ok(Verified::Seen(upload)) if upload.state == UploadState::Mismatched => {
+                self.mismatched += 1;
+                let mismatches = upload.mismatches().into_iter().map(MismatchView::from).collect();
+                Some(("mismatched", mismatches, None))
+            }
+            Ok(Verified::Seen(_)) => {
+                self.uploaded += 1;
+                None
+            }
+            Ok(Verified::Missing(_)) if matches!(was.state, UploadState::Uploaded | UploadState::Mismatched) => {
+                self.gone += 1;
+                Some(("gone", Vec::new(), None))
+            }
+            Ok(Verified::Missing(_)) => {
+                self.not_arrived += 1;
+                None
+            }
+            Ok(Verified::Deleted(_)) => {
+                self.deleted += 1;
+                None
+            }
+            Err(error) => {
+                self.failed += 1;
+                Some(("failed", Vec::new(), Some(error.to_string())))
+            }
+        };
+        if let Some((outcome, mismatches, error)) = fault.filter(|_| self.faults.len() < MOST_SHOWN) {
+            self.faults.push(Fault { id: was.id, object_key: was.object_key, outcome, mismatches, error });
+        }
+    }
+}
+
+fn verifier(context: &Context) -> anyhow::Result<Verifier> {
+    let config = context.config()?;
+    let store = app::open_store(&config)?;
+    let keyring = Arc::new(Keyring::new(&config.vault.keys)?);
+    let age = config.vault.cache_seconds.as_seconds();
+    let vault = Arc::new(Vault::new(store.clone(), keyring, config.vault.cache_entries.get(), age));
+    let outbound = Outbound::new(config.outbound.allowed_hosts.clone());
+    let buckets = BucketConnections::new(outbound, config.uploads.bucket_timeout_ms.as_milliseconds());
+    Ok(Verifier { store, vault, buckets, clock: Clock::System })
+}
+
+/// Drawn on a terminal only, and on standard error.
+fn progress(begin: DateTime<Utc>, until: DateTime<Utc>) -> ProgressBar {
+    let bar = ProgressBar::new((until - begin).num_milliseconds().unsigned_abs());
+    match ProgressStyle::with_template("{bar:40} {percent}%, {msg}, {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn show(context: &Context, report: &Report) -> anyhow::Result<()> {
+    if context.output == OutputFormat::Table && !report.faults.is_empty() {
+        output::show_all(context.output, ["id", "", "what", "key"], &report.faults, |fault| {
+            let one = |mismatch: &MismatchView| {
+                format!("{}: promised {}, found {}", mismatch.field, mismatch.promised, mismatch.found)
+            };
+            let what = fault.mismatches.iter().map(one).chain(fault.error.clone()).collect::<Vec<_>>().join("; ");
+            [fault.id.to_string(), fault.outcome.to_owned(), what, fault.object_key.clone()]
+        })?;
+    }
+    let Report { verified, uploaded, mismatched, not_arrived, gone, deleted, failed, .. } = report;
+    let sentence = format!(
+        "{verified} looked for: {uploaded} uploaded, {mismatched} mismatched, {not_arrived} not arrived, {gone} gone, {deleted} deleted, \
+         {failed} could not be looked for"
+    );
+    output::show_one(context.output, &sentence, report)
+}
+
+fn parse_state(text: &str) -> Result<UploadState, &'static str> {
+    let found = text.parse().ok().filter(|state| *state != UploadState::Deleted);
+    found.ok_or("must be issued, expired, mismatched or uploaded")
+}

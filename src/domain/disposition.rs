@@ -1,0 +1,85 @@
+//! `Content-Disposition`: whether a download is shown or saved, and under which name
+//! (<https://www.rfc-editor.org/rfc/rfc6266>).
+
+use super::Invalid;
+
+/// What a browser does with a download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DispositionKind {
+    Inline,
+    Attachment,
+}
+
+impl DispositionKind {
+    /// Its stable word, as it stands in the header field.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inline => "inline",
+            Self::Attachment => "attachment",
+        }
+    }
+}
+
+impl std::str::FromStr for DispositionKind {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let found = [Self::Inline, Self::Attachment].into_iter().find(|kind| kind.as_str() == text);
+        found.ok_or_else(|| Invalid::new("disposition", "must be inline or attachment"))
+    }
+}
+
+/// The name that a download is saved under: no folder, no control character, nothing that turns the text around.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filename(String);
+
+impl Filename {
+    pub const LONGEST_BYTES: usize = 255;
+
+    /// # Errors
+    /// Empty, too long, `.` or `..`, or a character that has no place in a name.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        // The marks of direction hide what a name ends with (https://trojansource.codes).
+        let turns = |character| matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let is_wrong = |character: char| character.is_control() || "/\\".contains(character) || turns(character);
+        if !(1..=Self::LONGEST_BYTES).contains(&text.len()) || text.chars().any(is_wrong) || matches!(text, "." | "..")
+        {
+            let expected = format!(
+                "must be 1 to {} bytes, without slashes, control characters and marks of direction",
+                Self::LONGEST_BYTES
+            );
+            return Err(Invalid::new("filename", expected));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The header field's value. A name that is not plain stands there twice: what old clients can make of it, and as RFC 8187
+/// encodes it.
+#[must_use]
+pub fn header(kind: DispositionKind, filename: Option<&Filename>) -> String {
+    let Some(Filename(name)) = filename else { return kind.as_str().to_owned() };
+    let is_plain = |character: char| matches!(character, ' '..='~') && !"\"\\%".contains(character);
+    let plain: String = name.chars().map(|character| if is_plain(character) { character } else { '_' }).collect();
+    let mut value = format!("{}; filename=\"{plain}\"", kind.as_str());
+    if plain != *name {
+        value.push_str("; filename*=UTF-8''");
+        value.extend(name.bytes().map(encoded));
+    }
+    value
+}
+
+/// A byte as `ext-value` has it (<https://www.rfc-editor.org/rfc/rfc8187>, section 3.2.1).
+fn encoded(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
+        char::from(byte).to_string()
+    } else {
+        format!("%{byte:02X}")
+    }
+}

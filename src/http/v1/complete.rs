@@ -1,0 +1,59 @@
+//! `/v1/uploads/{id}/complete`.
+
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::domain::Invalid;
+use crate::domain::upload::bare_etag;
+use crate::error::ApiError;
+use crate::http::SharedGateway;
+use crate::http::body::Body;
+use crate::http::envelope::{Success, SuccessBody};
+use crate::http::extract::Admit;
+use crate::http::path::Path;
+use crate::uploads::view::UploadView;
+
+use super::uploads::upload_id;
+
+const LONGEST_ETAG: usize = 200;
+
+/// What a client knows of its PUT.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CompleteUpload)]
+pub(super) struct CompleteBody {
+    /// The `ETag` that the PUT was answered with, with or without its quotes; it is compared with the object's.
+    #[schema(example = "d41d8cd98f00b204e9800998ecf8427e", max_length = 200)]
+    etag: Option<String>,
+}
+
+/// Say that an upload has arrived, and have it checked.
+///
+/// Looks into the bucket, compares size, content type, digest and ETag with what was promised, and gives the upload: `uploaded`, or
+/// `mismatched` with both values in `mismatches`. May be called again: an upload that is `uploaded` is answered from the record. Where the
+/// file is not there, the answer is 409 `not_arrived`; where the bucket does not answer, 503 `bucket_unavailable`; then nothing changes.
+/// A caller without the scope `uploads:read` can complete only what it issued itself.
+#[utoipa::path(post, path = "/v1/uploads/{id}/complete", tag = "uploads", operation_id = "complete_upload", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The upload's id")), request_body(content = Option<CompleteBody>),
+    responses((status = 200, description = "The upload, as it was found", body = SuccessBody<UploadView>)))]
+pub(super) async fn complete(
+    State(gateway): State<SharedGateway>,
+    Admit(admitted): Admit,
+    Path(id): Path<String>,
+    Body(body): Body<CompleteBody>,
+) -> Result<Success<UploadView>, ApiError> {
+    let etag = body.etag.as_deref().map(parse_etag).transpose()?;
+    let upload = gateway.uploads.complete(&admitted, upload_id(&id)?, etag).await?;
+    Ok(Success(UploadView::from(&upload)))
+}
+
+fn parse_etag(text: &str) -> Result<String, Invalid> {
+    let bare = bare_etag(text.trim());
+    let plain = bare.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
+    if !(1..=LONGEST_ETAG).contains(&bare.len()) || !plain {
+        let expected = format!("must be the ETag that the PUT was answered with: 1 to {LONGEST_ETAG} plain characters");
+        return Err(Invalid::new("etag", expected));
+    }
+    Ok(bare.to_owned())
+}

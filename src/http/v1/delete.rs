@@ -1,0 +1,29 @@
+//! `DELETE /v1/uploads/{id}`.
+
+use axum::extract::State;
+
+use crate::error::ApiError;
+use crate::http::SharedGateway;
+use crate::http::envelope::{Success, SuccessBody};
+use crate::http::extract::Admit;
+use crate::http::path::Path;
+use crate::uploads::view::UploadView;
+
+use super::uploads::upload_id;
+
+/// Delete an upload: its object in the bucket, and then `deleted` on record.
+///
+/// Wants the scope `uploads:delete`; may be repeated. A presigned URL cannot be taken back: while the upload's own still lives
+/// (`url_expires_at`), whoever has it can bring the object back. Unless sweeping is off on every instance of the gateway, the object is looked for
+/// once more when that URL has run out, and deleted again if it is there.
+#[utoipa::path(delete, path = "/v1/uploads/{id}", tag = "uploads", operation_id = "delete_upload", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The upload's id")),
+    responses((status = 200, description = "The upload, deleted", body = SuccessBody<UploadView>)))]
+pub(super) async fn delete(
+    State(gateway): State<SharedGateway>,
+    Admit(admitted): Admit,
+    Path(id): Path<String>,
+) -> Result<Success<UploadView>, ApiError> {
+    let upload = gateway.uploads.delete(&admitted, upload_id(&id)?).await?;
+    Ok(Success(UploadView::from(&upload)))
+}

@@ -1,0 +1,79 @@
+//! What becomes of an upload: every change of a state. Each is made only where the row still has a state that it was decided
+//! on, so that of two who look at once neither undoes what the other found.
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::binding::Sha256;
+use crate::domain::ids::{TenantId, UploadId};
+use crate::domain::upload::{SeenObject, UploadState};
+
+use super::{Store, StoreError};
+
+/// What was found out of an upload, and what it is from now on.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    pub id: UploadId,
+    /// What it was when somebody looked.
+    pub was: UploadState,
+    pub state: UploadState,
+    /// What the bucket said, where it was there.
+    pub seen: Option<SeenObject>,
+}
+
+/// Settles a tenant's upload, and tells whether its state was still one of `from`. A declared ETag is kept where one is given.
+///
+/// # Errors
+/// The database is away.
+pub async fn settle(
+    store: &Store,
+    tenant_id: TenantId,
+    found: &Finding,
+    from: &[UploadState],
+    declared_etag: Option<&str>,
+) -> Result<bool, StoreError> {
+    let from: Vec<&str> = from.iter().map(|state| state.as_str()).collect();
+    let seen = found.seen.as_ref();
+    // One that is not as promised may yet be put anew: whoever was to look at it later still does.
+    let settled = sqlx::query!(
+        "UPDATE uploads
+         SET state = $3, declared_etag = coalesce($4, declared_etag), check_at = CASE WHEN $3 = 'mismatched' THEN check_at END,
+             size_bytes = CASE WHEN $9::timestamptz IS NULL THEN size_bytes ELSE $5 END,
+             etag = CASE WHEN $9 IS NULL THEN etag ELSE $6 END,
+             content_type = CASE WHEN $9 IS NULL THEN content_type ELSE $7 END,
+             sha256 = CASE WHEN $9 IS NULL THEN sha256 ELSE $8 END,
+             seen_at = coalesce($9, seen_at)
+         WHERE id = $2 AND tenant_id = $1 AND state = ANY($10)",
+        tenant_id.uuid(),
+        found.id.uuid(),
+        found.state.as_str(),
+        declared_etag,
+        seen.and_then(|seen| i64::try_from(seen.size_bytes).ok()),
+        seen.and_then(|seen| seen.etag.as_deref()),
+        seen.and_then(|seen| seen.content_type.as_deref()),
+        seen.and_then(|seen| seen.sha256.as_ref().map(Sha256::bytes)).map(<[u8; 32]>::as_slice),
+        seen.map(|seen| seen.at),
+        &from as &[&str],
+    );
+    let settled = store.within(settled.execute(&store.pool)).await?;
+    Ok(settled.rows_affected() > 0)
+}
+
+/// Marks a tenant's upload as deleted, whatever it was. `check_at` is when somebody looks whether it has come back.
+///
+/// # Errors
+/// The database is away.
+pub async fn mark_deleted(
+    store: &Store,
+    tenant_id: TenantId,
+    id: UploadId,
+    check_at: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
+    let marked = sqlx::query!(
+        "UPDATE uploads SET state = 'deleted', check_at = $3 WHERE id = $2 AND tenant_id = $1",
+        tenant_id.uuid(),
+        id.uuid(),
+        check_at,
+    );
+    store.within(marked.execute(&store.pool)).await?;
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! What the sweeper does with `uploads`: which are due, whose turn it is, what was found. All of it across tenants.
+//!
+//! A row that is due is claimed by moving its `check_at` into the future: no lock is held while its bucket is asked, and what
+//! was claimed by an instance that died becomes due again by itself.
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::binding::Sha256;
+use crate::domain::bucket::Alias;
+use crate::domain::ids::{BucketId, TenantId, UploadId};
+use crate::domain::tenant::Slug;
+use crate::domain::upload::Upload;
+
+use super::row::{self, Row};
+use super::settle::Finding;
+use super::{Store, StoreError};
+
+/// A bucket with uploads to look for.
+#[derive(Debug, Clone)]
+pub struct DueBucket {
+    pub tenant_id: TenantId,
+    pub tenant: Slug,
+    pub bucket_id: BucketId,
+    pub bucket: Alias,
+    /// Since when the oldest one is due.
+    pub oldest_due_at: DateTime<Utc>,
+    /// How many are due, counted up to the limit that was given.
+    pub due: i64,
+}
+
+/// An upload whose turn it is.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    pub upload: Upload,
+    /// Since when it was due.
+    pub due_at: DateTime<Utc>,
+}
+
+/// The buckets that have uploads due at `now` among the next `limit` that have any to look for at all, in the order of their
+/// ids from behind `after`; and the last one that was looked at, where there may be more. Of each, uploads are counted up to
+/// `most_counted`. It leaps from bucket to bucket in the index, and reads no other rows.
+///
+/// # Errors
+/// The database is away, or a row does not parse.
+pub async fn list_due_any_tenant(
+    store: &Store,
+    now: DateTime<Utc>,
+    after: Option<BucketId>,
+    limit: u32,
+    most_counted: u32,
+) -> Result<(Vec<DueBucket>, Option<BucketId>), StoreError> {
+    let rows = sqlx::query!(
+        r#"WITH RECURSIVE waiting (bucket_id, place) AS (
+             (SELECT bucket_id, 1 FROM uploads
+              WHERE check_at IS NOT NULL AND bucket_id > coalesce($2::uuid, '00000000-0000-0000-0000-000000000000')
+              ORDER BY bucket_id LIMIT 1)
+             UNION ALL
+             SELECT (SELECT uploads.bucket_id FROM uploads
+                     WHERE check_at IS NOT NULL AND uploads.bucket_id > waiting.bucket_id ORDER BY uploads.bucket_id LIMIT 1),
+                    place + 1
+             FROM waiting WHERE waiting.bucket_id IS NOT NULL AND place < $3
+           )
+           SELECT buckets.id, buckets.alias, tenants.id AS tenant_id, tenants.slug,
+                  (SELECT check_at FROM uploads WHERE uploads.bucket_id = waiting.bucket_id AND check_at <= $1 ORDER BY check_at LIMIT 1)
+                    AS oldest_due_at,
+                  (SELECT count(*) FROM (SELECT FROM uploads WHERE uploads.bucket_id = waiting.bucket_id AND check_at <= $1 LIMIT $4) AS due)
+                    AS "due!"
+           FROM waiting
+           JOIN buckets ON buckets.id = waiting.bucket_id
+           JOIN tenants ON tenants.id = buckets.tenant_id
+           ORDER BY waiting.place"#,
+        now,
+        after.map(BucketId::uuid),
+        i32::try_from(limit).unwrap_or(i32::MAX),
+        i64::from(most_counted),
+    );
+    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    let may_be_more = usize::try_from(limit).is_ok_and(|limit| rows.len() >= limit);
+    let last = rows.last().filter(|_| may_be_more).map(|row| row.id.into());
+    let due = rows.into_iter().filter_map(|row| {
+        let oldest_due_at = row.oldest_due_at?;
+        let parse = || {
+            Ok(DueBucket {
+                tenant_id: row.tenant_id.into(),
+                tenant: Slug::parse(&row.slug)?,
+                bucket_id: row.id.into(),
+                bucket: Alias::parse(&row.alias)?,
+                oldest_due_at,
+                due: row.due,
+            })
+        };
+        Some(parse())
+    });
+    Ok((due.collect::<Result<_, StoreError>>()?, last))
+}
+
+/// Claims up to `limit` of a bucket's uploads that are due at `now`, the oldest first, until `lease`; none that another
+/// instance is claiming at this moment.
+///
+/// # Errors
+/// The database is away, or a row does not parse.
+pub async fn claim_any_tenant(
+    store: &Store,
+    bucket_id: BucketId,
+    now: DateTime<Utc>,
+    lease: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<Claimed>, StoreError> {
+    let claimed = sqlx::query!(
+        r#"WITH due AS (
+             SELECT id, check_at FROM uploads WHERE bucket_id = $1 AND check_at <= $2
+             ORDER BY check_at LIMIT $4 FOR UPDATE SKIP LOCKED
+           )
+           UPDATE uploads SET check_at = $3 FROM due WHERE uploads.id = due.id
+           RETURNING uploads.id, due.check_at AS "due_at!""#,
+        bucket_id.uuid(),
+        now,
+        lease,
+        limit,
+    );
+    let mut claimed = store.within(claimed.fetch_all(&store.pool)).await?;
+    if claimed.is_empty() {
+        return Ok(Vec::new());
+    }
+    claimed.sort_unstable_by_key(|claimed| claimed.id);
+    let ids: Vec<uuid::Uuid> = claimed.iter().map(|claimed| claimed.id).collect();
+    let rows = sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(format!("{} WHERE uploads.id = ANY($1)", row::SELECT)));
+    let rows = store.within(rows.bind(ids).fetch_all(&store.pool)).await?;
+    let with_time = rows.into_iter().map(|row| {
+        let upload = Upload::try_from(row)?;
+        let place = claimed.binary_search_by_key(&upload.id.uuid(), |claimed| claimed.id);
+        let due_at = place.ok().and_then(|place| claimed.get(place)).map_or(now, |claimed| claimed.due_at);
+        Ok(Claimed { upload, due_at })
+    });
+    let mut uploads = with_time.collect::<Result<Vec<_>, StoreError>>()?;
+    uploads.sort_by_key(|claimed| claimed.due_at);
+    Ok(uploads)
+}
+
+/// Settles what was claimed until `lease`, and tells how many still were: not those that somebody else settled meanwhile.
+///
+/// # Errors
+/// The database is away.
+pub async fn settle_any_tenant(store: &Store, lease: DateTime<Utc>, found: &[Finding]) -> Result<u64, StoreError> {
+    /// One column of the batch, as an array.
+    fn column<'a, T>(found: &'a [Finding], of: impl Fn(&'a Finding) -> T) -> Vec<T> {
+        found.iter().map(of).collect()
+    }
+    let settled = sqlx::query!(
+        "UPDATE uploads
+         SET state = found.state, check_at = NULL,
+             size_bytes = CASE WHEN found.seen_at IS NULL THEN uploads.size_bytes ELSE found.size_bytes END,
+             etag = CASE WHEN found.seen_at IS NULL THEN uploads.etag ELSE found.etag END,
+             content_type = CASE WHEN found.seen_at IS NULL THEN uploads.content_type ELSE found.content_type END,
+             sha256 = CASE WHEN found.seen_at IS NULL THEN uploads.sha256 ELSE found.sha256 END,
+             seen_at = coalesce(found.seen_at, uploads.seen_at)
+         FROM UNNEST($2::uuid[], $3::text[], $4::text[], $5::int8[], $6::text[], $7::text[], $8::bytea[], $9::timestamptz[])
+           AS found (id, was, state, size_bytes, etag, content_type, sha256, seen_at)
+         WHERE uploads.id = found.id AND uploads.check_at = $1 AND uploads.state = found.was",
+        lease,
+        &column(found, |found| found.id.uuid()),
+        &column(found, |found| found.was.as_str()) as &[&str],
+        &column(found, |found| found.state.as_str()) as &[&str],
+        &column(found, |found| found.seen.as_ref().and_then(|seen| i64::try_from(seen.size_bytes).ok())) as &[Option<i64>],
+        &column(found, |found| found.seen.as_ref().and_then(|seen| seen.etag.as_deref())) as &[Option<&str>],
+        &column(found, |found| found.seen.as_ref().and_then(|seen| seen.content_type.as_deref())) as &[Option<&str>],
+        &column(found, |found| {
+            found.seen.as_ref().and_then(|seen| seen.sha256.as_ref()).map(Sha256::bytes).map(<[u8; 32]>::as_slice)
+        }) as &[Option<&[u8]>],
+        &column(found, |found| found.seen.as_ref().map(|seen| seen.at)) as &[Option<DateTime<Utc>>],
+    );
+    let settled = store.within(settled.execute(&store.pool)).await?;
+    Ok(settled.rows_affected())
+}
+
+/// Lets go of what was claimed until `lease`: each is due again at the moment beside it.
+///
+/// # Errors
+/// The database is away.
+pub async fn put_back_any_tenant(
+    store: &Store,
+    lease: DateTime<Utc>,
+    rows: &[(UploadId, DateTime<Utc>)],
+) -> Result<(), StoreError> {
+    let ids: Vec<uuid::Uuid> = rows.iter().map(|(id, _)| id.uuid()).collect();
+    let due_at: Vec<DateTime<Utc>> = rows.iter().map(|(_, due_at)| *due_at).collect();
+    let put_back = sqlx::query!(
+        "UPDATE uploads SET check_at = back.due_at FROM UNNEST($2::uuid[], $3::timestamptz[]) AS back (id, due_at)
+         WHERE uploads.id = back.id AND uploads.check_at = $1",
+        lease,
+        &ids,
+        &due_at,
+    );
+    store.within(put_back.execute(&store.pool)).await?;
+    Ok(())
+}

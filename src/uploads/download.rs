@@ -1,0 +1,88 @@
+//! Presigned GETs. The bytes never pass through here either.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::Invalid;
+use crate::domain::caller::Scope;
+use crate::domain::disposition::{self, DispositionKind, Filename};
+use crate::domain::extension::Extension;
+use crate::domain::ids::UploadId;
+use crate::domain::upload::UploadState;
+use crate::limit::Admitted;
+use crate::presign::{self, Operation, SignedUrl};
+
+use super::{UploadError, Uploads, demand};
+
+/// What anything may be saved as.
+const BYTES: &str = "application/octet-stream";
+
+/// How a file is to be downloaded.
+#[derive(Debug, Clone, Default)]
+pub struct DownloadRequest {
+    /// How long the URL lives; otherwise as the tenant's policy has it.
+    pub expires_in_seconds: Option<u32>,
+    pub disposition: Option<DispositionKind>,
+    pub filename: Option<Filename>,
+    pub content_type: Option<&'static str>,
+}
+
+/// Where a file can be downloaded.
+#[derive(Debug)]
+pub struct Download {
+    pub url: SignedUrl,
+    pub expires_at: DateTime<Utc>,
+}
+
+impl DownloadRequest {
+    /// Reads a media type: one that belongs to an extension, or plain bytes. Never one that a browser would run.
+    ///
+    /// # Errors
+    /// Any other.
+    pub fn parse_content_type(text: &str) -> Result<&'static str, Invalid> {
+        let mut known = Extension::ALL.iter().map(|ext| ext.content_type()).chain([BYTES]);
+        known.clone().find(|known| known.eq_ignore_ascii_case(text)).ok_or_else(|| {
+            // Two extensions have the same.
+            let mut words: Vec<&str> = known.by_ref().collect();
+            words.dedup();
+            Invalid::new("content_type", format!("must be one of: {}", words.join(", ")))
+        })
+    }
+}
+
+impl Uploads {
+    /// Signs a GET of an upload's object. Nobody looks whether it is there.
+    ///
+    /// # Errors
+    /// There is no such upload, it was deleted, or it cannot be signed for.
+    pub async fn download(
+        &self,
+        admitted: &Admitted,
+        id: UploadId,
+        request: DownloadRequest,
+    ) -> Result<Download, UploadError> {
+        let caller = demand(admitted, Scope::UploadsRead)?;
+        let expiry = caller.tenant.policy.expiry;
+        let seconds = request.expires_in_seconds.unwrap_or(expiry.default_seconds);
+        if !(1..=expiry.longest_seconds).contains(&seconds) {
+            let longest = expiry.longest_seconds;
+            return Err(
+                Invalid::new("expires_in", format!("must be 1 to {longest} seconds: this app's longest")).into()
+            );
+        }
+        let upload = self.find_for(caller, id).await?;
+        if upload.state == UploadState::Deleted {
+            return Err(UploadError::Deleted);
+        }
+        let open = self.vault.bucket_by_id(upload.tenant_id, upload.bucket_id).await?;
+        // Whatever the client called its file when it PUT it: a browser must not take a picture for a page.
+        let content_type = request.content_type.unwrap_or_else(|| upload.file.ext.content_type());
+        let kind = request.disposition.or_else(|| request.filename.as_ref().map(|_| DispositionKind::Attachment));
+        let content_disposition = kind.map(|kind| disposition::header(kind, request.filename.as_ref()));
+        let operation =
+            Operation::Get { content_disposition: content_disposition.as_deref(), content_type: Some(content_type) };
+        let now = self.clock.now();
+        let location = &open.bucket.location;
+        let url = presign::sign(&open.credential, location, operation, &upload.object_key, seconds, now)?;
+        Ok(Download { url, expires_at: now + TimeDelta::seconds(seconds.into()) })
+    }
+}

@@ -1,0 +1,221 @@
+//! The sweeper: looks for uploads whose URL has run out, and settles what has become of them.
+//!
+//! A round asks the index which buckets have uploads that are due, and works on several at once. Of a bucket it claims a batch,
+//! asks for each object, and writes all that was found in one statement; see `store::uploads::sweep` for why several instances
+//! share the work and none is lost. A bucket that fails is left alone for a while, which holds up no other.
+//!
+//! Whatever has a `check_at` is looked for: also what went to an archived bucket, and what a suspended tenant issued before.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+
+use crate::bucket::BucketConnections;
+use crate::domain::clock::Clock;
+use crate::domain::ids::BucketId;
+use crate::domain::randomness::Randomness;
+use crate::store::uploads::sweep::{self, DueBucket};
+use crate::store::{Store, StoreError};
+use crate::vault::Vault;
+
+use self::fate::Fate;
+
+mod bucket;
+mod fate;
+pub mod view;
+
+/// Buckets that one instance works on at a time.
+const BUCKETS_AT_ONCE: usize = 8;
+/// Buckets that are looked at in one round; the next goes on behind them.
+const BUCKETS_A_ROUND: u32 = 1000;
+/// Up to how many uploads that are due are counted of a bucket.
+pub const MOST_COUNTED: u32 = 1000;
+
+/// How the sweeper works.
+#[derive(Debug, Clone, Copy)]
+pub struct SweeperOptions {
+    /// Between the beginnings of two rounds; none at all where it is zero.
+    pub every: Duration,
+    /// Objects of one bucket that are asked for at a time.
+    pub concurrency: usize,
+    /// Objects of one bucket that are asked for in a second.
+    pub per_second: u32,
+    /// How long a claim holds: after that, whoever made it is taken for dead.
+    pub lease: Duration,
+}
+
+/// What one round has done.
+#[derive(Debug, Clone, Copy)]
+pub struct Round {
+    pub at: DateTime<Utc>,
+    pub took: Duration,
+    /// How long the oldest upload was due when the round began.
+    pub lag: Duration,
+    pub work: Work,
+}
+
+/// What came of the uploads that were looked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Work {
+    pub uploaded: u32,
+    pub mismatched: u32,
+    pub expired: u32,
+    /// Deleted ones; `returned` of them were there again, and were deleted once more.
+    pub deleted: u32,
+    pub returned: u32,
+    /// Those that could not be asked for, and are due again.
+    pub put_back: u32,
+    /// Whether there is more to do at once.
+    more: bool,
+}
+
+impl Work {
+    fn add(&mut self, other: Self) {
+        self.uploaded += other.uploaded;
+        self.mismatched += other.mismatched;
+        self.expired += other.expired;
+        self.deleted += other.deleted;
+        self.returned += other.returned;
+        self.put_back += other.put_back;
+        self.more |= other.more;
+    }
+
+    fn is_any(&self) -> bool {
+        self.uploaded + self.mismatched + self.expired + self.deleted + self.put_back > 0
+    }
+}
+
+/// Tells when to stop: when the other end is gone.
+pub type Stop = watch::Receiver<()>;
+
+/// Looks for uploads in the name of nobody.
+pub struct Sweeper {
+    store: Store,
+    vault: Arc<Vault>,
+    buckets: BucketConnections,
+    clock: Clock,
+    randomness: Randomness,
+    pub options: SweeperOptions,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    /// How buckets fare that fail; no others.
+    fates: HashMap<BucketId, Fate>,
+    last_round: Option<Round>,
+    /// Behind which bucket the next round goes on.
+    after: Option<BucketId>,
+}
+
+impl Sweeper {
+    #[must_use]
+    pub fn new(
+        store: Store,
+        vault: Arc<Vault>,
+        buckets: BucketConnections,
+        clock: Clock,
+        randomness: Randomness,
+        options: SweeperOptions,
+    ) -> Self {
+        Self { store, vault, buckets, clock, randomness, options, memory: Mutex::default() }
+    }
+
+    /// Works until it is told to stop; then gives up what it has not finished, and returns.
+    pub async fn run(self: Arc<Self>, stop: Stop) {
+        let every = self.options.every;
+        if every.is_zero() {
+            return;
+        }
+        // Instances that start together should not work in step.
+        let first = Instant::now() + every.mul_f64(0.5 + self.chance() / 2.0);
+        let mut rounds = interval_at(first, every);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_away = false;
+        loop {
+            tokio::select! {
+                _ = rounds.tick() => {}
+                () = stopped(stop.clone()) => return,
+            }
+            match self.round(&stop).await {
+                Ok(more) => {
+                    is_away = false;
+                    if more {
+                        rounds.reset_immediately();
+                    }
+                }
+                Err(_) if is_away => {}
+                Err(error) => {
+                    is_away = true;
+                    tracing::warn!(cause = %cause(&error), "uploads are not swept: the database does not answer");
+                }
+            }
+        }
+    }
+
+    /// Looks at every bucket once, and tells whether there is more to do at once.
+    async fn round(self: &Arc<Self>, stop: &Stop) -> Result<bool, StoreError> {
+        let (at, began) = (self.clock.now(), Instant::now());
+        let after = self.memory().after;
+        let (due, last) = sweep::list_due_any_tenant(&self.store, at, after, BUCKETS_A_ROUND, 1).await?;
+        self.memory().after = last;
+        let oldest = due.iter().map(|bucket| bucket.oldest_due_at).min();
+        let lag = oldest.and_then(|oldest| (at - oldest).to_std().ok()).unwrap_or_default();
+
+        let now = Instant::now();
+        let may_be_asked =
+            |due: &DueBucket| !self.memory().fates.get(&due.bucket_id).is_some_and(|fate| fate.rests(now));
+        let mut turns = due.into_iter().filter(may_be_asked);
+        let mut running = JoinSet::new();
+        let mut work = Work::default();
+        loop {
+            while running.len() < BUCKETS_AT_ONCE && stop.has_changed().is_ok() {
+                let Some(due) = turns.next() else { break };
+                running.spawn(Arc::clone(self).sweep_bucket(due, began + self.options.every, stop.clone()));
+            }
+            match running.join_next().await {
+                Some(Ok(done)) => work.add(done),
+                Some(Err(error)) => tracing::error!(cause = %error, "sweeping a bucket ended unexpectedly"),
+                None => break,
+            }
+        }
+        let took = began.elapsed();
+        let round = Round { at, took, lag, work };
+        if work.is_any() {
+            let Work { uploaded, mismatched, expired, deleted, returned, put_back, .. } = work;
+            let (took_ms, lag_seconds) = (took.as_millis(), lag.as_secs());
+            tracing::info!(uploaded, mismatched, expired, deleted, returned, put_back, took_ms, lag_seconds, "swept");
+        }
+        let mut memory = self.memory();
+        memory.last_round = Some(round);
+        // A bucket that nobody asks for any more need not be remembered.
+        memory.fates.retain(|_, fate| !fate.is_forgotten(now));
+        Ok(work.more || last.is_some())
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A random number from 0 to 1.
+    fn chance(&self) -> f64 {
+        f64::from(u16::from_le_bytes(self.randomness.bytes())) / f64::from(u16::MAX)
+    }
+}
+
+/// Completes when the other end is gone.
+async fn stopped(mut stop: Stop) {
+    while stop.changed().await.is_ok() {}
+}
+
+/// An error of the database and what is behind it, on one line.
+fn cause(error: &StoreError) -> String {
+    use std::error::Error;
+
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}

@@ -1,0 +1,240 @@
+//! The sweeper's work on one bucket.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+
+use crate::bucket::{BucketClient, BucketError, Failure};
+use crate::domain::clock::Clock;
+use crate::domain::ids::UploadId;
+use crate::domain::upload::{Upload, UploadState};
+use crate::store::StoreError;
+use crate::store::uploads::settle::Finding;
+use crate::store::uploads::sweep::{self, Claimed, DueBucket};
+use crate::uploads::verify::{GRACE, look};
+
+use super::fate::Fate;
+use super::{Stop, Sweeper, Work, cause, stopped};
+
+/// Uploads of a batch, at most.
+const MOST_BATCH: u128 = 100;
+/// When an upload is looked for again that alone could not be asked for.
+const LATER: TimeDelta = TimeDelta::minutes(10);
+
+/// What came of a batch.
+#[derive(Default)]
+struct Batch {
+    found: Vec<Finding>,
+    /// How many deleted ones were there again.
+    returned: u32,
+    failed: Vec<(UploadId, DateTime<Utc>, BucketError)>,
+    /// Nobody asked for these: each with the moment since which it is due.
+    left: HashMap<UploadId, DateTime<Utc>>,
+    /// Their URL was signed anew: each with the moment at which it is due.
+    early: Vec<(UploadId, DateTime<Utc>)>,
+}
+
+impl Batch {
+    /// Why the bucket should be left alone: it does not answer, or it answered nothing at all.
+    fn trouble(&self) -> Option<String> {
+        let unavailable = self.failed.iter().find(|(.., error)| error.failure == Failure::Unavailable);
+        let hopeless = self.failed.first().filter(|_| self.found.is_empty());
+        let (.., error) = unavailable.or(hopeless)?;
+        Some(match error.failure {
+            Failure::Refused => {
+                format!("{error}: the credential lacks GetObject (on AWS also ListBucket), or DeleteObject")
+            }
+            _ => error.to_string(),
+        })
+    }
+}
+
+impl Sweeper {
+    /// Works on one bucket's uploads until none is due, the time is over, the bucket fails, or it is told to stop.
+    pub(super) async fn sweep_bucket(self: Arc<Self>, due: DueBucket, until: Instant, stop: Stop) -> Work {
+        let mut work = Work::default();
+        match self.work_on(&due, until, &stop, &mut work).await {
+            Ok(Some(trouble)) => self.fails(&due, trouble),
+            Ok(None) => {}
+            // What was claimed is due again when the lease has run out.
+            Err(error) => {
+                tracing::warn!(bucket.id = %due.bucket_id, cause = %cause(&error), "sweeping a bucket broke off");
+            }
+        }
+        work
+    }
+
+    /// Gives what is wrong with the bucket, if anything is.
+    async fn work_on(
+        &self,
+        due: &DueBucket,
+        until: Instant,
+        stop: &Stop,
+        work: &mut Work,
+    ) -> Result<Option<String>, StoreError> {
+        let client = match self.vault.bucket_by_id(due.tenant_id, due.bucket_id).await {
+            Ok(open) => self.buckets.client(&open),
+            Err(error) => return Ok(Some(error.to_string())),
+        };
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => return Ok(Some(error.to_string())),
+        };
+        let mut pace = interval(Duration::from_secs(1) / self.options.per_second);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let most = self.batch_size();
+        loop {
+            let now = self.clock.now();
+            let lease = now + self.options.lease;
+            let claimed = sweep::claim_any_tenant(&self.store, due.bucket_id, now, lease, most).await?;
+            let is_whole = i64::try_from(claimed.len()).is_ok_and(|claimed| claimed == most);
+            if claimed.is_empty() {
+                return Ok(None);
+            }
+            let batch = self.look_for(&client, claimed, &mut pace, stop).await;
+            self.write_down(lease, &batch, work).await?;
+            let is_stopping = stop.has_changed().is_err();
+            if let Some(trouble) = batch.trouble() {
+                return Ok(Some(trouble));
+            }
+            if !is_stopping && !batch.left.is_empty() {
+                return Ok(Some("asking for an object ended unexpectedly".to_owned()));
+            }
+            self.recovers(due);
+            if is_stopping || !is_whole {
+                return Ok(None);
+            }
+            if Instant::now() >= until {
+                work.more = true;
+                return Ok(None);
+            }
+        }
+    }
+
+    /// So many that even a slow bucket has answered for all of them within half the lease.
+    fn batch_size(&self) -> i64 {
+        let half = self.options.lease.as_millis() / 2;
+        let answers = half / self.buckets.timeout().as_millis().max(1);
+        let in_time = answers.saturating_mul(self.options.concurrency as u128);
+        let at_this_pace = half.saturating_mul(self.options.per_second.into()) / 1000;
+        i64::try_from(in_time.min(at_this_pace).clamp(1, MOST_BATCH)).unwrap_or(1)
+    }
+
+    /// Asks for each object, several at a time. Stops asking at the first sign that the bucket does not answer.
+    async fn look_for(&self, client: &BucketClient, claimed: Vec<Claimed>, pace: &mut Interval, stop: &Stop) -> Batch {
+        let now = self.clock.now();
+        let (early, claimed): (Vec<_>, Vec<_>) =
+            claimed.into_iter().partition(|claimed| claimed.upload.url_expires_at + GRACE > now);
+        let mut batch = Batch {
+            left: claimed.iter().map(|claimed| (claimed.upload.id, claimed.due_at)).collect(),
+            early: early.iter().map(|claimed| (claimed.upload.id, claimed.upload.url_expires_at + GRACE)).collect(),
+            ..Batch::default()
+        };
+        let mut turns = claimed.into_iter().map(|claimed| claimed.upload);
+        let mut asking = JoinSet::new();
+        let mut stop = std::pin::pin!(stopped(stop.clone()));
+        let mut goes_on = true;
+        loop {
+            while goes_on && asking.len() < self.options.concurrency {
+                let Some(upload) = turns.next() else { break };
+                tokio::select! {
+                    _ = pace.tick() => {
+                        asking.spawn(ask(client.clone(), upload, self.clock.clone()));
+                    }
+                    () = &mut stop => return batch,
+                }
+            }
+            // What is still under way when it is told to stop is dropped: to ask again does no harm.
+            let answered = tokio::select! {
+                answered = asking.join_next() => answered,
+                () = &mut stop => return batch,
+            };
+            match answered {
+                None => return batch,
+                Some(Err(_)) => goes_on = false,
+                Some(Ok((id, answer))) => {
+                    let Some(due_at) = batch.left.remove(&id) else { continue };
+                    match answer {
+                        Ok((finding, returned)) => {
+                            batch.found.push(finding);
+                            batch.returned += u32::from(returned);
+                        }
+                        Err(error) => {
+                            goes_on &= error.failure != Failure::Unavailable;
+                            batch.failed.push((id, due_at, error));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write_down(&self, lease: DateTime<Utc>, batch: &Batch, work: &mut Work) -> Result<(), StoreError> {
+        if !batch.found.is_empty() {
+            sweep::settle_any_tenant(&self.store, lease, &batch.found).await?;
+        }
+        for finding in &batch.found {
+            let count = match finding.state {
+                UploadState::Uploaded => &mut work.uploaded,
+                UploadState::Mismatched => &mut work.mismatched,
+                UploadState::Issued | UploadState::Expired => &mut work.expired,
+                UploadState::Deleted => &mut work.deleted,
+            };
+            *count += 1;
+        }
+        work.returned += batch.returned;
+        // Where the bucket answers, one that fails alone must not stand in front of the others.
+        let later = batch.trouble().is_none().then(|| self.clock.now() + LATER);
+        let failed = batch.failed.iter().map(|(id, due_at, _)| (*id, later.unwrap_or(*due_at)));
+        let left = batch.left.iter().map(|(id, due_at)| (*id, *due_at));
+        let back: Vec<_> = failed.chain(left).chain(batch.early.iter().copied()).collect();
+        if !back.is_empty() {
+            work.put_back += u32::try_from(back.len() - batch.early.len()).unwrap_or(u32::MAX);
+            sweep::put_back_any_tenant(&self.store, lease, &back).await?;
+        }
+        Ok(())
+    }
+
+    fn fails(&self, due: &DueBucket, trouble: String) {
+        let chance = self.chance();
+        let mut memory = self.memory();
+        let before = memory.fates.get(&due.bucket_id);
+        if before.is_none_or(|before| before.reason != trouble) {
+            let (tenant, bucket) = (due.tenant.as_str(), due.bucket.as_str());
+            tracing::warn!(tenant, bucket, reason = %trouble, "a bucket fails: its uploads are looked for later");
+        }
+        let fate = Fate::after(before, trouble, self.clock.now(), chance);
+        memory.fates.insert(due.bucket_id, fate);
+    }
+
+    fn recovers(&self, due: &DueBucket) {
+        if let Some(fate) = self.memory().fates.remove(&due.bucket_id) {
+            let (tenant, bucket) = (due.tenant.as_str(), due.bucket.as_str());
+            tracing::info!(tenant, bucket, failures = fate.failures, "a bucket answers again");
+        }
+    }
+}
+
+/// Asks for an object, and tells what has become of its upload; and whether it was one that had been deleted.
+async fn ask(client: BucketClient, upload: Upload, clock: Clock) -> (UploadId, Result<(Finding, bool), BucketError>) {
+    (upload.id, find(&client, &upload, &clock).await)
+}
+
+async fn find(client: &BucketClient, upload: &Upload, clock: &Clock) -> Result<(Finding, bool), BucketError> {
+    let (id, was) = (upload.id, upload.state);
+    let seen = look(client, upload, clock).await?;
+    let (state, seen, returned) = match (was, seen) {
+        (UploadState::Deleted, Some(_)) => {
+            client.delete(&upload.object_key).await?;
+            (was, None, true)
+        }
+        (_, Some(seen)) => (upload.state_when(&seen), Some(seen), false),
+        (UploadState::Issued, None) => (UploadState::Expired, None, false),
+        (_, None) => (was, None, false),
+    };
+    Ok((Finding { id, was, state, seen }, returned))
+}

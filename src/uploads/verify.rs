@@ -1,0 +1,198 @@
+//! Looks for an upload in its bucket, compares what is there with what was promised, and settles what has become of it.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use crate::bucket::{BucketClient, BucketConnections, BucketError, Failure};
+use crate::domain::caller::Scope;
+use crate::domain::clock::Clock;
+use crate::domain::ids::{BucketId, TenantId, UploadId};
+use crate::domain::upload::{SeenObject, Upload, UploadState};
+use crate::limit::Admitted;
+use crate::store::uploads::settle::{Finding, mark_deleted, settle};
+use crate::store::uploads::walk::list_of_state;
+use crate::store::{Store, uploads};
+use crate::vault::Vault;
+
+use super::{UploadError, Uploads, demand};
+
+/// How long after its URL ran out an upload may yet arrive: a PUT that began in time may take as long to end.
+pub(super) const GRACE: TimeDelta = TimeDelta::minutes(5);
+
+/// What HEAD needs. AWS answers 403, not 404, for what is not there to one who may not list.
+const TO_LOOK: &str = "GetObject (R2: Object Read; on AWS also ListBucket, or an object that is not there is refused)";
+const TO_DELETE: &str = "DeleteObject (R2: Object Read & Write)";
+
+/// States that looking can change.
+const UNSETTLED: [UploadState; 3] = [UploadState::Issued, UploadState::Expired, UploadState::Mismatched];
+
+/// What it takes to look into buckets, and to write down what is there.
+#[derive(Clone)]
+pub struct Verifier {
+    pub store: Store,
+    pub vault: Arc<Vault>,
+    pub buckets: BucketConnections,
+    pub clock: Clock,
+}
+
+/// What came of looking for an upload.
+#[derive(Debug, Clone)]
+pub enum Verified {
+    /// It is there; its state says whether as promised.
+    Seen(Upload),
+    /// It is not there.
+    Missing(Upload),
+    /// It was deleted: nobody looked.
+    Deleted(Upload),
+}
+
+impl Verifier {
+    /// Looks for an upload, whatever its state but deleted, and writes down what is found. What is not there stays as it is,
+    /// or has expired when it cannot arrive any more.
+    ///
+    /// # Errors
+    /// The bucket cannot be asked, or the database is away.
+    pub async fn verify(&self, upload: Upload) -> Result<Verified, UploadError> {
+        if upload.state == UploadState::Deleted {
+            return Ok(Verified::Deleted(upload));
+        }
+        let client = self.client(upload.tenant_id, upload.bucket_id).await?;
+        let seen = look(&client, &upload, &self.clock).await.map_err(|error| UploadError::of_bucket(error, TO_LOOK))?;
+        let is_late = upload.url_expires_at + GRACE <= self.clock.now();
+        let state = match &seen {
+            Some(seen) => upload.state_when(seen),
+            None if upload.state == UploadState::Issued && is_late => UploadState::Expired,
+            None => return Ok(Verified::Missing(upload)),
+        };
+        let is_there = seen.is_some();
+        let from = [upload.state];
+        let upload = self.settle(upload, Found { state, seen }, &from, None).await?;
+        Ok(if is_there { Verified::Seen(upload) } else { Verified::Missing(upload) })
+    }
+
+    /// Any tenant's upload; for operators.
+    ///
+    /// # Errors
+    /// There is none of this id, or the database is away.
+    pub async fn find_any_tenant(&self, id: UploadId) -> Result<Upload, UploadError> {
+        uploads::find_any_tenant(&self.store, id).await?.ok_or(UploadError::NotFound)
+    }
+
+    /// Up to `limit` of a tenant's uploads of this state with an id of `from` or behind it and before `to`, the oldest first.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn list(
+        &self,
+        tenant_id: TenantId,
+        state: UploadState,
+        (from, to): (UploadId, UploadId),
+        limit: i64,
+    ) -> Result<Vec<Upload>, UploadError> {
+        Ok(list_of_state(&self.store, tenant_id, state, from, to, limit).await?)
+    }
+
+    async fn client(&self, tenant_id: TenantId, bucket_id: BucketId) -> Result<BucketClient, UploadError> {
+        let open = self.vault.bucket_by_id(tenant_id, bucket_id).await?;
+        self.buckets.client(&open).map_err(UploadError::Bucket)
+    }
+
+    /// Writes down what was found, and gives the upload as it is then: as somebody else has it who was faster.
+    async fn settle(
+        &self,
+        upload: Upload,
+        found: Found,
+        from: &[UploadState],
+        declared_etag: Option<&str>,
+    ) -> Result<Upload, UploadError> {
+        let Found { state, seen } = found;
+        let finding = Finding { id: upload.id, was: upload.state, state, seen };
+        if settle(&self.store, upload.tenant_id, &finding, from, declared_etag).await? {
+            return Ok(Upload { state, seen: finding.seen.or(upload.seen), ..upload });
+        }
+        uploads::find(&self.store, upload.tenant_id, upload.id).await?.ok_or(UploadError::NotFound)
+    }
+}
+
+/// Asks the bucket for an upload; `None` where it is not there.
+pub(super) async fn look(
+    client: &BucketClient,
+    upload: &Upload,
+    clock: &Clock,
+) -> Result<Option<SeenObject>, BucketError> {
+    match client.head(&upload.object_key, upload.bindings.sha256.is_some()).await {
+        Ok(facts) => Ok(Some(SeenObject {
+            size_bytes: facts.size_bytes,
+            etag: facts.etag,
+            content_type: facts.content_type,
+            sha256: facts.sha256,
+            at: clock.now(),
+        })),
+        Err(BucketError { failure: Failure::NotFound, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Uploads {
+    /// What it takes to look into buckets.
+    #[must_use]
+    pub fn verifier(&self) -> Verifier {
+        Verifier {
+            store: self.store.clone(),
+            vault: Arc::clone(&self.vault),
+            buckets: self.buckets.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
+    /// The caller says that its upload has arrived, perhaps with the ETag that its PUT was answered with: looks whether that
+    /// is so. One that is known to have arrived as promised is not looked for again.
+    ///
+    /// # Errors
+    /// It is not there, it was deleted, or the bucket cannot be asked; then nothing has changed.
+    pub async fn complete(
+        &self,
+        admitted: &Admitted,
+        id: UploadId,
+        etag: Option<String>,
+    ) -> Result<Upload, UploadError> {
+        let mut upload = self.find_for(demand(admitted, Scope::UploadsIssue)?, id).await?;
+        match upload.state {
+            UploadState::Uploaded => return Ok(upload),
+            UploadState::Deleted => return Err(UploadError::Deleted),
+            UploadState::Issued | UploadState::Mismatched | UploadState::Expired => {}
+        }
+        let verifier = self.verifier();
+        let client = verifier.client(upload.tenant_id, upload.bucket_id).await?;
+        let seen = look(&client, &upload, &self.clock).await.map_err(|error| UploadError::of_bucket(error, TO_LOOK))?;
+        let seen = seen.ok_or(UploadError::NotArrived)?;
+        if etag.is_some() {
+            upload.declared_etag.clone_from(&etag);
+        }
+        let found = Found { state: upload.state_when(&seen), seen: Some(seen) };
+        let upload = verifier.settle(upload, found, &UNSETTLED, etag.as_deref()).await?;
+        if upload.state == UploadState::Deleted { Err(UploadError::Deleted) } else { Ok(upload) }
+    }
+
+    /// Deletes an upload's object, then marks the upload. A URL that still lives could bring the object back: the sweeper
+    /// looks once it cannot any more.
+    ///
+    /// # Errors
+    /// There is no such upload, or the bucket or the database does not do it: it may be asked for again.
+    pub async fn delete(&self, admitted: &Admitted, id: UploadId) -> Result<Upload, UploadError> {
+        let upload = self.find_for(demand(admitted, Scope::UploadsDelete)?, id).await?;
+        let client = self.verifier().client(upload.tenant_id, upload.bucket_id).await?;
+        client.delete(&upload.object_key).await.map_err(|error| UploadError::of_bucket(error, TO_DELETE))?;
+        let last_arrival = upload.url_expires_at + GRACE;
+        let check_at = Some(last_arrival).filter(|last_arrival| *last_arrival > self.clock.now());
+        mark_deleted(&self.store, upload.tenant_id, id, check_at).await?;
+        Ok(Upload { state: UploadState::Deleted, ..upload })
+    }
+}
+
+/// What was found of an upload.
+struct Found {
+    state: UploadState,
+    seen: Option<SeenObject>,
+}

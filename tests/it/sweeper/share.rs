@@ -1,0 +1,91 @@
+//! Several instances, some of which die.
+
+use nix::sys::signal::Signal;
+use reqwest::Method;
+
+use super::{due_uploads, settled, states, sweeping_setup, workbench};
+use crate::support::binary::Server;
+use crate::support::eventually;
+use crate::support::faulty::{Fault, FaultyStore};
+use crate::support::stack::{Setup, TestStack};
+
+#[tokio::test]
+async fn two_instances_share_the_work_and_each_object_is_asked_for_once() {
+    let stack = Setup::new().set("UPLOADS__SWEEP_SECONDS", "0").start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    due_uploads(&stack, &stack.demo.alpha.api_key, 60).await;
+    let sweep = [
+        ("UPLOADS__SWEEP_SECONDS", "1"),
+        ("UPLOADS__SWEEP_PER_SECOND", "100"),
+        // A small batch, so that both get some.
+        ("UPLOADS__SWEEP_CONCURRENCY", "2"),
+        ("UPLOADS__SWEEP_LEASE_SECONDS", "30"),
+        ("UPLOADS__BUCKET_TIMEOUT_MS", "5000"),
+    ];
+    let _instances = [stack.another(&sweep).await, stack.another(&sweep).await];
+    assert_eq!(settled(&stack, "alpha").await, [("expired".to_owned(), 30), ("uploaded".to_owned(), 30)]);
+    let calls = store.calls(&Method::HEAD);
+    assert_eq!((calls.len(), calls.iter().map(|(_, count)| *count).max()), (60, Some(1)));
+}
+
+/// A stack with ten uploads due, in front of a bucket that hangs, and a server in a process of its own that has claimed them.
+async fn claimed() -> (TestStack, FaultyStore, Server) {
+    let stack = Setup::new().set("UPLOADS__SWEEP_SECONDS", "0").start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    due_uploads(&stack, &stack.demo.alpha.api_key, 10).await;
+    store.set(Fault::Hang);
+    let settings = [
+        ("PRESIGN__UPLOADS__SWEEP_SECONDS", "1"),
+        ("PRESIGN__UPLOADS__SWEEP_LEASE_SECONDS", "4"),
+        ("PRESIGN__UPLOADS__SWEEP_PER_SECOND", "500"),
+        ("PRESIGN__UPLOADS__BUCKET_TIMEOUT_MS", "1000"),
+    ];
+    let server = Server::start(&workbench(&stack), &settings).await;
+    eventually("the bucket is asked", async || (store.count(&Method::HEAD) >= 8).then_some(())).await;
+    (stack, store, server)
+}
+
+async fn due_now(stack: &TestStack) -> i64 {
+    let query = "SELECT count(*) FROM uploads WHERE check_at <= now()";
+    sqlx::query_scalar(query).fetch_one(&mut stack.connect().await).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_a_killed_instance_had_claimed_comes_back() {
+    let (stack, store, server) = claimed().await;
+    server.signal(Signal::SIGKILL);
+    server.ended().await;
+    assert_eq!(due_now(&stack).await, 0, "claimed, by one that is dead");
+    store.set(Fault::None);
+    let _heir = stack.another(&[("UPLOADS__SWEEP_SECONDS", "1")]).await;
+    assert_eq!(settled(&stack, "alpha").await, [("expired".to_owned(), 5), ("uploaded".to_owned(), 5)]);
+}
+
+#[tokio::test]
+async fn one_that_is_told_to_stop_gives_up_what_it_has_not_finished() {
+    let (stack, _store, server) = claimed().await;
+    server.signal(Signal::SIGTERM);
+    assert!(server.ended().await.success());
+    assert_eq!(due_now(&stack).await, 10, "due again at once");
+    assert_eq!(states(&stack, "alpha").await.0, [("issued".to_owned(), 10)]);
+}
+
+#[tokio::test]
+async fn what_was_settled_while_it_was_claimed_stays_as_it_is() {
+    let stack = sweeping_setup().start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    store.set(Fault::Hang);
+    due_uploads(&stack, &stack.demo.alpha.api_key, 1).await;
+    eventually("the bucket is asked", async || (store.count(&Method::HEAD) > 0).then_some(())).await;
+    sqlx::query("UPDATE uploads SET state = 'deleted', check_at = NULL")
+        .execute(&mut stack.connect().await)
+        .await
+        .unwrap();
+    store.set(Fault::None);
+    eventually("the round ends", async || {
+        let status = super::status(&stack).await;
+        (status["last_round"]["uploaded"] == 1).then_some(())
+    })
+    .await;
+    assert_eq!(states(&stack, "alpha").await.0, [("deleted".to_owned(), 1)]);
+}

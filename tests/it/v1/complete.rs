@@ -1,0 +1,235 @@
+//! `POST /v1/uploads/{id}/complete`: what is found in the bucket, compared with what was promised.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use presign_gateway::domain::binding::Sha256;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{complete, id_in, issue, promise, put_by_credential, state};
+use crate::support::eventually;
+use crate::support::faulty::{Fault, FaultyStore, redirect};
+use crate::support::publisher::{Publish, Publisher};
+use crate::support::stack::{Setup, TestStack};
+
+const BODY: &str = "sixteen bytes ok";
+
+/// PUTs it, and gives the ETag that a store answers with.
+async fn put(stack: &TestStack, url: &str, content_type: &str) -> String {
+    let answer = stack.client.put(url).header("content-type", content_type).body(BODY).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.headers()["etag"].to_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_arrived_as_promised_is_uploaded_and_asked_for_once_only() {
+    let stack = TestStack::start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    let (id, url) = issue(&stack).await;
+    promise(&stack, &id, "declared_size_bytes = 16, declared_content_type = 'image/png'").await;
+    let etag = put(&stack, &url, "image/PNG; charset=binary").await;
+    let answer = complete(&stack, &id, &json!({ "etag": etag })).await;
+    let upload = answer.data(200);
+    assert_eq!((&upload["state"], &upload["mismatches"]), (&json!("uploaded"), &json!([])));
+    assert_eq!((&upload["seen"]["size"], &upload["seen"]["etag"]), (&json!(16), &json!(etag.trim_matches('"'))));
+    assert_eq!(store.count(&Method::HEAD), 1);
+    for body in [json!({}), json!({ "etag": "another" })] {
+        assert_eq!(complete(&stack, &id, &body).await.data(200), upload, "answered from the record");
+    }
+    assert_eq!(store.count(&Method::HEAD), 1);
+    let shown = stack.get(&format!("/v1/uploads/{id}")).bearer(&stack.demo.alpha.api_key).send().await;
+    assert_eq!(shown.data(200), upload);
+}
+
+#[tokio::test]
+async fn nothing_in_the_bucket_is_told_and_changes_nothing_until_it_arrives() {
+    let stack = TestStack::start().await;
+    let (id, url) = issue(&stack).await;
+    complete(&stack, &id, &json!({})).await.assert_error(409, "not_arrived");
+    assert_eq!(state(&stack, &id).await, "issued");
+    put(&stack, &url, "image/png").await;
+    assert_eq!(complete(&stack, &id, &Value::Null).await.reason(), "invalid_field", "null is no object");
+    let bodiless = stack.call(Method::POST, format!("{}/v1/uploads/{id}/complete", stack.url));
+    assert_eq!(bodiless.bearer(&stack.demo.alpha.api_key).send().await.data(200)["state"], "uploaded");
+}
+
+#[tokio::test]
+async fn each_broken_promise_is_told_with_both_values_and_can_be_mended() {
+    let stack = TestStack::start().await;
+    let cases = [
+        ("size", "declared_size_bytes = 15", json!({}), "15", "16"),
+        ("content_type", "declared_content_type = 'image/png'", json!({}), "image/png", "text/html"),
+        ("etag", "declared_size_bytes = 16", json!({ "etag": "\"abc\"" }), "abc", ""),
+    ];
+    for (field, promised, body, wanted, found) in cases {
+        let (id, url) = issue(&stack).await;
+        promise(&stack, &id, promised).await;
+        let etag = put(&stack, &url, "text/html").await;
+        let answer = complete(&stack, &id, &body).await;
+        let upload = answer.data(200);
+        assert_eq!(upload["state"], "mismatched", "{field}");
+        let found = if found.is_empty() { etag.trim_matches('"') } else { found };
+        assert_eq!(upload["mismatches"], json!([{ "field": field, "promised": wanted, "found": found }]));
+        assert_eq!(state(&stack, &id).await, "mismatched");
+        // The client tries again, as long as its URL lives.
+        promise(&stack, &id, "declared_size_bytes = 16").await;
+        let etag = put(&stack, &url, "image/png").await;
+        let answer = complete(&stack, &id, &json!({ "etag": etag })).await;
+        assert_eq!(answer.data(200)["state"], "uploaded", "{field}");
+    }
+}
+
+#[tokio::test]
+async fn other_bytes_than_those_promised_are_noticed_by_their_digest() {
+    let stack = TestStack::start().await;
+    let issued = stack.presign("ext=png").await;
+    let id = id_in(issued.object_key());
+    let promised = Sha256::from([7; 32]);
+    promise(&stack, &id, &format!("declared_sha256 = '\\x{}', declared_size_bytes = 16", promised.hex())).await;
+    // Bytes of the same length, with their own digest.
+    let digest = sha256_of(BODY);
+    put_by_credential(&stack, issued.object_key(), BODY, &[("x-amz-checksum-sha256", digest.base64())]).await;
+    let upload = complete(&stack, &id, &json!({})).await;
+    let mismatch = json!([{ "field": "sha256", "promised": promised.hex(), "found": digest.hex() }]);
+    assert_eq!((&upload.data(200)["state"], &upload.data(200)["mismatches"]), (&json!("mismatched"), &mismatch));
+    promise(&stack, &id, &format!("declared_sha256 = '\\x{}'", digest.hex())).await;
+    assert_eq!(complete(&stack, &id, &json!({})).await.data(200)["state"], "uploaded");
+}
+
+fn sha256_of(text: &str) -> Sha256 {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    Sha256::from(<[u8; 32]>::try_from(digest.as_ref()).unwrap())
+}
+
+#[tokio::test]
+async fn an_expired_one_that_has_arrived_after_all_is_found_and_a_deleted_one_is_not_looked_for() {
+    let stack = TestStack::start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    let (id, url) = issue(&stack).await;
+    put(&stack, &url, "image/png").await;
+    promise(&stack, &id, "state = 'deleted'").await;
+    complete(&stack, &id, &json!({})).await.assert_error(409, "upload_deleted");
+    assert_eq!(store.count(&Method::HEAD), 0);
+    promise(&stack, &id, "state = 'expired'").await;
+    assert_eq!(complete(&stack, &id, &json!({})).await.data(200)["state"], "uploaded");
+}
+
+#[tokio::test]
+async fn two_at_once_agree() {
+    let stack = Arc::new(TestStack::start().await);
+    let (id, url) = issue(&stack).await;
+    put(&stack, &url, "image/png").await;
+    let answers = join_all((0..8).map(|_| async { complete(&stack, &id, &json!({})).await })).await;
+    assert!(answers.iter().all(|answer| answer.data(200)["state"] == "uploaded"));
+}
+
+#[tokio::test]
+async fn what_somebody_else_found_meanwhile_stays() {
+    let stack = TestStack::start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    for (meanwhile, expected) in [("deleted", 409), ("uploaded", 200), ("expired", 200)] {
+        let (id, url) = issue(&stack).await;
+        // A wrong size, so that this one would say mismatched.
+        promise(&stack, &id, "declared_size_bytes = 1").await;
+        put(&stack, &url, "image/png").await;
+        store.set(Fault::Hang);
+        let before = store.count(&Method::HEAD);
+        let nothing = json!({});
+        let (answer, ()) = tokio::join!(complete(&stack, &id, &nothing), async {
+            eventually("the bucket is asked", async || (store.count(&Method::HEAD) > before).then_some(())).await;
+            promise(&stack, &id, &format!("state = '{meanwhile}'")).await;
+            store.set(Fault::None);
+        });
+        assert_eq!(answer.status.as_u16(), expected, "{meanwhile}: {}", answer.text);
+        let stays = if meanwhile == "expired" { "mismatched" } else { meanwhile };
+        assert_eq!(state(&stack, &id).await, stays);
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_fails_is_told_apart_and_changes_nothing() {
+    let stack = TestStack::start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    let (id, url) = issue(&stack).await;
+    put(&stack, &url, "image/png").await;
+    for (fault, status, reason) in [
+        (Fault::Status(403, "AccessDenied"), 502, "bucket_permission"),
+        (Fault::Status(401, "Unauthorized"), 502, "bucket_permission"),
+        (Fault::Status(404, "NoSuchKey"), 409, "not_arrived"),
+        (Fault::Status(400, "InvalidRegionName"), 502, "bucket_failed"),
+        (Fault::Status(301, "PermanentRedirect"), 502, "bucket_failed"),
+        (Fault::Status(500, "InternalError"), 503, "bucket_unavailable"),
+        (Fault::Status(503, "SlowDown"), 503, "bucket_unavailable"),
+        (Fault::Status(429, "TooManyRequests"), 503, "bucket_unavailable"),
+    ] {
+        store.set(fault);
+        let answer = complete(&stack, &id, &json!({})).await;
+        answer.assert_error(status, reason);
+        assert_eq!(answer.header("retry-after").is_some(), status == 503, "{fault:?}");
+        assert_eq!(answer.message().contains("GetObject"), reason == "bucket_permission", "{}", answer.text);
+    }
+    assert_eq!(state(&stack, &id).await, "issued");
+    store.set(Fault::None);
+    assert_eq!(complete(&stack, &id, &json!({})).await.data(200)["state"], "uploaded");
+}
+
+#[tokio::test]
+async fn a_bucket_that_hangs_cuts_or_babbles_is_answered_in_time() {
+    let stack = Setup::new().set("UPLOADS__BUCKET_TIMEOUT_MS", "300").start().await;
+    let (id, _) = issue(&stack).await;
+    let store = Publisher::start(Publish::Hang).await;
+    redirect(&stack, "alpha", &format!("http://{}", store.address)).await;
+    for (fault, status, reason) in [
+        (Publish::Hang, 503, "bucket_unavailable"),
+        (Publish::Garbage, 503, "bucket_unavailable"),
+        (Publish::Status(503), 503, "bucket_unavailable"),
+        (Publish::Endless, 502, "bucket_failed"),
+        (Publish::Redirect("http://127.0.0.1:1/".to_owned()), 502, "bucket_failed"),
+    ] {
+        store.set(fault.clone());
+        let began = Instant::now();
+        let answer = complete(&stack, &id, &json!({})).await;
+        answer.assert_error(status, reason);
+        assert!(began.elapsed() < Duration::from_secs(5), "{fault:?}");
+    }
+    redirect(&stack, "alpha", "http://127.0.0.1:1").await;
+    complete(&stack, &id, &json!({})).await.assert_error(503, "bucket_unavailable");
+    assert_eq!(state(&stack, &id).await, "issued");
+}
+
+#[tokio::test]
+async fn another_tenants_upload_is_as_one_that_is_missing_and_scopes_are_demanded() {
+    let stack = TestStack::start().await;
+    let (id, _) = issue(&stack).await;
+    let missing = "01a00000-0000-7000-8000-000000000000";
+    for (method, path) in
+        [(Method::POST, "/complete"), (Method::DELETE, ""), (Method::GET, "/download"), (Method::GET, "")]
+    {
+        let ask = |id: &str, credential: &str| {
+            let url = format!("{}/v1/uploads/{id}{path}", stack.url);
+            stack.call(method.clone(), url).bearer(credential).header("x-request-id", "same").send()
+        };
+        let (foreign, none) = (ask(&id, &stack.demo.beta.api_key).await, ask(missing, &stack.demo.beta.api_key).await);
+        foreign.assert_error(404, "no_such_row");
+        assert_eq!(foreign.text, none.text, "{method} {path}");
+        assert_eq!(ask("no-uuid", &stack.demo.beta.api_key).await.text, none.text);
+        // The demo's token may issue and read, and not delete.
+        let by_token = ask(&id, &stack.token).await;
+        let reason = if method == Method::DELETE { "scope_missing" } else { by_token.reason() };
+        assert_eq!(by_token.reason(), reason, "{method} {path}");
+    }
+    assert_eq!(state(&stack, &id).await, "issued");
+}
+
+#[tokio::test]
+async fn a_body_that_is_wrong_is_named() {
+    let stack = TestStack::start().await;
+    let (id, _) = issue(&stack).await;
+    for etag in ["", "\"\"", "a b", "ä", &"x".repeat(201)] {
+        complete(&stack, &id, &json!({ "etag": etag })).await.assert_field(400, "invalid_field", "etag");
+    }
+    complete(&stack, &id, &json!({ "etag": 1 })).await.assert_field(400, "invalid_field", "etag");
+    complete(&stack, &id, &json!({ "tag": "x" })).await.assert_field(400, "unknown_field", "tag");
+}
