@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -24,8 +23,9 @@ use crate::http::{Edge, Gateway, ops_router, public_router};
 use crate::limit::Limits;
 use crate::outbound::Outbound;
 use crate::store::announcements::Announcements;
-use crate::store::{Store, StoreError, StoreOptions, partitions};
+use crate::store::{MigrateError, Store, StoreError, StoreOptions};
 use crate::tenants::{Actor, Tenants};
+use crate::upkeep::{self, UpkeepOptions};
 use crate::uploads::Uploads;
 use crate::uploads::export::ExportPlaces;
 use crate::uploads::recorder::{Recorder, RecorderOptions};
@@ -36,8 +36,6 @@ use crate::vault::keyring::{Keyring, KeyringError};
 const OPS_CONNECTIONS: usize = 256;
 /// How long its last requests may take, once all else has stopped.
 const OPS_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
-/// How far ahead of time partitions of the ledger are made.
-const PARTITIONS_AHEAD: TimeDelta = TimeDelta::days(92);
 /// How long connections to the database may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -72,6 +70,7 @@ pub struct App {
 #[derive(Clone, Copy)]
 struct Timing {
     last_used_flush: Duration,
+    upkeep: UpkeepOptions,
     public: ListenerOptions,
 }
 
@@ -92,6 +91,18 @@ fn open_pool(config: &Config, max_connections: u64) -> Result<Store, StartError>
     let read_timeout = config.database.read_timeout_ms.as_milliseconds();
     let options = StoreOptions { url: config.database.url.clone(), max_connections, acquire_timeout, read_timeout };
     Store::new(&options).map_err(StartError::Database)
+}
+
+/// Brings the tables up to date, and makes the ledger's partitions of the months ahead.
+///
+/// # Errors
+/// The database is away, its schema is of a newer version, or the role may not.
+pub async fn migrate(store: &Store, clock: &Clock) -> Result<(), MigrateError> {
+    store.migrate().await?;
+    if let Err(error) = upkeep::ensure_partitions(store, clock.now()).await {
+        tracing::warn!(cause = %chain(&error), "partitions of uploads not made yet");
+    }
+    Ok(())
 }
 
 impl App {
@@ -117,6 +128,7 @@ impl App {
             outbound: outbound.clone(),
             actor: nobody,
         };
+        let health = Health::new(store.clone(), Arc::clone(&keyring), clock.clone());
         let gateway = Gateway {
             auth: Auth::new(
                 store.clone(),
@@ -136,12 +148,15 @@ impl App {
                 exports: ExportPlaces::new(config.uploads.max_exports.count()),
             },
             tenants,
-            health: Health::new(store.clone(), Arc::clone(&keyring)),
+            health,
             keyring,
             listening: Listening::default(),
             edge: edge(config),
         };
-        ensure_partitions(&store, &gateway.uploads.clock).await;
+        // A database that is away is no reason not to start; upkeep tries again.
+        if let Err(error) = upkeep::ensure_partitions(&store, gateway.uploads.clock.now()).await {
+            tracing::warn!(cause = %chain(&error), "partitions of uploads not made yet");
+        }
         // Before the first request: from then on no change goes unheard.
         let announcements = Announcements::open(&store).await;
         let stores = [store, recorder_store];
@@ -177,6 +192,8 @@ impl App {
 
         let follower = tokio::spawn(follow_changes(Arc::clone(&gateway), stores[0].clone(), announcements));
 
+        let upkeep = tokio::spawn(upkeep::run(stores[0].clone(), gateway.uploads.clock.clone(), timing.upkeep));
+
         let health = Arc::clone(&gateway);
         let drain = async move {
             shutdown.await;
@@ -188,6 +205,7 @@ impl App {
         drop(stop_ops);
         let _ = tokio::join!(ops, flusher);
         follower.abort();
+        upkeep.abort();
         let close = async {
             for store in stores {
                 store.close().await;
@@ -220,15 +238,6 @@ async fn flush_last_used(gateway: Arc<Gateway>, every: Duration, stop: impl Futu
         if stopping {
             return;
         }
-    }
-}
-
-/// The ledger's partitions of the months around now. A database that is away is no reason not to start.
-async fn ensure_partitions(store: &Store, clock: &Clock) {
-    let now = clock.now();
-    let (first, last) = (now - TimeDelta::days(31), now + PARTITIONS_AHEAD);
-    if let Err(error) = partitions::ensure_any_tenant(store, first, last).await {
-        tracing::warn!(cause = %chain(&error), "partitions of uploads not made yet");
     }
 }
 
@@ -279,6 +288,10 @@ fn edge(config: &Config) -> Edge {
 fn timing(config: &Config) -> Timing {
     Timing {
         last_used_flush: config.auth.last_used_flush_seconds.as_seconds(),
+        upkeep: UpkeepOptions {
+            fold_every: config.uploads.usage_fold_seconds.as_seconds(),
+            retention_months: u32::try_from(config.uploads.retention_months.get()).unwrap_or(0),
+        },
         public: ListenerOptions {
             max_connections: config.server.max_connections.count(),
             header_timeout: config.server.header_timeout_seconds.as_seconds(),

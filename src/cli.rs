@@ -26,7 +26,9 @@ mod secret;
 mod serve;
 mod shutdown;
 mod tenant;
+mod time;
 mod uploads;
+mod usage;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -82,6 +84,8 @@ enum Command {
     /// Show who changed what.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Count uploads and their bytes.
+    Usage(usage::UsageCommand),
     /// Check the configuration, or show it.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -124,6 +128,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Healthcheck => healthcheck::run(&context).await?,
         Command::Keyring(command) => return command.run(&context).await,
         Command::Audit(command) => command.run(&context).await?,
+        Command::Usage(command) => command.run(&context).await?,
         Command::Config(command) => command.run(&context)?,
         Command::JwtIssuer(command) => return command.run(&context).await,
         Command::Uploads(command) => return command.run(&context).await,

@@ -21,6 +21,7 @@ pub mod sealing_key;
 pub mod search;
 pub mod tenant;
 pub mod upload;
+pub mod usage;
 
 /// A value that was refused: which field, and what would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

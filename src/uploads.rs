@@ -23,11 +23,16 @@ use crate::vault::{Vault, VaultError};
 
 use self::export::ExportPlaces;
 use self::recorder::{RecordError, Recorder};
+pub use self::together::{BatchError, BatchRequest, Refusal};
 
 pub mod export;
 pub mod find;
-mod prepare;
+pub mod idempotency;
+pub mod prepare;
 pub mod recorder;
+mod renew;
+mod together;
+pub mod usage;
 pub mod view;
 
 /// Why no upload was issued.
@@ -50,6 +55,11 @@ pub enum IssueError {
     Presign(#[from] PresignError),
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The same request came before, and its upload can be had no more.
+    #[error(transparent)]
+    Replay(#[from] UploadError),
+    #[error("this Idempotency-Key was used for another request")]
+    IdempotencyMismatch,
 }
 
 /// Why nothing could be done with an upload.
@@ -60,6 +70,14 @@ pub enum UploadError {
     /// Or it is another tenant's: both are answered alike.
     #[error("there is no such upload")]
     NotFound,
+    #[error("the file has arrived already")]
+    AlreadyArrived,
+    #[error("the file was deleted")]
+    Deleted,
+    #[error("the bucket of this upload is archived")]
+    BucketArchived,
+    #[error(transparent)]
+    Presign(#[from] PresignError),
     #[error("there is no such tenant")]
     NoSuchTenant,
     #[error("too many exports are under way")]

@@ -1,8 +1,8 @@
-//! `[uploads]`: the recorder, and exports.
+//! `[uploads]`: the recorder, exports, and how the ledger is kept.
 
 use serde::Deserialize;
 
-use super::bounded::{Bounded, Count, Milliseconds};
+use super::bounded::{Bounded, Count, Milliseconds, Seconds};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct UploadsConfig {
@@ -11,4 +11,6 @@ pub struct UploadsConfig {
     pub recorder_max_batch: Bounded<1, 10_000>,
     pub commit_timeout_ms: Milliseconds,
     pub max_exports: Bounded<1, 1_000>,
+    pub usage_fold_seconds: Seconds,
+    pub retention_months: Bounded<0, 1200>,
 }

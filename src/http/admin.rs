@@ -23,6 +23,7 @@ mod operator;
 mod patch;
 mod tenants;
 mod uploads;
+mod usage;
 
 /// Every route of operators.
 pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
@@ -53,6 +54,7 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
         .routes(routes!(uploads::list))
         .routes(routes!(uploads::show))
         .routes(routes!(uploads::export))
+        .routes(routes!(usage::show))
 }
 
 /// A page of a list.
