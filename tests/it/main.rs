@@ -23,5 +23,6 @@ mod recorder;
 mod rotation;
 mod support;
 mod tidy;
+mod upkeep;
 mod v1;
 mod vault;

@@ -5,3 +5,4 @@ mod bindings;
 mod idempotency;
 mod issue;
 mod renew;
+mod usage;
