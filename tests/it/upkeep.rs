@@ -151,8 +151,9 @@ async fn upkeep_goes_on_after_the_database_was_away() {
     insert_in_months(&stack, &["2026-01"]).await;
     proxy.mend();
     let folded = async || {
-        let waiting = sqlx::query_scalar("SELECT count(*) FROM usage_deltas").fetch_one(&mut stack.connect().await);
-        let waiting: i64 = waiting.await.unwrap();
+        let mut connection = stack.connect().await;
+        let waiting: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM usage_deltas").fetch_one(&mut connection).await.unwrap();
         (waiting == 0).then_some(())
     };
     eventually("usage is folded again", folded).await;

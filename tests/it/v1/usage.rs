@@ -158,8 +158,9 @@ async fn instances_that_fold_at_once_while_uploads_are_issued_count_each_once() 
     // The gateways themselves fold what is left.
     let mut connection = stack.connect().await;
     let folded = async || {
-        let waiting = sqlx::query_scalar("SELECT count(*) FROM usage_deltas").fetch_one(&mut stack.connect().await);
-        let waiting: i64 = waiting.await.unwrap();
+        let mut connection = stack.connect().await;
+        let waiting: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM usage_deltas").fetch_one(&mut connection).await.unwrap();
         (waiting == 0).then_some(())
     };
     eventually("everything is folded", folded).await;
