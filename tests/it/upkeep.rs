@@ -1,5 +1,7 @@
 //! What the gateway does for its tables: partitions ahead of time, old ones dropped, what has expired removed.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::randomness::Randomness;
@@ -10,7 +12,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 use crate::support::proxy::Proxy;
 use crate::support::stack::{Setup, TestStack};
-use crate::support::{eventually, postgres};
+use crate::support::{eventually, postgres, within};
 
 async fn partitions(connection: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar("SELECT name FROM upload_partitions() ORDER BY first_id").fetch_all(connection).await.unwrap()
@@ -156,7 +158,7 @@ async fn upkeep_goes_on_after_the_database_was_away() {
             sqlx::query_scalar("SELECT count(*) FROM usage_deltas").fetch_one(&mut connection).await.unwrap();
         (waiting == 0).then_some(())
     };
-    eventually("usage is folded again", folded).await;
+    within(Duration::from_secs(60), "usage is folded again", folded).await;
 }
 
 /// What `docs/operating.md` gives the gateway's own role.
