@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -25,9 +24,11 @@ use crate::http::{Edge, Gateway, ops_router, public_router};
 use crate::limit::Limits;
 use crate::outbound::Outbound;
 use crate::store::announcements::Announcements;
-use crate::store::{Store, StoreError, StoreOptions, partitions};
+use crate::store::{MigrateError, Store, StoreError, StoreOptions};
 use crate::tenants::{Actor, Tenants};
+use crate::upkeep::{self, UpkeepOptions};
 use crate::uploads::Uploads;
+use crate::uploads::export::ExportPlaces;
 use crate::uploads::recorder::{Recorder, RecorderOptions};
 use crate::uploads::sweeper::{Sweeper, SweeperOptions};
 use crate::vault::Vault;
@@ -39,8 +40,6 @@ const OPS_CONNECTIONS: usize = 256;
 const OPS_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long the sweeper may take to stop, once all requests are answered.
 const SWEEPER_TIMEOUT: Duration = Duration::from_secs(2);
-/// How far ahead of time partitions of the ledger are made.
-const PARTITIONS_AHEAD: TimeDelta = TimeDelta::days(92);
 /// How long connections to the database may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -75,6 +74,7 @@ pub struct App {
 #[derive(Clone, Copy)]
 struct Timing {
     last_used_flush: Duration,
+    upkeep: UpkeepOptions,
     public: ListenerOptions,
 }
 
@@ -95,6 +95,18 @@ fn open_pool(config: &Config, max_connections: u64) -> Result<Store, StartError>
     let read_timeout = config.database.read_timeout_ms.as_milliseconds();
     let options = StoreOptions { url: config.database.url.clone(), max_connections, acquire_timeout, read_timeout };
     Store::new(&options).map_err(StartError::Database)
+}
+
+/// Brings the tables up to date, and makes the ledger's partitions of the months ahead.
+///
+/// # Errors
+/// The database is away, its schema is of a newer version, or the role may not.
+pub async fn migrate(store: &Store, clock: &Clock) -> Result<(), MigrateError> {
+    store.migrate().await?;
+    if let Err(error) = upkeep::ensure_partitions(store, clock.now()).await {
+        tracing::warn!(cause = %chain(&error), "partitions of uploads not made yet");
+    }
+    Ok(())
 }
 
 impl App {
@@ -131,6 +143,7 @@ impl App {
             randomness.clone(),
             sweeper_options(config),
         );
+        let health = Health::new(store.clone(), Arc::clone(&keyring), clock.clone());
         let gateway = Gateway {
             auth: Auth::new(
                 store.clone(),
@@ -148,14 +161,18 @@ impl App {
                 randomness,
                 buckets,
                 sweeper: Arc::new(sweeper),
+                exports: ExportPlaces::new(config.uploads.max_exports.count()),
             },
             tenants,
-            health: Health::new(store.clone(), Arc::clone(&keyring)),
+            health,
             keyring,
             listening: Listening::default(),
             edge: edge(config),
         };
-        ensure_partitions(&store, &gateway.uploads.clock).await;
+        // A database that is away is no reason not to start; upkeep tries again.
+        if let Err(error) = upkeep::ensure_partitions(&store, gateway.uploads.clock.now()).await {
+            tracing::warn!(cause = %chain(&error), "partitions of uploads not made yet");
+        }
         // Before the first request: from then on no change goes unheard.
         let announcements = Announcements::open(&store).await;
         let stores = [store, recorder_store];
@@ -193,6 +210,8 @@ impl App {
         let (stop_sweeping, sweeping_stopped) = watch::channel(());
         let sweeper = tokio::spawn(Arc::clone(&gateway.uploads.sweeper).run(sweeping_stopped));
 
+        let upkeep = tokio::spawn(upkeep::run(stores[0].clone(), gateway.uploads.clock.clone(), timing.upkeep));
+
         let health = Arc::clone(&gateway);
         let drain = async move {
             shutdown.await;
@@ -209,6 +228,7 @@ impl App {
         drop(stop_ops);
         let _ = tokio::join!(ops, flusher);
         follower.abort();
+        upkeep.abort();
         let close = async {
             for store in stores {
                 store.close().await;
@@ -241,15 +261,6 @@ async fn flush_last_used(gateway: Arc<Gateway>, every: Duration, stop: impl Futu
         if stopping {
             return;
         }
-    }
-}
-
-/// The ledger's partitions of the months around now. A database that is away is no reason not to start.
-async fn ensure_partitions(store: &Store, clock: &Clock) {
-    let now = clock.now();
-    let (first, last) = (now - TimeDelta::days(31), now + PARTITIONS_AHEAD);
-    if let Err(error) = partitions::ensure_any_tenant(store, first, last).await {
-        tracing::warn!(cause = %chain(&error), "partitions of uploads not made yet");
     }
 }
 
@@ -309,6 +320,10 @@ fn edge(config: &Config) -> Edge {
 fn timing(config: &Config) -> Timing {
     Timing {
         last_used_flush: config.auth.last_used_flush_seconds.as_seconds(),
+        upkeep: UpkeepOptions {
+            fold_every: config.uploads.usage_fold_seconds.as_seconds(),
+            retention_months: u32::try_from(config.uploads.retention_months.get()).unwrap_or(0),
+        },
         public: ListenerOptions {
             max_connections: config.server.max_connections.count(),
             header_timeout: config.server.header_timeout_seconds.as_seconds(),

@@ -27,7 +27,9 @@ mod serve;
 mod shutdown;
 mod sweeper;
 mod tenant;
+mod time;
 mod uploads;
+mod usage;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -74,18 +76,20 @@ enum Command {
     /// Say whose JWTs speak for a tenant.
     #[command(subcommand)]
     JwtIssuer(jwt_issuer::JwtIssuerCommand),
+    /// Find uploads, and export them.
+    #[command(subcommand)]
+    Uploads(uploads::UploadsCommand),
     /// Make sealing keys, and rotate them.
     #[command(subcommand)]
     Keyring(keyring::KeyringCommand),
     /// Show who changed what.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Show, export and verify uploads.
-    #[command(subcommand)]
-    Uploads(uploads::UploadsCommand),
     /// Show how late the sweeper is.
     #[command(subcommand)]
     Sweeper(sweeper::SweeperCommand),
+    /// Count uploads and their bytes.
+    Usage(usage::UsageCommand),
     /// Check the configuration, or show it.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -128,10 +132,11 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Healthcheck => healthcheck::run(&context).await?,
         Command::Keyring(command) => return command.run(&context).await,
         Command::Audit(command) => command.run(&context).await?,
-        Command::Uploads(command) => return command.run(&context).await,
         Command::Sweeper(command) => command.run(&context).await?,
+        Command::Usage(command) => command.run(&context).await?,
         Command::Config(command) => command.run(&context)?,
         Command::JwtIssuer(command) => return command.run(&context).await,
+        Command::Uploads(command) => return command.run(&context).await,
         Command::Doctor(command) => return command.run(&context).await,
     }
     Ok(ExitCode::SUCCESS)

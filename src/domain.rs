@@ -19,8 +19,10 @@ pub mod outbound;
 pub mod page;
 pub mod randomness;
 pub mod sealing_key;
+pub mod search;
 pub mod tenant;
 pub mod upload;
+pub mod usage;
 
 /// A value that was refused: which field, and what would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -46,6 +46,13 @@ impl ApiError {
         Self { field: Some(field.to_owned()), ..self }
     }
 
+    /// The error of a part of what was sent, such as `uploads[3]`.
+    #[must_use]
+    pub fn within(self, part: &str) -> Self {
+        let field = self.field.map_or_else(|| part.to_owned(), |field| format!("{part}.{field}"));
+        Self { field: Some(field), ..self }
+    }
+
     /// An error that goes away by itself.
     #[must_use]
     pub fn later(reason: Reason, retry_after_seconds: u64) -> Self {
@@ -107,6 +114,8 @@ impl From<AuthError> for ApiError {
 impl From<IssueError> for ApiError {
     fn from(error: IssueError) -> Self {
         match &error {
+            IssueError::Replay(error) => of_upload(error),
+            IssueError::IdempotencyMismatch => Reason::IdempotencyMismatch.into(),
             IssueError::ScopeMissing(scope) => Self::with_detail(Reason::ScopeMissing, scope.as_str()),
             IssueError::ExtensionNotAllowed { allowed } => {
                 Self::with_detail(Reason::ExtNotAllowed, allowed.texts().collect::<Vec<_>>().join(", "))
@@ -131,21 +140,29 @@ impl From<IssueError> for ApiError {
 
 impl From<UploadError> for ApiError {
     fn from(error: UploadError) -> Self {
-        match &error {
-            UploadError::ScopeMissing(scope) => Self::with_detail(Reason::ScopeMissing, scope.as_str()),
-            UploadError::NotFound => Self::with_detail(Reason::NoSuchRow, "upload"),
-            UploadError::NotArrived => Reason::NotArrived.into(),
-            UploadError::Deleted => Reason::UploadDeleted.into(),
-            UploadError::BucketRefused(needed) => theirs(Self::with_detail(Reason::BucketPermission, *needed), &error),
-            UploadError::BucketUnavailable(_) => theirs(Reason::BucketUnavailable.into(), &error),
-            UploadError::Bucket(told) => theirs(Self::with_detail(Reason::BucketFailed, told.to_string()), &error),
-            UploadError::Invalid(invalid) => invalid.clone().into(),
-            UploadError::Vault(VaultError::NoSuchBucket(_)) => no_such_bucket(),
-            UploadError::Vault(VaultError::NoBucket) => ours(Reason::TenantNotReady, &error),
-            UploadError::Vault(VaultError::Store(_)) => ours(Reason::Unavailable, &error),
-            UploadError::Vault(VaultError::Sealed { .. }) | UploadError::Presign(_) => ours(Reason::Internal, &error),
-            UploadError::Store(error) => of_store(error),
-        }
+        of_upload(&error)
+    }
+}
+
+fn of_upload(error: &UploadError) -> ApiError {
+    match error {
+        UploadError::ScopeMissing(scope) => ApiError::with_detail(Reason::ScopeMissing, scope.as_str()),
+        UploadError::NotFound => ApiError::with_detail(Reason::NoSuchRow, "upload"),
+        UploadError::NoSuchTenant => ApiError::with_detail(Reason::NoSuchRow, "tenant"),
+        UploadError::TooManyExports => Reason::Busy.into(),
+        UploadError::Invalid(invalid) => invalid.clone().into(),
+        UploadError::AlreadyArrived => Reason::AlreadyArrived.into(),
+        UploadError::Deleted => Reason::UploadDeleted.into(),
+        UploadError::NotArrived => Reason::NotArrived.into(),
+        UploadError::BucketRefused(needed) => theirs(ApiError::with_detail(Reason::BucketPermission, *needed), error),
+        UploadError::BucketUnavailable(_) => theirs(Reason::BucketUnavailable.into(), error),
+        UploadError::Bucket(told) => theirs(ApiError::with_detail(Reason::BucketFailed, told.to_string()), error),
+        UploadError::BucketArchived => ApiError::with_detail(Reason::Conflict, error.to_string()),
+        UploadError::Vault(VaultError::NoSuchBucket(_)) => no_such_bucket(),
+        UploadError::Vault(VaultError::NoBucket) => ours(Reason::TenantNotReady, error),
+        UploadError::Vault(VaultError::Store(_)) => ours(Reason::Unavailable, error),
+        UploadError::Presign(_) | UploadError::Vault(VaultError::Sealed { .. }) => ours(Reason::Internal, error),
+        UploadError::Store(error) => of_store(error),
     }
 }
 

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use chrono::TimeDelta;
+
+use crate::domain::clock::Clock;
 use crate::error::chain;
-use crate::store::{Store, StoreError, sealed};
+use crate::store::{Store, StoreError, partitions, sealed};
 use crate::vault::keyring::Keyring;
 
 /// Knows what readiness depends on.
@@ -12,13 +15,14 @@ use crate::vault::keyring::Keyring;
 pub struct Health {
     store: Store,
     keyring: Arc<Keyring>,
+    clock: Clock,
     draining: AtomicBool,
 }
 
 impl Health {
     #[must_use]
-    pub const fn new(store: Store, keyring: Arc<Keyring>) -> Self {
-        Self { store, keyring, draining: AtomicBool::new(false) }
+    pub const fn new(store: Store, keyring: Arc<Keyring>, clock: Clock) -> Self {
+        Self { store, keyring, clock, draining: AtomicBool::new(false) }
     }
 
     /// From now on no new requests are wanted.
@@ -48,10 +52,20 @@ impl Health {
         if !self.store.is_writable().await? {
             return Ok(Some("the database is read-only"));
         }
+        let now = self.clock.now();
+        for moment in [now, now + PARTITION_AHEAD] {
+            if !partitions::is_there_any_tenant(&self.store, moment).await? {
+                return Ok(Some(NO_PARTITION));
+            }
+        }
         let key_ids: Vec<String> = self.keyring.key_ids().map(str::to_owned).collect();
         let some_open = sealed::is_any_under_any_tenant(&self.store, &key_ids).await?;
         Ok((!some_open).then_some("no secret in the database is sealed under a key of vault.keys"))
     }
 }
 
+/// How long before an upload would have no place this is said.
+const PARTITION_AHEAD: TimeDelta = TimeDelta::days(3);
+const NO_PARTITION: &str =
+    "the ledger has no partition for the next days: the log says why, or run `presign-gateway migrate`";
 const NOT_MIGRATED: &str = "the database schema is older than this version: run `presign-gateway migrate`";

@@ -31,6 +31,7 @@ mod body;
 pub mod context;
 pub mod envelope;
 mod etag;
+mod export;
 mod extract;
 mod guard;
 mod language;
@@ -40,6 +41,7 @@ mod ops;
 mod oss;
 mod path;
 mod request_log;
+mod search;
 mod v1;
 
 /// The use cases behind the routes, and what the edge needs to know.

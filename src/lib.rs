@@ -10,7 +10,7 @@
 //!   through [`store`], which holds all SQL, before the URL is revealed.
 //! - [`error`] turns whatever went wrong into an answer.
 //!
-//! [`changes`] makes what is in memory (a [`cache`] each) follow what is in the database.
+//! [`changes`] makes what is in memory (a [`cache`] each) follow what is in the database; [`upkeep`] keeps the tables.
 //!
 //! Beside that way: [`tenants`] are the operator's use cases, [`bucket`] is what talks to a bucket, and [`outbound`] what
 //! reaches out to anybody else; [`config`], [`app`], [`telemetry`], [`health`] and [`cli`] make a process of it; `dev` is
@@ -35,5 +35,6 @@ pub mod presign;
 pub mod store;
 pub mod telemetry;
 pub mod tenants;
+pub mod upkeep;
 pub mod uploads;
 pub mod vault;

@@ -96,6 +96,15 @@ impl Limits {
         Ok((Admitted { caller }, quota))
     }
 
+    /// Counts further work of a request that was let in: `more` times what one costs.
+    ///
+    /// # Errors
+    /// The tenant's limit is reached; nothing is counted then.
+    pub fn charge(&self, admitted: &Admitted, more: NonZeroU32) -> Result<Quota, Limited> {
+        let tenant = &admitted.caller.tenant;
+        self.tenant_limiter(tenant.id, tenant.rate_limit).charge(more)
+    }
+
     /// Counts a failed authentication.
     ///
     /// # Errors
@@ -130,8 +139,17 @@ impl TenantLimiter {
     }
 
     fn check(&self) -> Result<Quota, Limited> {
+        self.charge(NonZeroU32::MIN)
+    }
+
+    fn charge(&self, times: NonZeroU32) -> Result<Quota, Limited> {
         let quota = |remaining, reset_seconds| Quota { limit: self.limit, remaining, reset_seconds };
-        match self.governor.check() {
+        let Ok(checked) = self.governor.check_n(times) else {
+            // More than the burst is never let through at once; who asks for that should have been told before.
+            let window = window_seconds(self.limit).get().into();
+            return Err(Limited { retry_after_seconds: window, quota: Some(quota(0, window)) });
+        };
+        match checked {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
                 let used = self.limit.burst.get().saturating_sub(remaining);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::{MigrateDatabase, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgPool, Postgres};
+use sqlx::{ConnectOptions, Connection, Executor, PgPool, Postgres};
 
 use crate::domain::Invalid;
 
@@ -16,11 +16,14 @@ pub mod announcements;
 pub mod api_keys;
 pub mod audit_events;
 pub mod buckets;
+pub mod expired;
+pub mod idempotency_keys;
 pub mod jwt_issuers;
 pub mod partitions;
 pub mod sealed;
 pub mod tenants;
 pub mod uploads;
+pub mod usage;
 
 /// A transaction; what it holds is visible to others once `commit` has returned, and undone when it is dropped before.
 pub type Transaction = sqlx::Transaction<'static, Postgres>;
@@ -42,6 +45,9 @@ pub enum StoreError {
     /// Postgres refused a value of the row itself; its neighbours may be fine.
     #[error("the database refuses the row")]
     RowRefused(#[source] sqlx::Error),
+    /// The month's partition of the ledger is not there.
+    #[error("the ledger has no partition for this month: `presign-gateway migrate` makes them")]
+    NoPartition(#[source] sqlx::Error),
     /// A row with the same unique value is there already.
     #[error("already taken: {constraint}")]
     Taken { constraint: String },
@@ -75,6 +81,10 @@ impl From<sqlx::Error> for StoreError {
         // 42P01 undefined table, 42703 undefined column.
         if matches!(database_error.code().as_deref(), Some("42P01" | "42703")) {
             return Self::NotMigrated(error);
+        }
+        // The same code as a broken CHECK, which has a name.
+        if database_error.code().as_deref() == Some("23514") && database_error.constraint().is_none() {
+            return Self::NoPartition(error);
         }
         // Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html:
         // 22 data exception, 23 integrity constraint; 08 connection, 25 transaction state (read-only), 40 rollback, 53 resources, 57 operator intervention, 58 system.
@@ -128,6 +138,10 @@ impl Store {
                     }
                     Ok(true)
                 })
+            })
+            // What these connections insert into `uploads` is counted by the statement itself (`uploads::insert`).
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute("SET presign_gateway.counts_itself = yes").await.map(drop) })
             })
             .connect_lazy_with(connect);
         Ok(Self { pool, read_timeout: options.read_timeout })

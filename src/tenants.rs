@@ -18,6 +18,7 @@ mod credentials;
 mod jwt_issuers;
 mod keyring;
 mod tenant;
+mod usage;
 pub mod view;
 
 pub use self::api_keys::{ApiKeyChanges, NewApiKey};

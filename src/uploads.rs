@@ -22,17 +22,25 @@ use crate::presign::{PresignError, SignedUrl};
 use crate::store::{Store, StoreError, uploads};
 use crate::vault::{Vault, VaultError};
 
+use self::export::ExportPlaces;
 use self::recorder::{RecordError, Recorder};
 use self::sweeper::Sweeper;
 
+pub use self::download::{Download, DownloadRequest};
+pub use self::together::{BatchError, BatchRequest, Refusal};
+
 mod download;
-mod prepare;
+pub mod export;
+pub mod find;
+pub mod idempotency;
+pub mod prepare;
 pub mod recorder;
+mod renew;
 pub mod sweeper;
+mod together;
+pub mod usage;
 pub mod verify;
 pub mod view;
-
-pub use self::download::{Download, DownloadRequest};
 
 /// Why no upload was issued.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +62,11 @@ pub enum IssueError {
     Presign(#[from] PresignError),
     #[error(transparent)]
     Record(#[from] RecordError),
+    /// The same request came before, and its upload can be had no more.
+    #[error(transparent)]
+    Replay(#[from] UploadError),
+    #[error("this Idempotency-Key was used for another request")]
+    IdempotencyMismatch,
 }
 
 /// Why nothing could be done with an upload.
@@ -67,8 +80,12 @@ pub enum UploadError {
     /// The bucket has no such object; what is on record has not changed.
     #[error("the file is not in the bucket")]
     NotArrived,
-    #[error("the upload was deleted")]
+    #[error("the file has arrived already")]
+    AlreadyArrived,
+    #[error("the file was deleted")]
     Deleted,
+    #[error("the bucket of this upload is archived")]
+    BucketArchived,
     /// The bucket's credential lacks this permission.
     #[error("the bucket's credential lacks {0}")]
     BucketRefused(&'static str),
@@ -77,9 +94,13 @@ pub enum UploadError {
     #[error("the bucket's store answered: {0}")]
     Bucket(BucketError),
     #[error(transparent)]
-    Invalid(#[from] Invalid),
-    #[error(transparent)]
     Presign(#[from] PresignError),
+    #[error("there is no such tenant")]
+    NoSuchTenant,
+    #[error("too many exports are under way")]
+    TooManyExports,
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
     #[error(transparent)]
     Vault(#[from] VaultError),
     #[error(transparent)]
@@ -118,6 +139,8 @@ pub struct Uploads {
     /// How buckets are reached; never on the way of a presign.
     pub buckets: BucketConnections,
     pub sweeper: Arc<Sweeper>,
+    /// How many exports there may be at a time.
+    pub exports: ExportPlaces,
 }
 
 impl Uploads {

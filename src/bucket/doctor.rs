@@ -11,6 +11,7 @@ use crate::vault::OpenBucket;
 
 use super::{BucketClient, BucketError, OPERATION_TIMEOUT};
 
+mod bindings;
 mod cors;
 
 /// How a check went.
@@ -114,6 +115,7 @@ pub async fn examine(
         return findings;
     }
     findings.push(Finding::good("PUT a file", format!("{} bytes, no special header", BODY.len())));
+    findings.extend(bindings::check(client, open, &object_key, now).await);
     findings.extend(check_object(&bucket, &object_key).await);
     findings.push(cors::check_in_time(client, &url, origin, exposes_etag, &bucket).await);
     findings

@@ -1,6 +1,6 @@
 //! `audit`.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 
 use crate::domain::tenant::Slug;
@@ -10,6 +10,7 @@ use crate::tenants::view::AuditEventView;
 use super::context::Context;
 use super::output;
 use super::paging::Paging;
+use super::time::parse_time;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,10 +68,4 @@ impl AuditCommand {
             ]
         })
     }
-}
-
-/// A moment, or the first one of a day, in UTC.
-pub(super) fn parse_time(text: &str) -> Result<DateTime<Utc>, &'static str> {
-    let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
-    text.parse().ok().or_else(day).ok_or("must be a day such as 2026-11-22, or a time such as 2026-11-22T18:00:00Z")
 }

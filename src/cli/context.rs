@@ -8,6 +8,7 @@ use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
 use crate::outbound::Outbound;
 use crate::tenants::{Actor, Tenants};
+use crate::uploads::find::Ledger;
 use crate::vault::keyring::Keyring;
 
 use super::output::OutputFormat;
@@ -29,7 +30,12 @@ impl Context {
         Ok(tenants_of(&self.config()?)?)
     }
 
-    /// The same, with the keyring, for what seals a secret.
+    /// What can be read of uploads.
+    pub fn ledger(&self) -> anyhow::Result<Ledger> {
+        Ok(Ledger { store: app::open_store(&self.config()?)?, clock: Clock::System })
+    }
+
+    /// The operator's use cases with the keyring, for what seals a secret.
     pub fn tenants_and_keyring(&self) -> anyhow::Result<(Tenants, Keyring, Config)> {
         let config = self.config()?;
         let keyring = Keyring::new(&config.vault.keys)?;

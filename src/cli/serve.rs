@@ -26,7 +26,7 @@ impl Serve {
         let stop = shutdown::requested()?;
         let app = App::build(&config, Clock::System, Randomness::System).await?;
         if self.migrate {
-            app::open_store(&config)?.migrate().await?;
+            app::migrate(&app::open_store(&config)?, &Clock::System).await?;
         }
         tracing::info!(public = %app.public_address()?, ops = %app.ops_address()?, "listening");
         app.run(stop).await;

@@ -2,22 +2,207 @@
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
+
+use crate::domain::ids::UploadId;
+use crate::domain::page::{MOST_LIMIT, Page, USUAL_LIMIT};
+use crate::domain::search::{Search, SearchTerms};
+use crate::domain::tenant::Slug;
+use crate::domain::upload::Upload;
+use crate::uploads::find::Ledger;
+use crate::uploads::view::UploadView;
 
 use super::context::Context;
+use super::output;
 
+mod export;
 mod verify;
 
+const EXAMPLES: &str = "\
+Examples:
+  presign-gateway uploads list --tenant my-app --from 2026-11-01 --state expired
+  presign-gateway uploads list --key 2026/11/22/01a203fe-9eeb-7344-910f-c05f00b8cddb.jpg
+  presign-gateway uploads show 01a203fe-9eeb-7344-910f-c05f00b8cddb --output json
+  presign-gateway uploads export --tenant my-app --from 2026-11-01 --to 2026-12-01 --format csv --to-file november.csv";
+
 #[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub(super) enum UploadsCommand {
+    /// Show uploads, newest first.
+    #[command(after_help = EXAMPLES)]
+    List(Box<List>),
+    /// Show all of one upload.
+    Show {
+        /// The upload's id: the UUID in its object key.
+        #[arg(value_parser = parse_id)]
+        id: UploadId,
+    },
+    /// Write all uploads that match, into a file or to standard output.
+    #[command(after_help = EXAMPLES)]
+    Export(Box<export::ExportArguments>),
     /// Look for uploads in their bucket, compare, and write down what is found.
     Verify(verify::Verify),
 }
 
+/// Which uploads.
+#[derive(Debug, Args)]
+pub(super) struct Filters {
+    /// Of this tenant (its short name) [default: of all].
+    #[arg(long)]
+    tenant: Option<String>,
+    /// Issued from this time on, such as 2026-11-22 or 2026-11-22T18:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Issued before this time.
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// thumb, origin or video.
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// An extension, such as jpg.
+    #[arg(long)]
+    ext: Option<String>,
+    /// issued, uploaded, mismatched, expired or deleted.
+    #[arg(long)]
+    state: Option<String>,
+    /// A whole object key, or how it begins.
+    #[arg(long, value_name = "TEXT")]
+    key: Option<String>,
+    /// The sub of the JWT that asked for it.
+    #[arg(long)]
+    subject: Option<String>,
+    /// The public id of the API key that asked for it.
+    #[arg(long, value_name = "ID")]
+    api_key: Option<String>,
+    /// The alias of the bucket that it goes to.
+    #[arg(long, value_name = "ALIAS")]
+    bucket: Option<String>,
+    #[arg(long, value_name = "PIXELS", help_heading = "Ranges")]
+    min_width: Option<String>,
+    #[arg(long, value_name = "PIXELS", help_heading = "Ranges")]
+    max_width: Option<String>,
+    #[arg(long, value_name = "PIXELS", help_heading = "Ranges")]
+    min_height: Option<String>,
+    #[arg(long, value_name = "PIXELS", help_heading = "Ranges")]
+    max_height: Option<String>,
+    #[arg(long, value_name = "SECONDS", help_heading = "Ranges")]
+    min_duration: Option<String>,
+    #[arg(long, value_name = "SECONDS", help_heading = "Ranges")]
+    max_duration: Option<String>,
+    /// As seen in the bucket, or as promised.
+    #[arg(long, value_name = "BYTES", help_heading = "Ranges")]
+    min_size: Option<String>,
+    /// As seen in the bucket, or as promised.
+    #[arg(long, value_name = "BYTES", help_heading = "Ranges")]
+    max_size: Option<String>,
+    /// newest first, or oldest first.
+    #[arg(long, default_value = "newest")]
+    order: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    #[command(flatten)]
+    filters: Filters,
+    /// Go on where an earlier page ended: its next_cursor, with the same filters.
+    #[arg(long)]
+    cursor: Option<String>,
+    /// Rows to show at most, 1 to 500 [default: 100].
+    #[arg(long, value_name = "ROWS")]
+    limit: Option<u16>,
+}
+
 impl UploadsCommand {
+    /// Fails when an export is not whole, or something is not as promised.
     pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Verify(command) => command.run(context).await,
+            Self::List(list) => list.run(context).await?,
+            Self::Show { id } => {
+                let upload = context.ledger()?.show_any_tenant(id).await?;
+                output::show_fields(context.output, &UploadView::from(&upload))?;
+            }
+            Self::Export(export) => return export.run(context).await,
+            Self::Verify(verify) => return verify.run(context).await,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl List {
+    async fn run(self, context: &Context) -> anyhow::Result<()> {
+        let Self { filters, cursor, limit } = self;
+        let tenant = filters.tenant()?;
+        let search = Search::parse(&filters.terms(), cursor.as_deref(), limit)?;
+        let page = fill(&context.ledger()?, tenant.as_ref(), &filters.terms(), search, limit).await?;
+        let header = ["id", "tenant", "state", "type", "ext", "size", "object key", "issued"];
+        output::show_page(context.output, header, &page.view(), |upload: &UploadView| {
+            let size = upload.seen.as_ref().map(|seen| seen.size).or(upload.size);
+            [
+                upload.id.to_string(),
+                upload.tenant.clone(),
+                upload.state.to_owned(),
+                upload.kind.unwrap_or("-").to_owned(),
+                upload.ext.to_owned(),
+                size.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string()),
+                upload.object_key.clone(),
+                output::minute(Some(upload.issued_at)),
+            ]
+        })
+    }
+}
+
+/// Goes on by itself where a page is short, since each looks at so many uploads only.
+async fn fill(
+    ledger: &Ledger,
+    tenant: Option<&Slug>,
+    terms: &SearchTerms,
+    first: Search,
+    limit: Option<u16>,
+) -> anyhow::Result<Page<Upload>> {
+    let wanted = limit.unwrap_or(USUAL_LIMIT).min(MOST_LIMIT);
+    let mut page = ledger.list_any_tenant(tenant, &first).await?;
+    while let Some(cursor) = page.next_cursor.as_deref() {
+        let missing = usize::from(wanted).saturating_sub(page.items.len());
+        if missing == 0 {
+            break;
+        }
+        let search = Search::parse(terms, Some(cursor), u16::try_from(missing).ok())?;
+        let next = ledger.list_any_tenant(tenant, &search).await?;
+        page.items.extend(next.items);
+        page.next_cursor = next.next_cursor;
+    }
+    Ok(page)
+}
+
+impl Filters {
+    fn tenant(&self) -> anyhow::Result<Option<Slug>> {
+        Ok(self.tenant.as_deref().map(Slug::parse).transpose()?)
+    }
+
+    fn terms(&self) -> SearchTerms {
+        SearchTerms {
+            from: self.from.clone(),
+            to: self.to.clone(),
+            kind: self.kind.clone(),
+            ext: self.ext.clone(),
+            state: self.state.clone(),
+            object_key: self.key.clone(),
+            subject: self.subject.clone(),
+            api_key: self.api_key.clone(),
+            bucket: self.bucket.clone(),
+            min_width: self.min_width.clone(),
+            max_width: self.max_width.clone(),
+            min_height: self.min_height.clone(),
+            max_height: self.max_height.clone(),
+            min_duration: self.min_duration.clone(),
+            max_duration: self.max_duration.clone(),
+            min_size: self.min_size.clone(),
+            max_size: self.max_size.clone(),
+            order: Some(self.order.clone()),
         }
     }
+}
+
+fn parse_id(text: &str) -> Result<UploadId, &'static str> {
+    text.parse::<uuid::Uuid>().map(UploadId::from).map_err(|_| "it must be an upload's id: the UUID in its object key")
 }

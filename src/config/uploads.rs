@@ -1,8 +1,8 @@
-//! `[uploads]`: the recorder, calls of buckets, the sweeper.
+//! `[uploads]`: the recorder, calls of buckets, the sweeper, exports, and how the ledger is kept.
 
 use serde::Deserialize;
 
-use super::bounded::{Bounded, Count, Milliseconds, SecondsOrNone};
+use super::bounded::{Bounded, Count, Milliseconds, Seconds, SecondsOrNone};
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct UploadsConfig {
@@ -15,4 +15,7 @@ pub struct UploadsConfig {
     pub sweep_concurrency: Bounded<1, 256>,
     pub sweep_per_second: Bounded<1, 10_000>,
     pub sweep_lease_seconds: Bounded<1, 86_400>,
+    pub max_exports: Bounded<1, 1_000>,
+    pub usage_fold_seconds: Seconds,
+    pub retention_months: Bounded<0, 1200>,
 }

@@ -29,6 +29,7 @@ use self::files::Files;
 
 mod browser;
 mod cors;
+mod digest;
 mod files;
 
 /// The region that the store takes itself to be in.

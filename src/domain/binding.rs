@@ -73,13 +73,11 @@ impl BindingSet {
         texts: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, Invalid> {
         let find = |text: &str| known.iter().copied().find(|binding| binding.as_str() == text);
-        texts.into_iter().try_fold(Self::default(), |set, text| match find(text) {
-            Some(binding) => Ok(set.with(binding)),
-            None => {
-                let known = known.iter().map(|binding| binding.as_str()).collect::<Vec<_>>().join(", ");
-                Err(Invalid::new(field, format!("must be none, one or more of: {known}")))
-            }
-        })
+        let unknown = || {
+            let known = known.iter().map(|binding| binding.as_str()).collect::<Vec<_>>().join(", ");
+            Invalid::new(field, format!("must be none, one or more of: {known}"))
+        };
+        texts.into_iter().try_fold(Self::default(), |set, text| Ok(set.with(find(text).ok_or_else(unknown)?)))
     }
 
     /// The words of those in the set.

@@ -53,8 +53,16 @@ impl PageRequest {
         i64::from(self.limit()) + 1
     }
 
-    fn limit(&self) -> u16 {
+    /// How many rows the page has, at most.
+    #[must_use]
+    pub fn limit(&self) -> u16 {
         self.limit.unwrap_or(USUAL_LIMIT)
+    }
+
+    /// The cursor that leads to a place.
+    #[must_use]
+    pub fn cursor(place: &str) -> String {
+        URL_SAFE_NO_PAD.encode(place)
     }
 
     /// Makes the page of the rows that were read; `place` tells where a row stands.
@@ -62,7 +70,7 @@ impl PageRequest {
         let limit = usize::from(self.limit());
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next_cursor = rows.last().filter(|_| more).map(|row| URL_SAFE_NO_PAD.encode(place(row)));
+        let next_cursor = rows.last().filter(|_| more).map(|row| Self::cursor(&place(row)));
         Page { items: rows, next_cursor }
     }
 }

@@ -23,6 +23,8 @@ mod operator;
 mod patch;
 mod sweeper;
 mod tenants;
+mod uploads;
+mod usage;
 
 /// Every route of operators.
 pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
@@ -51,6 +53,10 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
         .routes(routes!(keyring::rotate))
         .routes(routes!(audit::list))
         .routes(routes!(sweeper::status))
+        .routes(routes!(uploads::list))
+        .routes(routes!(uploads::show))
+        .routes(routes!(uploads::export))
+        .routes(routes!(usage::show))
 }
 
 /// A page of a list.

@@ -61,6 +61,14 @@ impl<T: DeserializeOwned> FromRequestParts<SharedGateway> for Query<T> {
     }
 }
 
+/// A part of a body that is judged by itself.
+///
+/// # Errors
+/// What is wrong with it, as for a whole body.
+pub(super) fn read_part<T: DeserializeOwned>(part: serde_json::Value) -> Result<T, ApiError> {
+    serde_path_to_error::deserialize(part).map_err(|error| refuse(&error))
+}
+
 fn is_json(request: &Request) -> bool {
     let Some(value) = request.headers().get(header::CONTENT_TYPE) else { return true };
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();

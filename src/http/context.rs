@@ -1,7 +1,7 @@
 //! What is known of a request from its first moment on, and what layers must learn of it later.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
 use ipnet::IpNet;
@@ -26,7 +26,7 @@ pub struct RequestContext(Arc<Facts>);
 struct Facts {
     request_id: HeaderValue,
     client_address: IpAddr,
-    quota: OnceLock<Quota>,
+    quota: Mutex<Option<Quota>>,
     tenant: OnceLock<String>,
 }
 
@@ -35,7 +35,7 @@ impl RequestContext {
         Self(Arc::new(Facts {
             request_id: request_id(headers),
             client_address: client_address(headers, peer, trusted_proxies),
-            quota: OnceLock::new(),
+            quota: Mutex::new(None),
             tenant: OnceLock::new(),
         }))
     }
@@ -57,13 +57,13 @@ impl RequestContext {
         self.0.client_address
     }
 
-    /// Notes what is left of the tenant's limit, for the answer's `RateLimit` fields.
+    /// Notes what is left of the tenant's limit, for the answer's `RateLimit` fields; the last word counts.
     pub(super) fn note_quota(&self, quota: Quota) {
-        let _ = self.0.quota.set(quota);
+        *self.0.quota.lock().unwrap_or_else(PoisonError::into_inner) = Some(quota);
     }
 
     pub(super) fn quota(&self) -> Option<Quota> {
-        self.0.quota.get().copied()
+        *self.0.quota.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes the tenant, for the log.

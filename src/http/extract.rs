@@ -1,5 +1,6 @@
 //! The extractor that turns a request into an admitted caller; there is no other way to get at one.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -46,13 +47,28 @@ async fn admit(parts: &Parts, gateway: &Gateway, anonymous_tenant: Option<&Slug>
     let authenticated = authenticate(gateway, &parts.headers, context, anonymous_tenant).await;
     let caller = authenticated.map_err(|error| refuse(gateway, context, error))?;
     context.note_tenant(caller.tenant.slug.as_str());
-    let (admitted, quota) = gateway.limits.admit(caller, context.client_address()).inspect_err(|limited| {
-        if let Some(quota) = limited.quota {
-            context.note_quota(quota);
-        }
-    })?;
+    let (admitted, quota) =
+        gateway.limits.admit(caller, context.client_address()).inspect_err(|limited| note(context, limited))?;
     context.note_quota(quota);
     Ok(admitted)
+}
+
+fn note(context: &RequestContext, limited: &Limited) {
+    if let Some(quota) = limited.quota {
+        context.note_quota(quota);
+    }
+}
+
+/// Counts what a request costs beyond the one that let it in.
+pub(super) fn charge(
+    gateway: &Gateway,
+    context: &RequestContext,
+    admitted: &Admitted,
+    more: NonZeroU32,
+) -> Result<(), ApiError> {
+    let quota = gateway.limits.charge(admitted, more).inspect_err(|limited| note(context, limited))?;
+    context.note_quota(quota);
+    Ok(())
 }
 
 async fn authenticate(

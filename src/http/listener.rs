@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,11 +17,16 @@ use tower::ServiceExt;
 
 use super::context::PeerAddress;
 
+use self::activity::{Activity, WatchedStream};
+
+mod activity;
+
 /// Limits of one listener.
 #[derive(Debug, Clone, Copy)]
 pub struct ListenerOptions {
     pub max_connections: usize,
-    /// How long a client may take to send a request's head; also how long a connection may rest between requests.
+    /// How long a client may take to send a request's head; also how long a connection may rest between requests, and
+    /// how long a client may take nothing of an answer.
     pub header_timeout: Duration,
     /// How long a request's head may be, the request line included; at least 8 KiB.
     pub max_header_bytes: usize,
@@ -97,53 +101,14 @@ impl Connection {
             request.extensions_mut().insert(PeerAddress(peer));
             let under_way = noted.begin();
             let answer = router.clone().oneshot(request);
-            async move {
-                let answer = answer.await;
-                drop(under_way);
-                answer
-            }
+            async move { answer.await.map(|answer| answer.map(|body| under_way.until_sent(body))) }
         });
-        let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
+        let stream = TokioIo::new(WatchedStream::new(stream, Arc::clone(&activity)));
+        let connection = server.serve_connection(stream, service).into_owned();
         tokio::select! {
             // Clients that vanish or talk nonsense end here; there is nobody to tell.
             _ = watcher.watch(connection) => {}
             () = activity.ceases(options.header_timeout) => {}
         }
-    }
-}
-
-/// What a connection is used for. The server's own timeout covers neither a client that never says which protocol it
-/// speaks, nor one of HTTP/2 that only answers pings.
-#[derive(Default)]
-struct Activity {
-    begun: AtomicU64,
-    under_way: AtomicU64,
-}
-
-impl Activity {
-    fn begin(self: &Arc<Self>) -> UnderWay {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        UnderWay(Arc::clone(self))
-    }
-
-    /// Completes when nothing was asked for at least so long.
-    async fn ceases(&self, for_at_least: Duration) {
-        loop {
-            let begun = self.begun.load(Ordering::Relaxed);
-            tokio::time::sleep(for_at_least).await;
-            if self.begun.load(Ordering::Relaxed) == begun && self.under_way.load(Ordering::Relaxed) == 0 {
-                return;
-            }
-        }
-    }
-}
-
-/// A request of a connection, until it is dropped.
-struct UnderWay(Arc<Activity>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
     }
 }

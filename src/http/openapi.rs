@@ -37,7 +37,8 @@ struct PublicApi;
 #[openapi(
     info(
         title = "presign-gateway: operators",
-        description = "What operators do while the gateway runs: tenants, buckets, API keys, JWT issuers, sealing keys, audit. \
+        description = "What operators do while the gateway runs: tenants, buckets, API keys, JWT issuers, sealing keys, audit, \
+            every tenant's uploads. \
             With an operator's key only, on a listener that is never exposed.\n\n\
             A change takes effect on every instance within a second. Every reason for an error is in docs/errors.md.",
     ),
@@ -51,6 +52,7 @@ struct PublicApi;
         (name = "keyring", description = "What secrets are sealed under"),
         (name = "audit", description = "Who changed what"),
         (name = "sweeper", description = "What looks for uploads whose URL has run out"),
+        (name = "uploads", description = "Of all tenants"),
         (name = "health", description = "For supervisors")
     )
 )]

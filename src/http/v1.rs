@@ -1,24 +1,33 @@
 //! `/v1`: what apps do beside `/oss/presign`: bind uploads, follow them, find them.
 
-use axum::http::HeaderName;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::SharedGateway;
 
+mod batch;
 mod complete;
 mod delete;
 mod download;
+mod find;
+mod idempotency;
+mod issued;
+mod request;
 mod uploads;
+mod usage;
 
-/// A request that is sent again under the same one gets what it got the first time
-/// (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>).
-pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(super) use self::idempotency::IDEMPOTENCY_KEY;
 
 /// Every route of apps.
 pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
     OpenApiRouter::new()
+        .routes(routes!(uploads::issue))
+        .routes(routes!(batch::issue))
         .routes(routes!(uploads::show, delete::delete))
+        .routes(routes!(uploads::renew))
         .routes(routes!(complete::complete))
         .routes(routes!(download::download))
+        .routes(routes!(find::list))
+        .routes(routes!(find::export))
+        .routes(routes!(usage::show))
 }

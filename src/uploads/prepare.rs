@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use crate::domain::Invalid;
 use crate::domain::binding::{Bindings, Metadata};
-use crate::domain::bucket::Bucket;
+use crate::domain::bucket::{Bucket, Provider};
 use crate::domain::caller::Caller;
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::Naming;
@@ -15,8 +15,13 @@ use crate::domain::tenant::Policy;
 use crate::domain::upload::{FileFacts, NewUpload, UploadRequest};
 use crate::presign::{self, Operation};
 
-use super::verify::GRACE;
 use super::{IssueError, IssuedUpload, Uploads};
+
+/// How long after its URL ran out an upload is looked for: a PUT that began in time may take as long to end.
+pub(super) const CHECK_AFTER: TimeDelta = TimeDelta::minutes(5);
+
+/// 5 GiB less 5 MiB (<https://developers.cloudflare.com/r2/platform/limits/>).
+const MOST_R2_PUT_BYTES: u64 = (5 << 30) - (5 << 20);
 
 impl Uploads {
     /// The row to commit, and what may be revealed once it is.
@@ -59,7 +64,7 @@ impl Uploads {
             access_key_id: open.credential.access_key_id.clone(),
             issued_at,
             url_expires_at: expires_at,
-            check_at: policy.sweep.then(|| expires_at + GRACE),
+            check_at: policy.sweep.then(|| expires_at + CHECK_AFTER),
         };
         Ok((upload, IssuedUpload { id, object_key, url, headers, expires_at }))
     }
@@ -90,6 +95,14 @@ fn check_policy(policy: &Policy, request: &UploadRequest) -> Result<u32, IssueEr
 
 /// Refuses what the bucket's store would let pass.
 fn check_enforced(bucket: &Bucket, bindings: &Bindings) -> Result<(), IssueError> {
+    let is_too_large = |bytes: u64| bucket.location.provider == Provider::R2 && bytes > MOST_R2_PUT_BYTES;
+    if bindings.size_bytes.is_some_and(is_too_large) {
+        return Err(Invalid::new(
+            "size",
+            format!("must be at most {MOST_R2_PUT_BYTES} bytes: what R2 takes in one PUT"),
+        )
+        .into());
+    }
     match bindings.set().iter().find(|binding| !bucket.enforces(*binding)) {
         Some(binding) => Err(IssueError::NotEnforced(binding)),
         None => Ok(()),
@@ -97,7 +110,8 @@ fn check_enforced(bucket: &Bucket, bindings: &Bindings) -> Result<(), IssueError
 }
 
 /// The header fields that hold a client to the bindings.
-pub(super) fn headers(bindings: &Bindings) -> Vec<(&'static str, String)> {
+#[must_use]
+pub fn headers(bindings: &Bindings) -> Vec<(&'static str, String)> {
     let size = bindings.size_bytes.map(|bytes| ("content-length", bytes.to_string()));
     let content_type = bindings.content_type.map(|text| ("content-type", text.to_owned()));
     let once = bindings.once.then(|| ("if-none-match", "*".to_owned()));

@@ -1,5 +1,7 @@
 //! Values that parse.
 
+mod binding;
+
 use chrono::DateTime;
 use presign_gateway::auth::api_key::{PresentedApiKey, generate};
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};

@@ -1,8 +1,13 @@
 //! `/v1`: what apps do beside `/oss/presign`.
 
+mod batch;
+mod bindings;
 mod complete;
 mod delete;
 mod download;
+mod idempotency;
+mod issue;
+mod renew;
 
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::clock::Clock;

@@ -11,9 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::app;
 use crate::bucket::BucketConnections;
-use crate::cli::audit::parse_time;
 use crate::cli::context::Context;
 use crate::cli::output::{self, OutputFormat};
+use crate::cli::time::parse_time;
 use crate::domain::clock::Clock;
 use crate::domain::ids::{TenantId, UploadId};
 use crate::domain::tenant::Slug;

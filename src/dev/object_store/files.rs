@@ -3,12 +3,13 @@
 use axum::http::HeaderName;
 use s3s::dto::{
     DeleteBucketCorsInput, DeleteBucketCorsOutput, DeleteBucketInput, DeleteBucketOutput, GetBucketCorsInput,
-    GetBucketCorsOutput, PutBucketCorsInput, PutBucketCorsOutput,
+    GetBucketCorsOutput, PutBucketCorsInput, PutBucketCorsOutput, PutObjectInput, PutObjectOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use s3s_fs::FileSystem;
 
 use super::cors::BucketRules;
+use super::digest;
 
 /// A folder of buckets.
 pub(super) struct Files {
@@ -61,6 +62,20 @@ implement_s3! {
             Ok(S3Response::new(PutBucketCorsOutput {}))
         }
 
+        async fn put_object(
+            &self,
+            mut request: S3Request<PutObjectInput>,
+        ) -> S3Result<S3Response<PutObjectOutput>> {
+            let promised = request.input.body.take_if(|_| request.input.checksum_sha256.is_some());
+            let (Some(body), Some(sha256)) = (promised, request.input.checksum_sha256.clone()) else {
+                return self.files.put_object(request).await;
+            };
+            let (body, verdict) = digest::checked(body, sha256);
+            request.input.body = Some(body);
+            let stored = self.files.put_object(request).await;
+            if verdict.is_bad() { Err(s3_error!(BadDigest, "The SHA-256 is another than the one given")) } else { stored }
+        }
+
         async fn delete_bucket_cors(
             &self,
             request: S3Request<DeleteBucketCorsInput>,
@@ -95,7 +110,6 @@ implement_s3! {
     list_objects(ListObjectsInput) -> ListObjectsOutput;
     list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output;
     list_parts(ListPartsInput) -> ListPartsOutput;
-    put_object(PutObjectInput) -> PutObjectOutput;
     upload_part(UploadPartInput) -> UploadPartOutput;
     upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput;
 }

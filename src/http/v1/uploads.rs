@@ -1,5 +1,6 @@
 //! `/v1/uploads`.
 
+use axum::Extension as FromExtensions;
 use axum::extract::State;
 use uuid::Uuid;
 
@@ -7,10 +8,41 @@ use crate::domain::ids::UploadId;
 use crate::error::ApiError;
 use crate::error::code::Reason;
 use crate::http::SharedGateway;
+use crate::http::body::Body;
+use crate::http::context::RequestContext;
 use crate::http::envelope::{Success, SuccessBody};
 use crate::http::extract::Admit;
 use crate::http::path::Path;
 use crate::uploads::view::UploadView;
+
+use super::idempotency::IdempotencyKey;
+use super::issued::{Issued, IssuedView};
+use super::request::UploadCreate;
+
+/// Ask for a place to upload one file to.
+///
+/// The URL is bound to what is named: the store refuses a PUT of another size, media type or digest, or a second one where
+/// `once` is set. The client must send `headers`, exactly as they are.
+#[utoipa::path(post, path = "/v1/uploads", tag = "uploads", operation_id = "issue_upload", security(("bearer" = [])),
+    params(("idempotency-key" = Option<String>, Header,
+        description = "The same request under the same key gets the same upload for 24 hours; another request under it: 409")),
+    request_body = UploadCreate,
+    responses((status = 201, description = "Where to upload; on record already", body = SuccessBody<IssuedView>)))]
+pub(super) async fn issue(
+    State(gateway): State<SharedGateway>,
+    FromExtensions(context): FromExtensions<RequestContext>,
+    Admit(admitted): Admit,
+    idempotency_key: IdempotencyKey,
+    Body(body): Body<UploadCreate>,
+) -> Result<Issued, ApiError> {
+    let idempotency = idempotency_key.of("issue_upload", &body)?;
+    let (request, client_address) = (body.parse()?, context.client_address());
+    let issued = match idempotency {
+        None => gateway.uploads.issue(&admitted, request, client_address).await?,
+        Some(idempotency) => gateway.uploads.issue_once(&admitted, request, idempotency, client_address).await?,
+    };
+    Ok(Issued(issued))
+}
 
 /// Show an upload.
 #[utoipa::path(get, path = "/v1/uploads/{id}", tag = "uploads", operation_id = "get_upload", security(("bearer" = [])),
@@ -23,6 +55,18 @@ pub(super) async fn show(
 ) -> Result<Success<UploadView>, ApiError> {
     let upload = gateway.uploads.show(&admitted, upload_id(&id)?).await?;
     Ok(Success(UploadView::from(&upload)))
+}
+
+/// Sign again an upload that has not arrived: for the same object key, bound to the same.
+#[utoipa::path(get, path = "/v1/uploads/{id}/url", tag = "uploads", operation_id = "renew_upload_url", security(("bearer" = [])),
+    params(("id" = Uuid, Path, description = "The upload's id")),
+    responses((status = 200, description = "Where to upload", body = SuccessBody<IssuedView>)))]
+pub(super) async fn renew(
+    State(gateway): State<SharedGateway>,
+    Admit(admitted): Admit,
+    Path(id): Path<String>,
+) -> Result<Success<IssuedView>, ApiError> {
+    Ok(Success(gateway.uploads.renew(&admitted, upload_id(&id)?).await?.into()))
 }
 
 /// What is no id is the id of no upload.

@@ -230,3 +230,22 @@ async fn what_was_asked_of_a_store_is_on_record_even_where_it_refused() {
     let origin = json!({ "origin": "a\nb" });
     call(&stack, Method::POST, "/default/doctor", origin).await.assert_field(400, "invalid_field", "origin");
 }
+
+#[tokio::test]
+async fn the_doctor_says_what_the_store_enforces_and_what_its_operator_claims() {
+    let stack = TestStack::start().await;
+    let health = async |check: &str| {
+        let findings = call(&stack, Method::POST, "/default/doctor", json!({})).await.data(200)["items"].clone();
+        let found =
+            findings.as_array().unwrap().iter().find(|finding| finding["check"].as_str().unwrap().contains(check));
+        found.unwrap()["health"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((health("twice").await, health("digest").await), ("good".to_owned(), "good".to_owned()));
+    let changed = call(&stack, Method::PATCH, "/default", json!({ "enforces": ["once"] })).await;
+    assert_eq!(changed.data(200)["enforces"], json!(["once"]));
+    assert_eq!((health("twice").await, health("digest").await), ("good".to_owned(), "fair".to_owned()));
+    for wrong in [json!(["size"]), json!(null)] {
+        let answer = call(&stack, Method::PATCH, "/default", json!({ "enforces": wrong })).await;
+        answer.assert_field(400, "invalid_field", "enforces");
+    }
+}

@@ -209,3 +209,26 @@ async fn an_archived_tenant_is_neither_changed_nor_suspended_before_it_is_resume
     stack.admin(Method::POST, "/tenants/alpha/suspend").send().await.assert_error(409, "conflict");
     assert_eq!(get(&stack, "/tenants/alpha").await.data(200)["status"], "archived");
 }
+
+#[tokio::test]
+async fn a_policy_demands_bindings_and_has_uploads_looked_for() {
+    let stack = TestStack::start().await;
+    let created = create(&stack, json!({ "slug": "my-app", "required_bindings": ["size"], "sweep": true })).await;
+    assert_eq!(
+        (&created.data(201)["required_bindings"], &created.data(201)["sweep"]),
+        (&json!(["size"]), &json!(true))
+    );
+    let plain = get(&stack, "/tenants/alpha").await;
+    assert_eq!((&plain.data(200)["required_bindings"], &plain.data(200)["sweep"]), (&json!([]), &json!(false)));
+
+    let changes = json!({ "required_bindings": ["once", "size"], "sweep": true });
+    let changed = patch(&stack, "alpha", changes).await;
+    assert_eq!(changed.data(200)["required_bindings"], json!(["size", "once"]), "in the order that all are in");
+    stack.presign("ext=jpg").await.assert_error(400, "binding_required");
+    patch(&stack, "alpha", json!({ "required_bindings": [] })).await.data(200);
+    stack.presign("ext=jpg").await.url();
+    for wrong in [json!(["md5"]), json!("size"), json!(null)] {
+        let answer = patch(&stack, "alpha", json!({ "required_bindings": wrong })).await;
+        answer.assert_field(400, "invalid_field", "required_bindings");
+    }
+}

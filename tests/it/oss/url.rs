@@ -7,10 +7,12 @@ use std::time::{Duration, SystemTime};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region as SdkRegion};
 use aws_sdk_s3::presigning::PresigningConfig;
 use chrono::{DateTime, Utc};
+use presign_gateway::domain::binding::{Bindings, Sha256};
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::credential::Credential;
 use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::presign::{Operation, sign};
+use presign_gateway::uploads::prepare::headers;
 use proptest::prelude::*;
 
 /// One request to sign.
@@ -22,6 +24,8 @@ struct Case {
     virtual_hosted: bool,
     object_key: String,
     metadata: Vec<(&'static str, Cow<'static, str>)>,
+    /// What the client must send, and the signature covers.
+    headers: Vec<(&'static str, String)>,
     session_token: Option<String>,
     expires_in_seconds: u32,
     unix_seconds: i64,
@@ -42,6 +46,10 @@ prop_compose! {
         width in proptest::option::of(1..=i32::MAX),
         duration in proptest::option::of(0.0..1e9f64),
         kind in proptest::option::of("[a-zA-Z0-9 +/=,;:@]{1,12}"),
+        size in proptest::option::of(0..5_u64 << 30),
+        content_type in proptest::option::of(prop_oneof![Just("image/jpeg"), Just("video/mp4")]),
+        sha256 in proptest::option::of(any::<[u8; 32]>()),
+        once in any::<bool>(),
         session_token in proptest::option::of("[a-zA-Z0-9+/=]{16,200}"),
         expires_in_seconds in 1..=604_800u32,
         unix_seconds in 1_500_000_000..4_000_000_000i64,
@@ -50,7 +58,9 @@ prop_compose! {
         let duration = duration.map(|duration| ("duration", duration.to_string().into()));
         let kind = kind.map(|kind| ("type", kind.into()));
         let metadata = [width, duration, kind].into_iter().flatten().collect();
-        Case { endpoint, region: region.to_owned(), bucket, virtual_hosted, object_key, metadata, session_token, expires_in_seconds, unix_seconds }
+        let bindings = Bindings { size_bytes: size, content_type, sha256: sha256.map(Sha256::from), once };
+        let headers = headers(&bindings);
+        Case { endpoint, region: region.to_owned(), bucket, virtual_hosted, object_key, metadata, headers, session_token, expires_in_seconds, unix_seconds }
     }
 }
 
@@ -71,7 +81,7 @@ fn ours(case: &Case) -> String {
         session_token: case.session_token.as_deref().map(Into::into),
     };
     let now = DateTime::<Utc>::from_timestamp(case.unix_seconds, 0).unwrap();
-    let operation = Operation::Put { metadata: &case.metadata, headers: &[] };
+    let operation = Operation::Put { metadata: &case.metadata, headers: &case.headers };
     sign(&credential, &location, operation, &case.object_key, case.expires_in_seconds, now).unwrap().expose().to_owned()
 }
 
@@ -92,11 +102,15 @@ async fn theirs(case: &Case) -> String {
         .expires_in(Duration::from_secs(case.expires_in_seconds.into()))
         .build()
         .unwrap();
+    let headers = case.headers.clone();
     let put = aws_sdk_s3::Client::from_conf(config).put_object().bucket(&case.bucket).key(&case.object_key);
     let request = put.customize().mutate_request(move |request| {
         let query: Vec<String> = extra.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
         let uri = format!("{}&{}", request.uri(), query.join("&"));
         request.set_uri(uri).unwrap();
+        for (name, value) in headers.clone() {
+            request.headers_mut().insert(name, value);
+        }
     });
     request.presigned(presigning).await.unwrap().uri().to_owned()
 }

@@ -215,6 +215,16 @@ impl TestStack {
         Call::new(self, Method::GET, format!("{}{path}", self.url))
     }
 
+    /// A request to the public listener in alpha's name.
+    pub fn post(&self, path: &str) -> Call<'_> {
+        self.get(path).method(Method::POST).bearer(&self.demo.alpha.api_key)
+    }
+
+    /// Asks for an upload in alpha's name.
+    pub async fn issue(&self, asked: &Value) -> Answer {
+        self.post("/v1/uploads").json(asked).send().await
+    }
+
     /// A request to the operators' listener, in the operator's name.
     pub fn admin(&self, method: Method, path: &str) -> Call<'_> {
         Call::new(self, method, format!("{}/admin/v1{path}", self.ops_url)).bearer(&self.demo.operator_key)

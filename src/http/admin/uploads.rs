@@ -1,0 +1,93 @@
+//! `/admin/v1/uploads`: every tenant's, to be read.
+
+use axum::extract::State;
+use axum::response::Response;
+use uuid::Uuid;
+
+use crate::domain::ids::UploadId;
+use crate::domain::search::Search;
+use crate::domain::tenant::Slug;
+use crate::error::ApiError;
+use crate::error::code::Reason;
+use crate::http::SharedGateway;
+use crate::http::body::Query;
+use crate::http::envelope::{Success, SuccessBody};
+use crate::http::export;
+use crate::http::path::Path;
+use crate::http::search::search_query;
+use crate::uploads::view::UploadView;
+
+use super::PageView;
+use super::operator::Operator;
+
+search_query! {
+    /// Which uploads are listed.
+    AdminUploadQuery {
+        /// Of this tenant (its slug) only.
+        tenant: Option<String>,
+        /// The `next_cursor` of an earlier page, with the same filters and order.
+        cursor: Option<String>,
+        /// Rows, 1 to 500; 100, where left out.
+        limit: Option<u16>,
+    }
+}
+
+search_query! {
+    /// Which uploads are exported.
+    AdminExportQuery {
+        /// Of this tenant (its slug) only.
+        tenant: Option<String>,
+        /// `csv` or `ndjson`.
+        #[param(required, value_type = String)]
+        format: Option<String>,
+    }
+}
+
+/// List uploads of all tenants.
+///
+/// A page looks at so many uploads at most, and may be short, or empty: there is more as long as there is a `next_cursor`.
+/// The page of a cursor is the same whenever it is asked for, whatever is issued meanwhile.
+#[utoipa::path(get, path = "/admin/v1/uploads", tag = "uploads", operation_id = "list_uploads", params(AdminUploadQuery),
+    responses((status = 200, description = "A page of uploads", body = SuccessBody<PageView<UploadView>>)))]
+pub(super) async fn list(
+    State(gateway): State<SharedGateway>,
+    Operator(_): Operator,
+    Query(mut query): Query<AdminUploadQuery>,
+) -> Result<Success<PageView<UploadView>>, ApiError> {
+    let search = Search::parse(&query.terms(), query.cursor.as_deref(), query.limit)?;
+    let tenant = query.tenant.as_deref().map(Slug::parse).transpose()?;
+    Ok(Success(gateway.uploads.ledger().list_any_tenant(tenant.as_ref(), &search).await?.view().into()))
+}
+
+/// Show any tenant's upload.
+#[utoipa::path(get, path = "/admin/v1/uploads/{id}", tag = "uploads", operation_id = "get_upload",
+    params(("id" = Uuid, Path, description = "The upload's id")),
+    responses((status = 200, description = "The upload", body = SuccessBody<UploadView>)))]
+pub(super) async fn show(
+    State(gateway): State<SharedGateway>,
+    Operator(_): Operator,
+    Path(id): Path<String>,
+) -> Result<Success<UploadView>, ApiError> {
+    let id = Uuid::try_parse(&id).map_err(|_| ApiError::with_detail(Reason::NoSuchRow, "upload"))?;
+    let upload = gateway.uploads.ledger().show_any_tenant(UploadId::from(id)).await?;
+    Ok(Success(UploadView::from(&upload)))
+}
+
+/// Export uploads of all tenants.
+///
+/// Everything that matches and was on record when the export began. The last line says whether it is whole: in NDJSON
+/// `{"end":true,"rows":2,"whole":true}`, in CSV `# whole: 2 rows`. Where a failure came between, it is
+/// `{"end":true,"rows":2,"whole":false,"reason":"unavailable"}` or `# NOT whole: 2 rows, unavailable`; where there is no such
+/// line at all, the connection was cut. A cell of CSV that a spreadsheet would take for a formula has an apostrophe before it.
+#[utoipa::path(get, path = "/admin/v1/uploads/export", tag = "uploads", operation_id = "export_uploads", params(AdminExportQuery),
+    responses((status = 200, description = "The uploads, a line each", content((String = "text/csv"), (String = "application/x-ndjson")))))]
+pub(super) async fn export(
+    State(gateway): State<SharedGateway>,
+    Operator(_): Operator,
+    Query(mut query): Query<AdminExportQuery>,
+) -> Result<Response, ApiError> {
+    let search = Search::parse(&query.terms(), None, None)?;
+    let format = export::format(query.format.as_deref())?;
+    let tenant = query.tenant.as_deref().map(Slug::parse).transpose()?;
+    export::stream(gateway.uploads.export_any_tenant(tenant.as_ref(), search, format).await?).await
+}

@@ -1,0 +1,134 @@
+//! Exports, as they go out: pieces that are read as fast as the client takes them, and a last line that says how it ended.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use hyper::body::Frame;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use crate::domain::Invalid;
+use crate::error::ApiError;
+use crate::uploads::export::{Export, ExportFormat};
+
+/// What is handed over at a time, at most; also what a client must take within [`PATIENCE`].
+const PIECE_BYTES: usize = 64 * 1024;
+/// How long a client may take nothing. The listener cuts most of those off before; one of HTTP/2 can hide it behind pings.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// The format that a query names.
+pub(super) fn format(text: Option<&str>) -> Result<ExportFormat, ApiError> {
+    let format = text.and_then(ExportFormat::parse);
+    Ok(format.ok_or_else(|| Invalid::new("format", "must be csv or ndjson"))?)
+}
+
+/// Answers with the export. One that fails before anything was said is answered with an error like any other.
+pub(super) async fn stream(mut export: Export) -> Result<Response, ApiError> {
+    let first = export.next().await?;
+    let format = export.format();
+    let (pieces, received) = mpsc::channel(1);
+    tokio::spawn(write(export, first, pieces).in_current_span());
+    let content_type = match format {
+        ExportFormat::Csv => "text/csv; charset=utf-8; header=present",
+        ExportFormat::Ndjson => "application/x-ndjson",
+    };
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_DISPOSITION, disposition(format)),
+        (header::CACHE_CONTROL, "no-store"),
+        // A proxy that collects the whole answer would be the one that runs out of memory.
+        (header::HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    Ok((headers, Body::new(Pieces { received, ended: false })).into_response())
+}
+
+const fn disposition(format: ExportFormat) -> &'static str {
+    match format {
+        ExportFormat::Csv => "attachment; filename=\"uploads.csv\"",
+        ExportFormat::Ndjson => "attachment; filename=\"uploads.ndjson\"",
+    }
+}
+
+/// The client does not read on.
+struct Gone;
+
+/// Reads the export to its end, as fast as the pieces are taken.
+async fn write(mut export: Export, first: Option<Vec<u8>>, pieces: mpsc::Sender<Option<Bytes>>) {
+    let written = write_rows(&mut export, first, &pieces).await;
+    let rows = export.rows();
+    let Ok(ended) = written else {
+        tracing::info!(rows, "export given up: its client does not read on");
+        return;
+    };
+    let reason = ended.err().map(|error| error.reason.as_str());
+    tracing::info!(rows, reason, whole = reason.is_none(), "export ended");
+    let last = Bytes::from(export.end(reason));
+    if send(&pieces, last).await.is_ok() {
+        let _ = pieces.send(None).await;
+    }
+}
+
+async fn write_rows(
+    export: &mut Export,
+    first: Option<Vec<u8>>,
+    pieces: &mpsc::Sender<Option<Bytes>>,
+) -> Result<Result<(), ApiError>, Gone> {
+    let mut next = first;
+    while let Some(text) = next {
+        send(pieces, Bytes::from(text)).await?;
+        next = match export.next().await {
+            Ok(next) => next,
+            Err(error) => return Ok(Err(error.into())),
+        };
+    }
+    Ok(Ok(()))
+}
+
+async fn send(pieces: &mpsc::Sender<Option<Bytes>>, mut text: Bytes) -> Result<(), Gone> {
+    if pieces.is_closed() {
+        return Err(Gone);
+    }
+    while !text.is_empty() {
+        let piece = text.split_to(text.len().min(PIECE_BYTES));
+        timeout(PATIENCE, pieces.send(Some(piece))).await.map_err(|_| Gone)?.map_err(|_| Gone)?;
+    }
+    Ok(())
+}
+
+/// The body: pieces, and `None` behind the last.
+struct Pieces {
+    received: mpsc::Receiver<Option<Bytes>>,
+    ended: bool,
+}
+
+/// The export broke off without its last line; the connection must not end as if all were well.
+#[derive(Debug, thiserror::Error)]
+#[error("the export broke off")]
+struct BrokenOff;
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(match ready!(self.received.poll_recv(context)) {
+            Some(Some(piece)) => Some(Ok(Frame::data(piece))),
+            Some(None) => {
+                self.ended = true;
+                None
+            }
+            None => Some(Err(BrokenOff)),
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! What a connection is used for: whose turn it is, and when a client has been at rest for too long.
+//!
+//! The server's own timeout covers neither a client that never says which protocol it speaks, nor one of HTTP/2 that only
+//! answers pings, nor one that asks for much and takes nothing. Nothing here waits for anything or allocates: a request
+//! costs a few relaxed additions.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use hyper::body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Counts of one connection.
+#[derive(Default)]
+pub(super) struct Activity {
+    /// Requests so far.
+    begun: AtomicU64,
+    /// Requests that are not answered to the last byte of their body.
+    open: AtomicU64,
+    /// Those of them that wait for us: for the head, or for more of the body.
+    ours: AtomicU64,
+    /// How often the client took something.
+    taken: AtomicU64,
+    /// Whether what was written waits for the client to take it.
+    full: AtomicBool,
+}
+
+impl Activity {
+    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.ours.fetch_add(1, Ordering::Relaxed);
+        UnderWay { activity: Arc::clone(self), is_ours: true }
+    }
+
+    /// Completes when for at least so long nothing was asked for, nothing waited for us, and nothing was taken.
+    pub(super) async fn ceases(&self, for_at_least: Duration) {
+        loop {
+            let (begun, taken) = (self.begun.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed));
+            let was_full = self.full.load(Ordering::Relaxed);
+            tokio::time::sleep(for_at_least).await;
+            let asks = self.begun.load(Ordering::Relaxed) != begun;
+            let waits_for_us = self.ours.load(Ordering::Relaxed) > 0;
+            // The answers to pings alone are no progress.
+            let has_to_take = was_full || self.open.load(Ordering::Relaxed) > 0;
+            let takes = has_to_take && self.taken.load(Ordering::Relaxed) != taken;
+            if !asks && !waits_for_us && !takes {
+                return;
+            }
+        }
+    }
+}
+
+/// A request of a connection, until it is dropped.
+pub(super) struct UnderWay {
+    activity: Arc<Activity>,
+    is_ours: bool,
+}
+
+impl UnderWay {
+    /// The head is out; the request is under way until its body is sent, too.
+    pub(super) fn until_sent(mut self, body: Body) -> WatchedBody {
+        self.is_ours(false);
+        WatchedBody { body, under_way: self }
+    }
+
+    fn is_ours(&mut self, is_ours: bool) {
+        match (self.is_ours, is_ours) {
+            (false, true) => self.activity.ours.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.activity.ours.fetch_sub(1, Ordering::Relaxed),
+            _ => return,
+        };
+        self.is_ours = is_ours;
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.is_ours(false);
+        self.activity.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A body that tells whose turn it is: ours while more is waited for, the client's once a piece was handed out.
+pub(super) struct WatchedBody {
+    body: Body,
+    under_way: UnderWay,
+}
+
+impl hyper::body::Body for WatchedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.under_way.is_ours(polled.is_pending());
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A connection's stream that tells when the client takes what is written.
+pub(super) struct WatchedStream {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+}
+
+impl WatchedStream {
+    pub(super) const fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+        Self { stream, activity }
+    }
+
+    fn wrote(&self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if polled.is_pending() {
+            self.activity.full.store(true, Ordering::Relaxed);
+        }
+        let written = ready!(polled)?;
+        self.activity.taken.fetch_add(1, Ordering::Relaxed);
+        self.activity.full.store(false, Ordering::Relaxed);
+        Poll::Ready(Ok(written))
+    }
+}
+
+impl AsyncRead for WatchedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for WatchedStream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(polled)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.wrote(polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

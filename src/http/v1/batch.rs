@@ -1,0 +1,143 @@
+//! `/v1/uploads/batch`: many places in one call and one commit.
+
+use std::num::NonZeroU32;
+
+use axum::Extension as FromExtensions;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::domain::upload::UploadRequest;
+use crate::error::ApiError;
+use crate::error::code::{Language, Reason};
+use crate::http::body::{Body, read_part};
+use crate::http::context::RequestContext;
+use crate::http::envelope::{Success, SuccessBody};
+use crate::http::extract::{Admit, charge};
+use crate::http::{SharedGateway, language};
+use crate::limit::Admitted;
+use crate::uploads::{BatchError, BatchRequest, Refusal};
+
+use super::idempotency::IdempotencyKey;
+use super::issued::IssuedView;
+use super::request::UploadCreate;
+
+const MOST_UPLOADS: usize = 100;
+
+/// Places for several files.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BatchCreate {
+    /// 1 to 100; each is counted against the app's limit.
+    #[schema(value_type = Vec<UploadCreate>, min_items = 1, max_items = 100)]
+    uploads: Vec<Value>,
+    /// Whether one that is refused stops the others too.
+    #[serde(default)]
+    all_or_nothing: bool,
+}
+
+/// How each went, in the order of the request.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Batch)]
+pub(super) struct BatchView {
+    items: Vec<ItemView>,
+}
+
+/// Either an upload or an error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchItem)]
+struct ItemView {
+    upload: Option<IssuedView>,
+    error: Option<ItemErrorView>,
+}
+
+/// Why an item was refused.
+#[derive(Serialize, ToSchema)]
+#[schema(as = BatchItemError)]
+struct ItemErrorView {
+    /// The HTTP status that it would have had alone.
+    #[schema(example = 400)]
+    code: u16,
+    #[schema(example = "invalid_field")]
+    reason: &'static str,
+    msg: String,
+    /// Which of the item's fields is at fault, where one is.
+    field: Option<String>,
+}
+
+/// Ask for places for up to 100 files.
+///
+/// What is not refused is recorded in one commit. Each item is counted against the app's limit, refused or not.
+#[utoipa::path(post, path = "/v1/uploads/batch", tag = "uploads", operation_id = "issue_uploads", security(("bearer" = [])),
+    params(("idempotency-key" = Option<String>, Header,
+        description = "The same request under the same key gets the same uploads for 24 hours; another request under it: 409")),
+    request_body = BatchCreate,
+    responses((status = 200, description = "How each item went", body = SuccessBody<BatchView>)))]
+pub(super) async fn issue(
+    State(gateway): State<SharedGateway>,
+    FromExtensions(context): FromExtensions<RequestContext>,
+    Admit(admitted): Admit,
+    idempotency_key: IdempotencyKey,
+    headers: HeaderMap,
+    Body(body): Body<BatchCreate>,
+) -> Result<Success<BatchView>, ApiError> {
+    check_length(&admitted, body.uploads.len())?;
+    let BatchCreate { uploads, all_or_nothing } = body;
+    let parts: Vec<Result<UploadCreate, ApiError>> = uploads.into_iter().map(read_part).collect();
+    let idempotency = idempotency_key.of("issue_uploads", &fingerprint(&parts, all_or_nothing))?;
+    if let Some(more) = u32::try_from(parts.len() - 1).ok().and_then(NonZeroU32::new) {
+        charge(&gateway, &context, &admitted, more)?;
+    }
+    let parsed: Vec<Result<UploadRequest, ApiError>> =
+        parts.into_iter().map(|part| part.and_then(UploadCreate::parse)).collect();
+    let (items, refused): (Vec<_>, Vec<_>) =
+        parsed.into_iter().map(|item| (item.as_ref().ok().cloned(), item.err())).unzip();
+    let batch = BatchRequest { items, all_or_nothing, idempotency };
+    let outcomes = gateway.uploads.issue_batch(&admitted, batch, context.client_address()).await;
+    let language = language::of("/v1", &headers);
+    match outcomes {
+        Ok(outcomes) => {
+            let item = |(outcome, refused): (_, Option<ApiError>)| match outcome {
+                Ok(issued) => ItemView { upload: Some(IssuedView::from(issued)), error: None },
+                Err(refusal) => ItemView { upload: None, error: Some(item_error(refusal, refused).view(language)) },
+            };
+            Ok(Success(BatchView { items: outcomes.into_iter().zip(refused).map(item).collect() }))
+        }
+        Err(BatchError::Item { index, refusal }) => {
+            let refused = refused.into_iter().nth(index).flatten();
+            Err(item_error(refusal, refused).within(&format!("uploads[{index}]")))
+        }
+        Err(BatchError::Whole(error)) => Err(error.into()),
+    }
+}
+
+/// More than the app's burst would never be let through.
+fn check_length(admitted: &Admitted, length: usize) -> Result<(), ApiError> {
+    let burst = admitted.caller().tenant.rate_limit.burst.get();
+    let most = MOST_UPLOADS.min(usize::try_from(burst).unwrap_or(usize::MAX));
+    if (1..=most).contains(&length) {
+        return Ok(());
+    }
+    Err(ApiError::with_detail(Reason::InvalidField, format!("uploads must be a list of 1 to {most}")).about("uploads"))
+}
+
+/// All that is asked for, in one certain form; what could not be read is told apart by its place alone.
+fn fingerprint(parts: &[Result<UploadCreate, ApiError>], all_or_nothing: bool) -> (Vec<Option<&UploadCreate>>, bool) {
+    (parts.iter().map(|part| part.as_ref().ok()).collect(), all_or_nothing)
+}
+
+fn item_error(refusal: Refusal, refused_before: Option<ApiError>) -> ApiError {
+    match refusal {
+        Refusal::ByPolicy(error) => error.into(),
+        Refusal::Before => refused_before.unwrap_or_else(|| Reason::Internal.into()),
+    }
+}
+
+impl ApiError {
+    fn view(self, language: Language) -> ItemErrorView {
+        let msg = self.message(language);
+        ItemErrorView { code: self.reason.status().as_u16(), reason: self.reason.as_str(), msg, field: self.field }
+    }
+}

@@ -1,0 +1,67 @@
+//! `/v1/uploads`, looked through: pages and exports of the caller's tenant.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::domain::search::Search;
+use crate::error::ApiError;
+use crate::http::SharedGateway;
+use crate::http::admin::PageView;
+use crate::http::body::Query;
+use crate::http::envelope::{Success, SuccessBody};
+use crate::http::export;
+use crate::http::extract::Admit;
+use crate::http::search::search_query;
+use crate::uploads::view::UploadView;
+
+search_query! {
+    /// Which uploads are listed.
+    UploadQuery {
+        /// The `next_cursor` of an earlier page, with the same filters and order.
+        cursor: Option<String>,
+        /// Rows, 1 to 500; 100, where left out.
+        limit: Option<u16>,
+    }
+}
+
+search_query! {
+    /// Which uploads are exported.
+    ExportQuery {
+        /// `csv` or `ndjson`.
+        #[param(required, value_type = String)]
+        format: Option<String>,
+    }
+}
+
+/// List uploads of this app.
+///
+/// A page looks at so many uploads at most, and may be short, or empty: there is more as long as there is a `next_cursor`.
+/// The page of a cursor is the same whenever it is asked for, whatever is issued meanwhile.
+#[utoipa::path(get, path = "/v1/uploads", tag = "uploads", operation_id = "list_uploads", params(UploadQuery), security(("bearer" = [])),
+    responses((status = 200, description = "A page of uploads", body = SuccessBody<PageView<UploadView>>)))]
+pub(super) async fn list(
+    State(gateway): State<SharedGateway>,
+    Admit(admitted): Admit,
+    Query(mut query): Query<UploadQuery>,
+) -> Result<Success<PageView<UploadView>>, ApiError> {
+    let search = Search::parse(&query.terms(), query.cursor.as_deref(), query.limit)?;
+    Ok(Success(gateway.uploads.list(&admitted, &search).await?.view().into()))
+}
+
+/// Export uploads of this app.
+///
+/// Everything that matches and was on record when the export began. The last line says whether it is whole: in NDJSON
+/// `{"end":true,"rows":2,"whole":true}`, in CSV `# whole: 2 rows`. Where a failure came between, it is
+/// `{"end":true,"rows":2,"whole":false,"reason":"unavailable"}` or `# NOT whole: 2 rows, unavailable`; where there is no such
+/// line at all, the connection was cut. A cell of CSV that a spreadsheet would take for a formula has an apostrophe before it.
+#[utoipa::path(get, path = "/v1/uploads/export", tag = "uploads", operation_id = "export_uploads", params(ExportQuery), security(("bearer" = [])),
+    responses((status = 200, description = "The uploads, a line each", content((String = "text/csv"), (String = "application/x-ndjson")))))]
+pub(super) async fn export(
+    State(gateway): State<SharedGateway>,
+    Admit(admitted): Admit,
+    Query(mut query): Query<ExportQuery>,
+) -> Result<Response, ApiError> {
+    let search = Search::parse(&query.terms(), None, None)?;
+    let format = export::format(query.format.as_deref())?;
+    export::stream(gateway.uploads.export(&admitted, search, format)?).await
+}

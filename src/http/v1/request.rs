@@ -1,0 +1,138 @@
+//! What apps ask for: JSON that is read into a request, or refused with the field's name.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::Invalid;
+use crate::domain::binding::{Bindings, Metadata, Sha256};
+use crate::domain::bucket::Alias;
+use crate::domain::extension::Extension;
+use crate::domain::upload::{FileFacts, Pixels, Seconds, UploadKind, UploadRequest};
+use crate::error::ApiError;
+use crate::error::code::Reason;
+
+/// The largest object that one PUT can carry: 5 GiB
+/// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>).
+const MOST_PUT_BYTES: u64 = 5 << 30;
+const LONGEST_FILENAME: usize = 255;
+
+/// A place for one file. At least one of `ext`, `filename` and `content_type` says what kind of file it is.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UploadCreate {
+    /// `jpg`, `jpeg`, `png`, `webp`, `gif`, `mp4` or `webm`.
+    #[schema(example = "jpg")]
+    ext: Option<String>,
+    /// A file's name, for its extension; it becomes no part of the object key, and is not kept.
+    #[schema(max_length = 255)]
+    filename: Option<String>,
+    /// The media type that belongs to the extension. It is always bound: the client must send it.
+    content_type: Option<String>,
+    /// `thumb`, `origin` or `video`.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// Pixels.
+    #[schema(minimum = 1, maximum = 2_147_483_647, example = 1024)]
+    width: Option<i32>,
+    /// Pixels.
+    #[schema(minimum = 1, maximum = 2_147_483_647, example = 768)]
+    height: Option<i32>,
+    /// Seconds.
+    #[schema(minimum = 0, maximum = 1_000_000_000)]
+    duration: Option<f64>,
+    /// Bytes: the PUT must be of exactly this size.
+    #[schema(minimum = 0, maximum = 5_368_709_120_u64, example = 183_271)]
+    size: Option<u64>,
+    /// The PUT must be of exactly these bytes: their SHA-256, as 64 hexadecimal digits or in base64.
+    sha256: Option<String>,
+    /// How long the URL lives, in seconds; as the app's policy has it, where left out.
+    #[schema(minimum = 1)]
+    expires_in: Option<u32>,
+    /// The alias of one of the app's buckets; the default one, where left out.
+    bucket: Option<String>,
+    /// Names (1 to 64 of `a-z 0-9 - _`) and values that are kept with the object: at most 16 pairs, 256 bytes a value.
+    #[serde(default)]
+    #[schema(example = json!({"album": "summer"}))]
+    metadata: BTreeMap<String, String>,
+    /// Write once: the PUT fails when there is an object already.
+    #[serde(default)]
+    once: bool,
+}
+
+impl UploadCreate {
+    /// # Errors
+    /// A value that does not fit, by its field's name.
+    pub fn parse(self) -> Result<UploadRequest, ApiError> {
+        let ext = extension(self.ext.as_deref(), self.filename.as_deref(), self.content_type.as_deref())?;
+        let file = FileFacts {
+            ext,
+            kind: self.kind.as_deref().map(kind).transpose()?,
+            width: self.width.map(|value| pixels("width", value)).transpose()?,
+            height: self.height.map(|value| pixels("height", value)).transpose()?,
+            duration: self.duration.map(seconds).transpose()?,
+        };
+        if self.size.is_some_and(|bytes| bytes > MOST_PUT_BYTES) {
+            return Err(invalid("size", format!("must be 0 to {MOST_PUT_BYTES} bytes: what one PUT can carry")));
+        }
+        let bindings = Bindings {
+            size_bytes: self.size,
+            content_type: Some(ext.content_type()),
+            sha256: self.sha256.as_deref().map(Sha256::parse).transpose()?,
+            once: self.once,
+        };
+        let bucket = self.bucket.as_deref().map(Alias::parse).transpose();
+        let bucket = bucket.map_err(|_| invalid("bucket", "must be the alias of one of this app's buckets"))?;
+        let metadata = Metadata::parse(self.metadata)?;
+        Ok(UploadRequest { file, bindings, metadata, expires_in_seconds: self.expires_in, bucket })
+    }
+}
+
+fn invalid(field: &'static str, expected: impl Into<String>) -> ApiError {
+    Invalid { field, expected: expected.into() }.into()
+}
+
+/// The extension that all that is said of it agrees on.
+fn extension(ext: Option<&str>, filename: Option<&str>, content_type: Option<&str>) -> Result<Extension, ApiError> {
+    if filename.is_some_and(|name| name.len() > LONGEST_FILENAME) {
+        return Err(invalid("filename", format!("must be at most {LONGEST_FILENAME} bytes")));
+    }
+    let named =
+        |field, text: &str| Extension::parse(text).ok_or_else(|| ApiError::from(Reason::InvalidExt).about(field));
+    let from_ext = ext.map(|text| named("ext", text)).transpose()?;
+    let last_part = |name: &str| name.rsplit_once('.').map_or(String::new(), |(_, last)| last.to_owned());
+    let from_name = filename.map(|name| named("filename", &last_part(name))).transpose()?;
+    let ext = match (from_ext, from_name) {
+        (Some(ext), Some(other)) if ext != other => {
+            return Err(invalid("filename", "must end with the ext that is named"));
+        }
+        (Some(ext), _) | (None, Some(ext)) => Some(ext),
+        (None, None) => None,
+    };
+    match (ext, content_type) {
+        (None, None) => Err(invalid("ext", "is missing: say ext, filename or content_type")),
+        (Some(ext), None) => Ok(ext),
+        (Some(ext), Some(text)) if text.eq_ignore_ascii_case(ext.content_type()) => Ok(ext),
+        (Some(ext), Some(_)) => {
+            Err(invalid("content_type", format!("must be {}, which belongs to {}", ext.content_type(), ext.as_str())))
+        }
+        (None, Some(text)) => Extension::ALL
+            .iter()
+            .copied()
+            .find(|ext| text.eq_ignore_ascii_case(ext.content_type()))
+            .ok_or_else(|| ApiError::from(Reason::InvalidExt).about("content_type")),
+    }
+}
+
+fn kind(text: &str) -> Result<UploadKind, ApiError> {
+    UploadKind::parse(text).ok_or_else(|| ApiError::from(Reason::InvalidType).about("type"))
+}
+
+fn pixels(field: &'static str, value: i32) -> Result<Pixels, ApiError> {
+    Pixels::new(value).ok_or_else(|| invalid(field, "must be 1 to 2147483647 pixels"))
+}
+
+fn seconds(value: f64) -> Result<Seconds, ApiError> {
+    Seconds::new(value).ok_or_else(|| invalid("duration", "must be 0 to 1000000000 seconds"))
+}

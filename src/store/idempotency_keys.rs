@@ -1,0 +1,77 @@
+//! Table `idempotency_keys`: what a request that is sent again got the first time.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::domain::ids::{TenantId, UploadId};
+
+use super::{Store, StoreError};
+
+/// A request that can be told from others, and what it gets.
+#[derive(Debug, Clone)]
+pub struct NewIdempotencyKey {
+    /// A digest of who asks, what for, and under which key.
+    pub id: [u8; 32],
+    pub tenant_id: TenantId,
+    /// A digest of what is asked for.
+    pub request_sha256: [u8; 32],
+    /// One for each item of the request; `None` for one that was refused.
+    pub upload_ids: Vec<Option<UploadId>>,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What the first such request got.
+#[derive(Debug, Clone)]
+pub struct KnownRequest {
+    pub request_sha256: Vec<u8>,
+    pub upload_ids: Vec<Option<UploadId>>,
+}
+
+/// What is known under this id and has not expired `now`.
+///
+/// # Errors
+/// The database is away.
+pub async fn find(
+    store: &Store,
+    tenant_id: TenantId,
+    id: &[u8; 32],
+    now: DateTime<Utc>,
+) -> Result<Option<KnownRequest>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT request_sha256, upload_ids AS "upload_ids!: Vec<Option<uuid::Uuid>>"
+           FROM idempotency_keys WHERE tenant_id = $1 AND id = $2 AND expires_at > $3"#,
+        tenant_id.uuid(),
+        id.as_slice(),
+        now
+    );
+    let row = store.within(row.fetch_optional(&store.pool)).await?;
+    Ok(row.map(|row| KnownRequest {
+        request_sha256: row.request_sha256,
+        upload_ids: row.upload_ids.into_iter().map(|id| id.map(UploadId::from)).collect(),
+    }))
+}
+
+/// Takes the id, and says whether it was free. Where another transaction is about to take it, this waits for its end.
+///
+/// # Errors
+/// The database is away.
+pub(super) async fn claim(connection: &mut PgConnection, new: &NewIdempotencyKey) -> Result<bool, StoreError> {
+    let upload_ids: Vec<_> = new.upload_ids.iter().map(|id| id.map(UploadId::uuid)).collect();
+    let claimed = sqlx::query!(
+        "INSERT INTO idempotency_keys AS known (id, tenant_id, request_sha256, upload_ids, created_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (id) DO UPDATE SET request_sha256 = excluded.request_sha256, upload_ids = excluded.upload_ids,
+                created_at = excluded.created_at, expires_at = excluded.expires_at
+         WHERE known.expires_at <= excluded.created_at",
+        new.id.as_slice(),
+        new.tenant_id.uuid(),
+        new.request_sha256.as_slice(),
+        &upload_ids as &[Option<uuid::Uuid>],
+        new.created_at,
+        new.expires_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(claimed.rows_affected() == 1)
+}

@@ -1,0 +1,232 @@
+//! Pages of uploads, by what is asked for.
+//!
+//! The table is meant for a billion rows, so a page examines no more than [`WINDOW`] of them: in the order of ids, of one
+//! tenant by `uploads_tenant_time`, of all by the primary key. Where fewer matched, the page is short and says how far it
+//! came. Subjects and the rare states have indexes of their own, and a time is a range of ids, so that other months'
+//! partitions are not touched. The one query that is not checked when it is compiled, since it holds only the conditions
+//! that are asked for; it is planned with their values, and a test holds it against a naive model.
+
+use sqlx::{Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use crate::domain::ids::{TenantId, UploadId};
+use crate::domain::search::{Order, UploadFilter};
+use crate::domain::upload::{Upload, UploadState};
+
+use super::row::{self, Row};
+use super::{Store, StoreError};
+
+/// Rows that one page examines, at most.
+pub const WINDOW: i64 = 20_000;
+
+/// Which page is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a> {
+    pub filter: &'a UploadFilter,
+    pub order: Order,
+    /// Begins behind this one.
+    pub after: Option<UploadId>,
+    /// Ends before this one.
+    pub until: Option<UploadId>,
+    /// Looks at the uploads that the object key names, instead of at all.
+    pub by_id: bool,
+    /// Rows of the page, at most.
+    pub limit: u16,
+}
+
+/// What one page's walk found.
+#[derive(Debug)]
+pub struct Found {
+    pub uploads: Vec<Upload>,
+    /// The last upload that was examined; `None` when there is nothing behind.
+    pub more_behind: Option<UploadId>,
+}
+
+/// A page of a tenant's uploads.
+///
+/// # Errors
+/// The database is away, or a row does not parse.
+pub async fn search(store: &Store, tenant_id: TenantId, query: Query<'_>) -> Result<Found, StoreError> {
+    find(store, Some(tenant_id), query).await
+}
+
+/// A page of all tenants' uploads; for operators.
+///
+/// # Errors
+/// The database is away, or a row does not parse.
+pub async fn search_any_tenant(store: &Store, query: Query<'_>) -> Result<Found, StoreError> {
+    find(store, None, query).await
+}
+
+/// An upload that matches, or the last one that a page may examine.
+#[derive(sqlx::FromRow)]
+struct Hit {
+    id: Uuid,
+    matches: bool,
+    is_last: bool,
+}
+
+async fn find(store: &Store, tenant_id: Option<TenantId>, query: Query<'_>) -> Result<Found, StoreError> {
+    let mut statement = Statement { sql: QueryBuilder::new(""), tenant_id, query };
+    statement.write();
+    let hits = statement.sql.build_query_as::<Hit>().persistent(false);
+    let hits: Vec<Hit> = store.within(hits.fetch_all(&store.pool)).await?;
+
+    let limit = usize::from(query.limit);
+    let mut ids: Vec<Uuid> = hits.iter().filter(|hit| hit.matches).map(|hit| hit.id).collect();
+    let overfull = ids.len() > limit;
+    ids.truncate(limit);
+    let window_end = || hits.last().filter(|hit| hit.is_last).map(|hit| hit.id);
+    let more_behind = if overfull { ids.last().copied() } else { window_end() };
+    Ok(Found {
+        uploads: read(store, tenant_id, query.order, &ids).await?,
+        more_behind: more_behind.map(UploadId::from),
+    })
+}
+
+/// The rows of the page, with the names of what they refer to.
+async fn read(
+    store: &Store,
+    tenant_id: Option<TenantId>,
+    order: Order,
+    ids: &[Uuid],
+) -> Result<Vec<Upload>, StoreError> {
+    let (Some(least), Some(most)) = (ids.iter().min(), ids.iter().max()) else { return Ok(Vec::new()) };
+    let mut sql = QueryBuilder::new(row::SELECT);
+    sql.push(" WHERE uploads.id = ANY(").push_bind(ids).push(") AND uploads.id BETWEEN ").push_bind(least);
+    sql.push(" AND ").push_bind(most);
+    if let Some(tenant_id) = tenant_id {
+        sql.push(" AND uploads.tenant_id = ").push_bind(tenant_id.uuid());
+    }
+    sql.push(" ORDER BY uploads.id").push(direction(order));
+    let rows = sql.build_query_as::<Row>().persistent(false);
+    let rows: Vec<Row> = store.within(rows.fetch_all(&store.pool)).await?;
+    rows.into_iter().map(|row| Ok(Upload::try_from(row)?)).collect()
+}
+
+/// The statement that finds a page's ids.
+struct Statement<'a> {
+    sql: QueryBuilder<Postgres>,
+    tenant_id: Option<TenantId>,
+    query: Query<'a>,
+}
+
+impl Statement<'_> {
+    fn write(&mut self) {
+        let direction = direction(self.query.order);
+        let limit = i64::from(self.query.limit) + 1;
+        if !self.must_examine() {
+            self.sql.push("SELECT id, true AS matches, false AS is_last FROM uploads WHERE true");
+            self.push_walk();
+            self.sql.push(" ORDER BY id").push(direction).push(" LIMIT ").push_bind(limit);
+            return;
+        }
+        // Read as far as it takes to fill the page: nothing in it must be sorted or counted whole.
+        self.sql.push("SELECT id, matches, place = ").push_bind(WINDOW).push(" AS is_last FROM (SELECT id, (true");
+        self.push_judgement();
+        self.sql.push(") IS TRUE AS matches, row_number() OVER (ORDER BY id").push(direction);
+        self.sql.push(") AS place FROM (SELECT * FROM uploads WHERE true");
+        self.push_walk();
+        self.sql.push(" ORDER BY id").push(direction).push(" LIMIT ").push_bind(WINDOW);
+        self.sql.push(") AS walked) AS judged WHERE matches OR place = ").push_bind(WINDOW);
+        self.sql.push(" ORDER BY id").push(direction).push(" LIMIT ").push_bind(limit);
+    }
+
+    /// The conditions that an index serves.
+    fn push_walk(&mut self) {
+        let Query { filter, order, after, until, by_id, .. } = self.query;
+        let (is_after, is_before) = (" AND id > ", " AND id < ");
+        self.push_if(" AND tenant_id = ", self.tenant_id.map(TenantId::uuid));
+        self.push_if(" AND id >= ", filter.from.map(|from| UploadId::first_at(from).uuid()));
+        self.push_if(is_before, filter.to.map(|to| UploadId::first_at(to).uuid()));
+        self.push_if(is_before, until.map(UploadId::uuid));
+        let behind = if order == Order::Newest { is_before } else { is_after };
+        self.push_if(behind, after.map(UploadId::uuid));
+        if let Some(term) = filter.object_key.as_ref().filter(|_| by_id) {
+            self.sql
+                .push(" AND id = ANY(")
+                .push_bind(term.ids.iter().map(|id| id.uuid()).collect::<Vec<_>>())
+                .push(")");
+        }
+        if self.has_subject_index() {
+            self.push_if(" AND caller_subject = ", filter.subject.clone());
+        }
+        if self.has_state_index() {
+            self.push_if(" AND state = ", filter.state.map(UploadState::as_str));
+        }
+    }
+
+    /// The other conditions.
+    fn push_judgement(&mut self) {
+        let filter = self.query.filter;
+        self.push_if(" AND kind = ", filter.kind.map(|kind| kind.as_str()));
+        self.push_if(" AND ext = ", filter.ext.map(|ext| ext.as_str()));
+        if !self.has_state_index() {
+            self.push_if(" AND state = ", filter.state.map(UploadState::as_str));
+        }
+        if !self.has_subject_index() {
+            self.push_if(" AND caller_subject = ", filter.subject.clone());
+        }
+        if let Some(term) = &filter.object_key {
+            self.sql.push(" AND starts_with(object_key, ").push_bind(term.text.clone()).push(")");
+        }
+        if let Some(public_id) = &filter.api_key {
+            // Another tenant's names none of this one's uploads.
+            self.sql.push(" AND caller_id = (SELECT api_keys.id FROM api_keys WHERE public_id = ");
+            self.sql.push_bind(public_id.clone()).push(")");
+        }
+        if let Some(alias) = &filter.bucket {
+            self.sql.push(" AND bucket_id IN (SELECT buckets.id FROM buckets WHERE alias = ");
+            self.sql.push_bind(alias.as_str().to_owned());
+            self.push_if(" AND buckets.tenant_id = ", self.tenant_id.map(TenantId::uuid));
+            self.sql.push(")");
+        }
+        let ranges = [("width", filter.width), ("height", filter.height)];
+        for (column, range) in ranges {
+            self.push_if(&format!(" AND {column} >= "), range.least);
+            self.push_if(&format!(" AND {column} <= "), range.most);
+        }
+        self.push_if(" AND duration_seconds >= ", filter.duration.least);
+        self.push_if(" AND duration_seconds <= ", filter.duration.most);
+        self.push_if(" AND coalesce(size_bytes, declared_size_bytes) >= ", filter.size.least);
+        self.push_if(" AND coalesce(size_bytes, declared_size_bytes) <= ", filter.size.most);
+    }
+
+    /// Whether rows must be looked at, beside what an index says of them.
+    fn must_examine(&self) -> bool {
+        let mut rest = UploadFilter { from: None, to: None, ..self.query.filter.clone() };
+        if self.has_subject_index() {
+            rest.subject = None;
+        }
+        if self.has_state_index() {
+            rest.state = None;
+        }
+        rest != UploadFilter::default()
+    }
+
+    fn has_subject_index(&self) -> bool {
+        self.tenant_id.is_some() && self.query.filter.subject.is_some()
+    }
+
+    /// One index at a time: what the other would say is looked at.
+    fn has_state_index(&self) -> bool {
+        let is_rare = matches!(self.query.filter.state, Some(UploadState::Mismatched | UploadState::Deleted));
+        self.tenant_id.is_some() && is_rare && !self.has_subject_index()
+    }
+
+    fn push_if<T>(&mut self, condition: &str, value: Option<T>)
+    where
+        T: for<'q> sqlx::Encode<'q, Postgres> + sqlx::Type<Postgres> + Send + 'static,
+    {
+        if let Some(value) = value {
+            self.sql.push(condition).push_bind(value);
+        }
+    }
+}
+
+const fn direction(order: Order) -> &'static str {
+    match order {
+        Order::Newest => " DESC",
+        Order::Oldest => "",
+    }
+}

@@ -1,0 +1,163 @@
+//! Tables `usage` and `usage_deltas`: how much was issued, exact at any moment (`docs/adr/0008-usage-rollups.md`).
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::ids::TenantId;
+use crate::domain::usage::{UsageBy, UsageItem, UsageRange, UsageSum};
+
+use super::{Store, StoreError};
+
+struct Row {
+    value: Option<String>,
+    start: Option<DateTime<Utc>>,
+    uploads: i64,
+    promised_bytes: i64,
+    stored_bytes: i64,
+}
+
+impl From<Row> for UsageItem {
+    fn from(row: Row) -> Self {
+        let Row { value, start, uploads, promised_bytes, stored_bytes } = row;
+        Self { value, start, sum: UsageSum { uploads, promised_bytes, stored_bytes } }
+    }
+}
+
+/// The dimension that is read.
+fn dimension(by: Option<UsageBy>) -> &'static str {
+    match by {
+        None | Some(UsageBy::Day | UsageBy::Tenant) => "total",
+        Some(by) => by.as_str(),
+    }
+}
+
+/// Folds deltas into the rollups, so many at most, and says how many that were. However many instances do at once, one works
+/// and the others have nothing to do.
+///
+/// # Errors
+/// The database is away.
+pub async fn fold_any_tenant(store: &Store, limit: i64) -> Result<u64, StoreError> {
+    let mut transaction = store.begin().await?;
+    let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('presign_gateway.usage', 0))";
+    if !sqlx::query_scalar::<_, bool>(lock).fetch_one(&mut *transaction).await? {
+        return Ok(0);
+    }
+    let taken = sqlx::query_scalar!(
+        r#"WITH taken AS (
+             DELETE FROM usage_deltas WHERE ctid = ANY (ARRAY(SELECT ctid FROM usage_deltas LIMIT $1)) RETURNING *
+         ), folded AS (
+             INSERT INTO usage AS rollup (tenant_id, dimension, period, start, value, uploads, promised_bytes, stored_bytes)
+             SELECT tenant_id, dimension, period, start, value, sum(uploads), sum(promised_bytes), sum(stored_bytes)
+             FROM taken
+             CROSS JOIN LATERAL (VALUES ('hour', hour), ('day', date_bin('1 day', hour, 'epoch'))) AS of_period (period, start)
+             CROSS JOIN LATERAL (VALUES ('total', ''), ('type', coalesce(kind, 'none')), ('state', state), ('ext', ext),
+                                        ('api_key', coalesce(api_key_id::text, caller_kind))) AS of_dimension (dimension, value)
+             GROUP BY tenant_id, dimension, period, start, value
+             ON CONFLICT (tenant_id, dimension, period, start, value) DO UPDATE SET
+                 uploads = rollup.uploads + excluded.uploads,
+                 promised_bytes = rollup.promised_bytes + excluded.promised_bytes,
+                 stored_bytes = rollup.stored_bytes + excluded.stored_bytes
+         )
+         SELECT count(*) AS "taken!" FROM taken"#,
+        limit
+    );
+    let taken = taken.fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(taken.unsigned_abs())
+}
+
+/// A tenant's usage: days where they are whole, hours at the edges, and what is not folded yet, of one moment. API keys are told
+/// by their public ids, other callers by their kind.
+///
+/// # Errors
+/// The database is away.
+pub async fn read(
+    store: &Store,
+    tenant_id: TenantId,
+    range: UsageRange,
+    by: Option<UsageBy>,
+) -> Result<Vec<UsageItem>, StoreError> {
+    let days = range.whole_days();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"WITH counted AS (
+                 SELECT value, start, uploads, promised_bytes, stored_bytes FROM usage
+                 WHERE tenant_id = $1 AND dimension = $2 AND period = 'day' AND start >= $5 AND start < $6
+                 UNION ALL
+                 SELECT value, start, uploads, promised_bytes, stored_bytes FROM usage
+                 WHERE tenant_id = $1 AND dimension = $2 AND period = 'hour' AND start >= $3 AND start < $5
+                 UNION ALL
+                 SELECT value, start, uploads, promised_bytes, stored_bytes FROM usage
+                 WHERE tenant_id = $1 AND dimension = $2 AND period = 'hour' AND start >= $6 AND start < $4
+                 UNION ALL
+                 SELECT CASE $2 WHEN 'type' THEN coalesce(kind, 'none') WHEN 'state' THEN state WHEN 'ext' THEN ext
+                                WHEN 'api_key' THEN coalesce(api_key_id::text, caller_kind) ELSE '' END,
+                        hour, uploads, promised_bytes, stored_bytes
+                 FROM usage_deltas WHERE tenant_id = $1 AND hour >= $3 AND hour < $4
+         ), summed AS (
+             SELECT value, CASE WHEN $7 THEN date_bin('1 day', start, 'epoch') END AS start, sum(uploads)::bigint AS uploads,
+                    sum(promised_bytes)::bigint AS promised_bytes, sum(stored_bytes)::bigint AS stored_bytes
+             FROM counted GROUP BY 1, 2 HAVING sum(uploads) <> 0 OR sum(promised_bytes) <> 0 OR sum(stored_bytes) <> 0
+         )
+         SELECT coalesce(public_id, nullif(value, '')) AS value, start, uploads AS "uploads!", promised_bytes AS "promised_bytes!",
+                stored_bytes AS "stored_bytes!"
+         FROM summed LEFT JOIN api_keys ON $2 = 'api_key' AND api_keys.id::text = value"#,
+        tenant_id.uuid(),
+        dimension(by),
+        range.from,
+        range.to,
+        days.from,
+        days.to,
+        by == Some(UsageBy::Day)
+    );
+    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    Ok(rows.into_iter().map(UsageItem::from).collect())
+}
+
+/// The same of all tenants together, or tenant by tenant; for operators.
+///
+/// # Errors
+/// The database is away.
+pub async fn read_any_tenant(
+    store: &Store,
+    range: UsageRange,
+    by: Option<UsageBy>,
+) -> Result<Vec<UsageItem>, StoreError> {
+    let days = range.whole_days();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"WITH counted AS (
+             SELECT slug, rollup.* FROM tenants CROSS JOIN LATERAL (
+                 SELECT value, start, uploads, promised_bytes, stored_bytes FROM usage
+                 WHERE tenant_id = tenants.id AND dimension = $1 AND period = 'day' AND start >= $4 AND start < $5
+                 UNION ALL
+                 SELECT value, start, uploads, promised_bytes, stored_bytes FROM usage
+                 WHERE tenant_id = tenants.id AND dimension = $1 AND period = 'hour' AND start >= $2 AND start < $4
+                 UNION ALL
+                 SELECT value, start, uploads, promised_bytes, stored_bytes FROM usage
+                 WHERE tenant_id = tenants.id AND dimension = $1 AND period = 'hour' AND start >= $5 AND start < $3
+             ) AS rollup
+             UNION ALL
+             SELECT slug, CASE $1 WHEN 'type' THEN coalesce(kind, 'none') WHEN 'state' THEN state WHEN 'ext' THEN ext
+                                WHEN 'api_key' THEN coalesce(api_key_id::text, caller_kind) ELSE '' END,
+                    hour, uploads, promised_bytes, stored_bytes
+             FROM usage_deltas JOIN tenants ON tenants.id = tenant_id WHERE hour >= $2 AND hour < $3
+         ), summed AS (
+             SELECT CASE WHEN $7 THEN slug ELSE value END AS value, CASE WHEN $6 THEN date_bin('1 day', start, 'epoch') END AS start,
+                    sum(uploads)::bigint AS uploads, sum(promised_bytes)::bigint AS promised_bytes,
+                    sum(stored_bytes)::bigint AS stored_bytes
+             FROM counted GROUP BY 1, 2 HAVING sum(uploads) <> 0 OR sum(promised_bytes) <> 0 OR sum(stored_bytes) <> 0
+         )
+         SELECT coalesce(public_id, nullif(value, '')) AS value, start, uploads AS "uploads!", promised_bytes AS "promised_bytes!",
+                stored_bytes AS "stored_bytes!"
+         FROM summed LEFT JOIN api_keys ON $1 = 'api_key' AND api_keys.id::text = value"#,
+        dimension(by),
+        range.from,
+        range.to,
+        days.from,
+        days.to,
+        by == Some(UsageBy::Day),
+        by == Some(UsageBy::Tenant)
+    );
+    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    Ok(rows.into_iter().map(UsageItem::from).collect())
+}

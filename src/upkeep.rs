@@ -1,0 +1,121 @@
+//! What the gateway does for its tables all the time: months' partitions ahead of time, old ones dropped, usage folded,
+//! what has expired removed.
+//!
+//! Every instance does; each job is such that one works and the others find nothing to do. Nothing here is in a hurry, and
+//! nothing is on the way of a request.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Datelike, Months, NaiveTime, TimeDelta, Utc};
+
+use crate::domain::clock::Clock;
+use crate::error::chain;
+use crate::store::{Store, StoreError, expired, partitions, usage};
+
+/// How far ahead of time partitions are made.
+const AHEAD: TimeDelta = TimeDelta::days(92);
+/// Requests that began last month may end in this one, and a clock may be late.
+const BEHIND: TimeDelta = TimeDelta::days(1);
+const KEEP_EVERY: Duration = Duration::from_hours(1);
+/// How long to wait after a failure, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// Rows of one transaction.
+const FOLDED_AT_ONCE: i64 = 10_000;
+const REMOVED_AT_ONCE: i64 = 1_000;
+
+/// How the tables are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct UpkeepOptions {
+    pub fold_every: Duration,
+    /// Whole months that are kept before this one; 0 keeps all.
+    pub retention_months: u32,
+}
+
+/// Keeps the tables, until it is dropped.
+pub async fn run(store: Store, clock: Clock, options: UpkeepOptions) {
+    tokio::join!(fold_again_and_again(&store, options), keep_again_and_again(&store, &clock, options));
+}
+
+async fn fold_again_and_again(store: &Store, options: UpkeepOptions) {
+    let mut pauses = Pauses::new(options.fold_every);
+    loop {
+        let outcome = fold_usage(store).await;
+        tokio::time::sleep(pauses.after(outcome, "usage not folded yet")).await;
+    }
+}
+
+async fn keep_again_and_again(store: &Store, clock: &Clock, options: UpkeepOptions) {
+    let mut pauses = Pauses::new(KEEP_EVERY);
+    loop {
+        let outcome = keep(store, clock.now(), options.retention_months).await;
+        tokio::time::sleep(pauses.after(outcome, "partitions not made, or old ones not dropped, yet")).await;
+    }
+}
+
+/// Makes the partitions of the months around now, and says how many that were.
+///
+/// # Errors
+/// The database is away, or the role may not.
+pub async fn ensure_partitions(store: &Store, now: DateTime<Utc>) -> Result<i32, StoreError> {
+    partitions::ensure_any_tenant(store, now - BEHIND, now + AHEAD).await
+}
+
+/// Folds all usage that waits.
+///
+/// # Errors
+/// The database is away.
+pub async fn fold_usage(store: &Store) -> Result<(), StoreError> {
+    while usage::fold_any_tenant(store, FOLDED_AT_ONCE).await? >= FOLDED_AT_ONCE.unsigned_abs() {}
+    Ok(())
+}
+
+/// Everything that is done once an hour.
+///
+/// # Errors
+/// The database is away, a right is missing, or the ledger is too busy for now.
+pub async fn keep(store: &Store, now: DateTime<Utc>, retention_months: u32) -> Result<(), StoreError> {
+    let made = ensure_partitions(store, now).await?;
+    if made > 0 {
+        tracing::info!(made, "partitions of uploads made");
+    }
+    while expired::remove_idempotency_keys_any_tenant(store, now, REMOVED_AT_ONCE).await?
+        >= REMOVED_AT_ONCE.unsigned_abs()
+    {}
+    // Everything that is wholly before this moment is older than a month, and than what is kept.
+    let Some(before) = oldest_kept(now, retention_months) else { return Ok(()) };
+    while let Some(partition) = partitions::drop_oldest_any_tenant(store, before).await? {
+        tracing::info!(partition, retention_months, "partition of uploads dropped: all in it is older than is kept");
+    }
+    Ok(())
+}
+
+/// When the first month that is kept begins; `None` keeps all.
+fn oldest_kept(now: DateTime<Utc>, retention_months: u32) -> Option<DateTime<Utc>> {
+    let months = Some(retention_months).filter(|months| *months > 0)?;
+    let first_day = now.date_naive().with_day(1)?.checked_sub_months(Months::new(months))?;
+    Some(first_day.and_time(NaiveTime::MIN).and_utc())
+}
+
+/// How long to wait until the next time: after a failure shorter, but ever longer while it goes on failing.
+struct Pauses {
+    usual: Duration,
+    next: Duration,
+}
+
+impl Pauses {
+    const fn new(usual: Duration) -> Self {
+        Self { usual, next: FIRST_PAUSE }
+    }
+
+    fn after(&mut self, outcome: Result<(), StoreError>, failed: &'static str) -> Duration {
+        let Err(error) = outcome else {
+            self.next = FIRST_PAUSE;
+            return self.usual;
+        };
+        tracing::warn!(cause = %chain(&error), "{failed}");
+        let pause = self.next;
+        self.next = (pause * 2).min(LONGEST_PAUSE);
+        pause
+    }
+}

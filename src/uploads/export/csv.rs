@@ -1,0 +1,113 @@
+//! Rows as RFC 4180 has them, for people who open them in a spreadsheet.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::uploads::view::UploadView;
+
+const HEADER: [&str; 27] = [
+    "id",
+    "tenant",
+    "bucket",
+    "key",
+    "state",
+    "ext",
+    "type",
+    "width",
+    "height",
+    "duration",
+    "size",
+    "content_type",
+    "sha256",
+    "once",
+    "metadata",
+    "caller_kind",
+    "api_key",
+    "subject",
+    "address",
+    "issued_at",
+    "url_expires_at",
+    "seen_size",
+    "seen_etag",
+    "seen_content_type",
+    "seen_sha256",
+    "seen_at",
+    "mismatches",
+];
+
+/// A cell that begins with one of these is taken for a formula
+/// (<https://owasp.org/www-community/attacks/CSV_Injection>).
+const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// The line that names the columns.
+pub(super) fn write_header(text: &mut String) {
+    write_line(text, HEADER.iter().copied());
+}
+
+/// An upload's line.
+pub(super) fn write_row(text: &mut String, view: &UploadView) {
+    let (caller, seen) = (&view.caller, view.seen.as_ref());
+    let metadata = Some(&view.metadata).filter(|pairs| !pairs.is_empty());
+    let mismatches: Vec<_> = view.mismatches.iter().map(|mismatch| mismatch.field).collect();
+    let cells: [String; 27] = [
+        view.id.to_string(),
+        view.tenant.clone(),
+        view.bucket.clone(),
+        view.object_key.clone(),
+        view.state.to_owned(),
+        view.ext.to_owned(),
+        plain(view.kind),
+        plain(view.width),
+        plain(view.height),
+        plain(view.duration),
+        plain(view.size),
+        plain(view.content_type),
+        plain(view.sha256.as_ref()),
+        view.once.to_string(),
+        metadata.and_then(|pairs| serde_json::to_string(pairs).ok()).unwrap_or_default(),
+        caller.kind.to_owned(),
+        plain(caller.api_key.as_ref()),
+        plain(caller.subject.as_ref()),
+        caller.address.clone(),
+        time(Some(view.issued_at)),
+        time(Some(view.url_expires_at)),
+        plain(seen.map(|seen| seen.size)),
+        plain(seen.and_then(|seen| seen.etag.as_ref())),
+        plain(seen.and_then(|seen| seen.content_type.as_ref())),
+        plain(seen.and_then(|seen| seen.sha256.as_ref())),
+        time(seen.map(|seen| seen.at)),
+        mismatches.join(" "),
+    ];
+    write_line(text, cells.iter().map(String::as_str));
+}
+
+fn write_line<'a>(text: &mut String, cells: impl Iterator<Item = &'a str>) {
+    for (at, cell) in cells.enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        write_cell(text, cell);
+    }
+    text.push_str("\r\n");
+}
+
+/// A formula becomes text: an apostrophe is put before it.
+fn write_cell(text: &mut String, cell: &str) {
+    let apostrophe = if cell.starts_with(FORMULA) { "'" } else { "" };
+    if cell.contains([',', '"', '\r', '\n']) {
+        text.push('"');
+        text.push_str(apostrophe);
+        text.push_str(&cell.replace('"', "\"\""));
+        text.push('"');
+    } else {
+        text.push_str(apostrophe);
+        text.push_str(cell);
+    }
+}
+
+fn plain(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+fn time(time: Option<DateTime<Utc>>) -> String {
+    time.map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true)).unwrap_or_default()
+}

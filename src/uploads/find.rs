@@ -1,0 +1,117 @@
+//! Finding uploads: a page of those that match, for one tenant or for operators.
+
+use chrono::TimeDelta;
+
+use crate::domain::caller::Scope;
+use crate::domain::clock::Clock;
+use crate::domain::ids::{TenantId, UploadId};
+use crate::domain::page::Page;
+use crate::domain::search::{Order, Place, Search};
+use crate::domain::tenant::Slug;
+use crate::domain::upload::Upload;
+use crate::limit::Admitted;
+use crate::store::uploads::search::{Found, Query};
+use crate::store::{Store, tenants, uploads};
+
+use super::{UploadError, Uploads, demand};
+
+/// What can be read of the ledger; the command line makes one without the rest.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    pub store: Store,
+    pub clock: Clock,
+}
+
+/// Whose uploads are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    Tenant(TenantId),
+    /// For operators.
+    All,
+}
+
+impl Reach {
+    pub(super) const fn tenant_id(self) -> Option<TenantId> {
+        match self {
+            Self::Tenant(tenant_id) => Some(tenant_id),
+            Self::All => None,
+        }
+    }
+}
+
+impl Uploads {
+    /// A page of the uploads of the caller's tenant.
+    ///
+    /// # Errors
+    /// The caller may not read them, or the cursor is none of this list's.
+    pub async fn list(&self, admitted: &Admitted, search: &Search) -> Result<Page<Upload>, UploadError> {
+        let caller = demand(admitted, Scope::UploadsRead)?;
+        self.ledger().list(Reach::Tenant(caller.tenant.id), search).await
+    }
+
+    /// What operators read.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        Ledger { store: self.store.clone(), clock: self.clock.clone() }
+    }
+}
+
+impl Ledger {
+    /// A page of a tenant's uploads, or of all; for operators.
+    ///
+    /// # Errors
+    /// There is no such tenant, or the cursor is none of this list's.
+    pub async fn list_any_tenant(&self, tenant: Option<&Slug>, search: &Search) -> Result<Page<Upload>, UploadError> {
+        self.list(self.reach(tenant).await?, search).await
+    }
+
+    /// Any tenant's upload; for operators.
+    ///
+    /// # Errors
+    /// There is none of this id.
+    pub async fn show_any_tenant(&self, id: UploadId) -> Result<Upload, UploadError> {
+        uploads::find_any_tenant(&self.store, id).await?.ok_or(UploadError::NotFound)
+    }
+
+    pub(super) async fn reach(&self, tenant: Option<&Slug>) -> Result<Reach, UploadError> {
+        let Some(slug) = tenant else { return Ok(Reach::All) };
+        let found = tenants::find_id_by_slug(&self.store, slug).await?;
+        found.map(Reach::Tenant).ok_or(UploadError::NoSuchTenant)
+    }
+
+    async fn list(&self, reach: Reach, search: &Search) -> Result<Page<Upload>, UploadError> {
+        let tenant_id = reach.tenant_id();
+        let place = search.place(tenant_id)?;
+        let (after, until) = (place.map(|place| place.after), place.and_then(|place| place.until));
+        let limit = search.page.limit();
+        let query = Query { filter: &search.filter, order: search.order, after, until, by_id: false, limit };
+        let Found { uploads, more_behind } = self.find(reach, query).await?;
+        // Oldest first, what arrives meanwhile would come at the end.
+        let until = until.or_else(|| (search.order == Order::Oldest && place.is_none()).then(|| self.next_id()));
+        let next_cursor = more_behind.map(|after| search.cursor(tenant_id, Place { after, until }));
+        Ok(Page { items: uploads, next_cursor })
+    }
+
+    /// Looks at the uploads that the object key names; if it names none, at all in their order.
+    pub(super) async fn find(&self, reach: Reach, query: Query<'_>) -> Result<Found, UploadError> {
+        if let Some(term) = query.filter.object_key.as_ref().filter(|term| !term.ids.is_empty()) {
+            let found = self.walk(reach, Query { by_id: true, ..query }).await?;
+            if !found.uploads.is_empty() || !term.may_be_folders() {
+                return Ok(found);
+            }
+        }
+        self.walk(reach, query).await
+    }
+
+    async fn walk(&self, reach: Reach, query: Query<'_>) -> Result<Found, UploadError> {
+        Ok(match reach {
+            Reach::Tenant(tenant_id) => uploads::search::search(&self.store, tenant_id, query).await?,
+            Reach::All => uploads::search::search_any_tenant(&self.store, query).await?,
+        })
+    }
+
+    /// An id that is greater than those of until now.
+    pub(super) fn next_id(&self) -> UploadId {
+        UploadId::first_at(self.clock.now() + TimeDelta::milliseconds(1))
+    }
+}

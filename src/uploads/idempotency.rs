@@ -1,0 +1,90 @@
+//! Requests that are sent again: under the same `Idempotency-Key`, the same request gets the same upload for a day
+//! (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>).
+
+use aws_lc_rs::digest::{Context, SHA256, digest};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::domain::Invalid;
+use crate::domain::caller::Caller;
+use crate::domain::ids::UploadId;
+use crate::store::idempotency_keys::NewIdempotencyKey;
+
+/// How long a key is remembered.
+const REMEMBERED: TimeDelta = TimeDelta::hours(24);
+
+/// A request that may be sent again.
+#[derive(Debug, Clone)]
+pub struct Idempotency {
+    /// Which use case: the same key may be used once in each.
+    route: &'static str,
+    key: String,
+    request_sha256: [u8; 32],
+}
+
+impl Idempotency {
+    pub const LONGEST_KEY: usize = 255;
+
+    /// `key` is the client's, bare or quoted as the draft has it; `request` is all that is asked for, in one certain form.
+    ///
+    /// # Errors
+    /// A key that is empty, too long, or not made of printable ASCII.
+    pub fn new(route: &'static str, key: &str, request: &[u8]) -> Result<Self, Invalid> {
+        let bare = key.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(key);
+        let printable = bare.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        if !printable || !(1..=Self::LONGEST_KEY).contains(&bare.len()) {
+            let expected = format!("must be 1 to {} printable ASCII characters, such as a UUID", Self::LONGEST_KEY);
+            return Err(Invalid::new("Idempotency-Key", expected));
+        }
+        Ok(Self { route, key: bare.to_owned(), request_sha256: sha256(request) })
+    }
+
+    /// A key is a caller's own: two users of an app may choose the same.
+    pub(super) fn id(&self, caller: &Caller) -> [u8; 32] {
+        let (tenant_id, caller_id) = (caller.tenant.id.uuid(), caller.id.unwrap_or_default());
+        let parts: [&[u8]; 6] = [
+            tenant_id.as_bytes(),
+            caller.kind.as_str().as_bytes(),
+            caller_id.as_bytes(),
+            caller.subject.as_deref().unwrap_or_default().as_bytes(),
+            self.route.as_bytes(),
+            self.key.as_bytes(),
+        ];
+        let mut context = Context::new(&SHA256);
+        for part in parts {
+            // The lengths keep the parts apart.
+            context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            context.update(part);
+        }
+        bytes(context.finish().as_ref())
+    }
+
+    pub(super) fn is_of(&self, request_sha256: &[u8]) -> bool {
+        self.request_sha256.as_slice() == request_sha256
+    }
+
+    pub(super) fn row(
+        &self,
+        caller: &Caller,
+        upload_ids: Vec<Option<UploadId>>,
+        now: DateTime<Utc>,
+    ) -> NewIdempotencyKey {
+        NewIdempotencyKey {
+            id: self.id(caller),
+            tenant_id: caller.tenant.id,
+            request_sha256: self.request_sha256,
+            upload_ids,
+            created_at: now,
+            expires_at: now + REMEMBERED,
+        }
+    }
+}
+
+fn sha256(data: &[u8]) -> [u8; 32] {
+    bytes(digest(&SHA256, data).as_ref())
+}
+
+fn bytes(digest: &[u8]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
+    bytes
+}

@@ -1,0 +1,211 @@
+//! Several uploads in one commit, and requests that may be sent again.
+
+use std::net::IpAddr;
+
+use crate::domain::caller::{Caller, Scope};
+use crate::domain::ids::UploadId;
+use crate::domain::upload::{NewUpload, UploadRequest};
+use crate::limit::Admitted;
+use crate::store::idempotency_keys::{self, KnownRequest};
+use crate::store::{StoreError, uploads};
+use crate::vault::VaultError;
+
+use super::idempotency::Idempotency;
+use super::recorder::RecordError;
+use super::{IssueError, IssuedUpload, UploadError, Uploads};
+
+/// Several places to upload to.
+#[derive(Debug)]
+pub struct BatchRequest {
+    /// `None` stands for one that was refused before it came here.
+    pub items: Vec<Option<UploadRequest>>,
+    /// Whether one that is refused stops the others too.
+    pub all_or_nothing: bool,
+    pub idempotency: Option<Idempotency>,
+}
+
+/// Why one of several was not issued.
+#[derive(Debug)]
+pub enum Refusal {
+    /// As the request's own `None` has it.
+    Before,
+    ByPolicy(IssueError),
+}
+
+/// Why none of several was issued.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    #[error("item {index} is refused, and all or nothing was asked for")]
+    Item { index: usize, refusal: Refusal },
+    #[error(transparent)]
+    Whole(#[from] IssueError),
+}
+
+type Outcome = Result<IssuedUpload, Refusal>;
+
+impl Uploads {
+    /// Issues one upload; the same request gets the same one when it is sent again.
+    ///
+    /// # Errors
+    /// As [`Uploads::issue`], or the key was used for another request.
+    pub async fn issue_once(
+        &self,
+        admitted: &Admitted,
+        request: UploadRequest,
+        idempotency: Idempotency,
+        client_address: IpAddr,
+    ) -> Result<IssuedUpload, IssueError> {
+        let batch = BatchRequest { items: vec![Some(request)], all_or_nothing: true, idempotency: Some(idempotency) };
+        match self.issue_batch(admitted, batch, client_address).await {
+            Ok(mut outcomes) => match outcomes.pop() {
+                Some(Ok(issued)) => Ok(issued),
+                Some(Err(Refusal::ByPolicy(error))) => Err(error),
+                Some(Err(Refusal::Before)) | None => Err(IssueError::IdempotencyMismatch),
+            },
+            Err(BatchError::Whole(error) | BatchError::Item { refusal: Refusal::ByPolicy(error), .. }) => Err(error),
+            Err(BatchError::Item { refusal: Refusal::Before, .. }) => Err(IssueError::IdempotencyMismatch),
+        }
+    }
+
+    /// Issues several uploads in one commit: what is not refused is on record before its URL is returned.
+    ///
+    /// # Errors
+    /// None was issued: the caller may not, the commit failed, the key was used for another request, or one was refused and
+    /// all or nothing was asked for.
+    pub async fn issue_batch(
+        &self,
+        admitted: &Admitted,
+        batch: BatchRequest,
+        client_address: IpAddr,
+    ) -> Result<Vec<Outcome>, BatchError> {
+        let caller = admitted.caller();
+        if !caller.scopes.contains(Scope::UploadsIssue) {
+            return Err(IssueError::ScopeMissing(Scope::UploadsIssue).into());
+        }
+        let BatchRequest { items, all_or_nothing, idempotency } = batch;
+        if let Some(known) = self.known(caller, idempotency.as_ref()).await? {
+            return self.replay(caller, known, items, client_address).await;
+        }
+        let mut rows = Vec::with_capacity(items.len());
+        let mut outcomes = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            match self.prepare_item(caller, item.clone(), client_address).await? {
+                Ok((row, issued)) => {
+                    rows.push(row);
+                    outcomes.push(Ok(issued));
+                }
+                Err(refusal) if all_or_nothing => return Err(BatchError::Item { index, refusal }),
+                Err(refusal) => outcomes.push(Err(refusal)),
+            }
+        }
+        if self.record_together(caller, &rows, &outcomes, idempotency.as_ref()).await? {
+            return Ok(outcomes);
+        }
+        // Somebody else sent the same at the same time, and was first.
+        match self.known(caller, idempotency.as_ref()).await? {
+            Some(known) => self.replay(caller, known, items, client_address).await,
+            None => Err(IssueError::Record(RecordError::TimedOut).into()),
+        }
+    }
+
+    /// An item's row, or why it is refused; what befalls us is no refusal.
+    async fn prepare_item(
+        &self,
+        caller: &Caller,
+        item: Option<UploadRequest>,
+        client_address: IpAddr,
+    ) -> Result<Result<(NewUpload, IssuedUpload), Refusal>, BatchError> {
+        let Some(request) = item else { return Ok(Err(Refusal::Before)) };
+        match self.prepare(caller, request, client_address).await {
+            Ok(prepared) => Ok(Ok(prepared)),
+            Err(error) if error.is_refusal() => Ok(Err(Refusal::ByPolicy(error))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Commits; says `false` where the same request was recorded meanwhile.
+    async fn record_together(
+        &self,
+        caller: &Caller,
+        rows: &[NewUpload],
+        outcomes: &[Outcome],
+        idempotency: Option<&Idempotency>,
+    ) -> Result<bool, IssueError> {
+        if rows.is_empty() {
+            return Ok(true);
+        }
+        let upload_ids: Vec<Option<UploadId>> =
+            outcomes.iter().map(|outcome| outcome.as_ref().ok().map(|issued| issued.id)).collect();
+        let row = idempotency.map(|idempotency| idempotency.row(caller, upload_ids, self.clock.now()));
+        let rows: Vec<&NewUpload> = rows.iter().collect();
+        let recorded =
+            uploads::insert_together_any_tenant(&self.store, &rows, row.as_ref(), self.recorder.commit_timeout()).await;
+        recorded.map_err(|error| match error {
+            StoreError::TimedOut => RecordError::TimedOut.into(),
+            error => RecordError::NotCommitted(error.into()).into(),
+        })
+    }
+
+    /// What the same request got, if it came before.
+    async fn known(
+        &self,
+        caller: &Caller,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Option<KnownRequest>, IssueError> {
+        let Some(idempotency) = idempotency else { return Ok(None) };
+        let id = idempotency.id(caller);
+        let known = idempotency_keys::find(&self.store, caller.tenant.id, &id, self.clock.now()).await;
+        match known.map_err(|error| RecordError::NotCommitted(error.into()))? {
+            Some(known) if !idempotency.is_of(&known.request_sha256) => Err(IssueError::IdempotencyMismatch),
+            known => Ok(known),
+        }
+    }
+
+    /// Answers as the first time: the same uploads, with a fresh URL where the first ran out.
+    async fn replay(
+        &self,
+        caller: &Caller,
+        known: KnownRequest,
+        items: Vec<Option<UploadRequest>>,
+        client_address: IpAddr,
+    ) -> Result<Vec<Outcome>, BatchError> {
+        let mut outcomes = Vec::with_capacity(items.len());
+        for (item, upload_id) in items.into_iter().zip(known.upload_ids) {
+            outcomes.push(match upload_id {
+                Some(id) => match self.reissue(caller, id).await.map_err(IssueError::from) {
+                    Ok(issued) => Ok(issued),
+                    Err(error) if error.is_refusal() => Err(Refusal::ByPolicy(error)),
+                    Err(error) => return Err(error.into()),
+                },
+                // It was refused, and is judged again; nothing of it was recorded, so nothing of it is now.
+                None => match self.prepare_item(caller, item, client_address).await? {
+                    Err(refusal) => Err(refusal),
+                    Ok(_) => Err(Refusal::ByPolicy(IssueError::IdempotencyMismatch)),
+                },
+            });
+        }
+        Ok(outcomes)
+    }
+}
+
+impl IssueError {
+    /// Whether it is the caller's to mend.
+    const fn is_refusal(&self) -> bool {
+        match self {
+            Self::ScopeMissing(_)
+            | Self::ExtensionNotAllowed { .. }
+            | Self::BindingRequired(_)
+            | Self::NotEnforced(_)
+            | Self::Invalid(_)
+            | Self::Vault(VaultError::NoSuchBucket(_))
+            | Self::Replay(
+                UploadError::NotFound
+                | UploadError::AlreadyArrived
+                | UploadError::Deleted
+                | UploadError::BucketArchived,
+            )
+            | Self::IdempotencyMismatch => true,
+            Self::Vault(_) | Self::Presign(_) | Self::Record(_) | Self::Replay(_) => false,
+        }
+    }
+}

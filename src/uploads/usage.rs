@@ -1,0 +1,92 @@
+//! How much was issued, as it is asked for and shown.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::caller::Scope;
+use crate::domain::usage::{Usage, UsageBy, UsageItem, UsageRange, UsageSum};
+use crate::limit::Admitted;
+use crate::store::usage;
+
+use super::{UploadError, Uploads, demand};
+
+impl Uploads {
+    /// The usage of the caller's tenant.
+    ///
+    /// # Errors
+    /// The caller may not read uploads, or the database is away.
+    pub async fn usage(
+        &self,
+        admitted: &Admitted,
+        range: UsageRange,
+        by: Option<UsageBy>,
+    ) -> Result<Usage, UploadError> {
+        let caller = demand(admitted, Scope::UploadsRead)?;
+        let items = usage::read(&self.store, caller.tenant.id, range, by).await?;
+        Ok(Usage::of(range, by, items))
+    }
+}
+
+/// How much was issued.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Usage)]
+pub struct UsageView {
+    /// Uploads that were issued from this moment on,
+    pub from: DateTime<Utc>,
+    /// and before this one.
+    pub to: DateTime<Utc>,
+    /// What `items` tells apart; null, where nothing was asked for.
+    #[schema(example = "type")]
+    pub by: Option<&'static str>,
+    /// Each upload is counted in one of these. What is nothing is left out.
+    pub items: Vec<UsageItemView>,
+    pub total: UsageSumView,
+}
+
+/// One part of the usage.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = UsageItem)]
+pub struct UsageItemView {
+    /// The type (`none` for uploads without one), state, extension, API key's public id (or `jwt` or `anonymous`), or tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "origin")]
+    pub value: Option<String>,
+    /// By day: when it begins. The first and the last may be there in part, as `from` and `to` say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start: Option<DateTime<Utc>>,
+    #[serde(flatten)]
+    pub sum: UsageSumView,
+}
+
+/// Uploads and their bytes.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = UsageSum)]
+pub struct UsageSumView {
+    /// How many were issued.
+    pub uploads: i64,
+    /// Bytes, as declared, of those that declared a size.
+    pub promised_bytes: i64,
+    /// Bytes, as seen in the bucket, of those that are there.
+    pub stored_bytes: i64,
+}
+
+impl From<&Usage> for UsageView {
+    fn from(usage: &Usage) -> Self {
+        let Usage { range, by, items, total } = usage;
+        let by = by.map(UsageBy::as_str);
+        Self { from: range.from, to: range.to, by, items: items.iter().map(From::from).collect(), total: total.into() }
+    }
+}
+
+impl From<&UsageItem> for UsageItemView {
+    fn from(item: &UsageItem) -> Self {
+        Self { value: item.value.clone(), start: item.start, sum: (&item.sum).into() }
+    }
+}
+
+impl From<&UsageSum> for UsageSumView {
+    fn from(sum: &UsageSum) -> Self {
+        Self { uploads: sum.uploads, promised_bytes: sum.promised_bytes, stored_bytes: sum.stored_bytes }
+    }
+}

@@ -1,0 +1,199 @@
+//! `POST /v1/uploads`: what may be asked for, and what is refused.
+
+use presign_gateway::domain::binding::{Binding, BindingSet};
+use presign_gateway::domain::caller::{Scope, Scopes};
+use presign_gateway::domain::extension::Extension;
+use presign_gateway::tenants::{NewApiKey, PolicyChanges, TenantChanges};
+use reqwest::Method;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use crate::support::stack::{Answer, Setup, TestStack};
+
+async fn policy(stack: &TestStack, policy: PolicyChanges) {
+    stack.change_alpha(TenantChanges { policy, ..TenantChanges::default() }).await;
+}
+
+#[tokio::test]
+async fn an_upload_is_on_record_with_all_that_was_said_of_it() {
+    let stack = TestStack::start().await;
+    let sha256 = "0".repeat(64);
+    let asked = json!({
+        "ext": "JPG", "type": "origin", "width": 640, "height": 480, "duration": 1.5, "size": 12, "sha256": sha256,
+        "expires_in": 60, "bucket": "default", "metadata": {"album": "été", "note": "a b"}, "once": true,
+    });
+    let answer = stack.issue(&asked).await;
+    let issued = answer.data(201);
+    assert_eq!(answer.header("location"), Some(format!("/v1/uploads/{}", issued["id"].as_str().unwrap()).as_str()));
+    assert_eq!(issued["method"], "PUT");
+    assert!(issued["key"].as_str().unwrap().contains(issued["id"].as_str().unwrap()));
+    assert!(issued["url"].as_str().unwrap().contains("X-Amz-Expires=60"));
+    assert!(issued["url"].as_str().unwrap().contains("x-amz-meta-album=%3D%3FUTF-8%3FB%3Fw6l0w6k%3D%3F%3D"));
+    let headers = json!({
+        "content-length": "12", "content-type": "image/jpeg", "if-none-match": "*",
+        "x-amz-checksum-sha256": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+    });
+    assert_eq!(issued["headers"], headers);
+
+    let shown = stack.get(&format!("/v1/uploads/{}", issued["id"].as_str().unwrap()));
+    let shown = shown.bearer(&stack.demo.alpha.api_key).send().await;
+    let shown = shown.data(200);
+    for field in ["id", "key"] {
+        assert_eq!(shown[field], issued[field]);
+    }
+    assert_eq!(shown["url_expires_at"], issued["expires_at"]);
+    let expected = json!({
+        "tenant": "alpha", "bucket": "default", "state": "issued", "ext": "jpg", "type": "origin", "width": 640, "height": 480,
+        "duration": 1.5, "size": 12, "content_type": "image/jpeg", "sha256": sha256, "once": true, "seen": null, "mismatches": [],
+        "metadata": {"album": "=?UTF-8?B?w6l0w6k=?=", "note": "a b"},
+    });
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(&shown[field], value, "{field}");
+    }
+    assert_eq!(shown["caller"]["kind"], "api_key");
+    assert!(!shown.to_string().contains("X-Amz-"), "no URL is shown");
+}
+
+#[tokio::test]
+async fn the_extension_is_told_by_the_ext_the_file_name_or_the_content_type() {
+    let stack = TestStack::start().await;
+    for (asked, ext) in [
+        (json!({"ext": "png"}), ".png"),
+        (json!({"filename": "../../Holiday.photo.JPEG"}), ".jpeg"),
+        (json!({"content_type": "Video/MP4"}), ".mp4"),
+        (json!({"content_type": "image/jpeg"}), ".jpg"),
+        (json!({"ext": "jpeg", "filename": "a.jpeg", "content_type": "image/jpeg"}), ".jpeg"),
+    ] {
+        let answer = stack.issue(&asked).await;
+        let object_key = answer.data(201)["key"].as_str().unwrap().to_owned();
+        assert!(object_key.ends_with(ext) && !object_key.contains("oliday"), "{asked}: {object_key}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_by_its_fields_name_and_leaves_nothing_on_record() {
+    let stack = TestStack::start().await;
+    let many: Value = (0..17).map(|n| (format!("n{n}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
+    let large: Value =
+        (0..8).map(|n| (format!("n{n}"), json!("v".repeat(250)))).collect::<serde_json::Map<_, _>>().into();
+    for (asked, field) in [
+        (json!({}), "ext"),
+        (json!({"ext": "jpg", "filename": "a.png"}), "filename"),
+        (json!({"filename": format!("{}.jpg", "a".repeat(300))}), "filename"),
+        (json!({"ext": "jpg", "content_type": "text/html"}), "content_type"),
+        (json!({"ext": "jpg", "width": 0}), "width"),
+        (json!({"ext": "jpg", "width": 2_147_483_648_u32}), "width"),
+        (json!({"ext": "jpg", "height": -1}), "height"),
+        (json!({"ext": "jpg", "height": 1.5}), "height"),
+        (json!({"ext": "jpg", "duration": -0.1}), "duration"),
+        (json!({"ext": "jpg", "duration": 1e10}), "duration"),
+        (json!({"ext": "jpg", "size": 5_368_709_121_u64}), "size"),
+        (json!({"ext": "jpg", "size": -1}), "size"),
+        (json!({"ext": "jpg", "sha256": "abc"}), "sha256"),
+        (json!({"ext": "jpg", "expires_in": 0}), "expires_in"),
+        (json!({"ext": "jpg", "expires_in": 3601}), "expires_in"),
+        (json!({"ext": "jpg", "bucket": "other"}), "bucket"),
+        (json!({"ext": "jpg", "bucket": "../other"}), "bucket"),
+        (json!({"ext": "jpg", "metadata": {"Album": "x"}}), "metadata"),
+        (json!({"ext": "jpg", "metadata": {"width": "x"}}), "metadata"),
+        (json!({"ext": "jpg", "metadata": {"a": "line\nline"}}), "metadata"),
+        (json!({"ext": "jpg", "metadata": {"a": "v".repeat(257)}}), "metadata"),
+        (json!({"ext": "jpg", "metadata": many}), "metadata"),
+        (json!({"ext": "jpg", "metadata": large}), "metadata"),
+        (json!({"ext": "jpg", "metadata": {"a": 1}}), "metadata.a"),
+        (json!({"ext": "jpg", "once": "yes"}), "once"),
+    ] {
+        stack.issue(&asked).await.assert_field(400, "invalid_field", field);
+    }
+    for (asked, field) in [
+        (json!({"ext": "exe"}), "ext"),
+        (json!({"filename": "jpg"}), "filename"),
+        (json!({"content_type": "text/html"}), "content_type"),
+    ] {
+        let answer = stack.issue(&asked).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.reason(), &answer.body["field"]),
+            (400, "invalid_ext", &json!(field))
+        );
+    }
+    let unknown = stack.issue(&json!({"ext": "jpg", "key": "mine.jpg"})).await;
+    unknown.assert_field(400, "unknown_field", "key");
+    assert_eq!(stack.recorded().await, 0);
+}
+
+#[tokio::test]
+async fn a_body_over_64_kib_is_413() {
+    let stack = TestStack::start().await;
+    let asked = json!({"ext": "jpg", "filename": "a".repeat(65_536)});
+    stack.issue(&asked).await.assert_error(413, "body_too_large");
+}
+
+#[test]
+fn no_content_type_that_a_browser_would_run_is_ever_bound() {
+    for ext in Extension::ALL {
+        let media_type = ext.content_type();
+        assert!(media_type.starts_with("image/") || media_type.starts_with("video/"), "{media_type}");
+        assert!(!["svg", "xml", "html", "script"].iter().any(|bad| media_type.contains(bad)), "{media_type}");
+    }
+}
+
+#[tokio::test]
+async fn what_policy_demands_must_be_named_and_bare_urls_are_refused() {
+    let stack = TestStack::start().await;
+    let required = BindingSet::default().with(Binding::Size).with(Binding::Sha256);
+    policy(&stack, PolicyChanges { required_bindings: Some(required), ..PolicyChanges::default() }).await;
+    let refused = stack.issue(&json!({"ext": "jpg", "size": 3})).await;
+    refused.assert_error(400, "binding_required");
+    assert!(refused.message().contains("sha256") && !refused.message().contains("size,"), "{}", refused.message());
+    stack.presign("ext=jpg").await.assert_error(400, "binding_required");
+    assert_eq!(stack.recorded().await, 0);
+    stack.issue(&json!({"ext": "jpg", "size": 3, "sha256": "0".repeat(64)})).await.data(201);
+}
+
+#[tokio::test]
+async fn policy_caps_the_size() {
+    let stack = TestStack::start().await;
+    policy(&stack, PolicyChanges { max_size_bytes: Some(Some(10)), ..PolicyChanges::default() }).await;
+    stack.issue(&json!({"ext": "jpg", "size": 11})).await.assert_field(400, "invalid_field", "size");
+    stack.issue(&json!({"ext": "jpg", "size": 10})).await.data(201);
+}
+
+#[tokio::test]
+async fn a_caller_without_the_scope_issues_nothing() {
+    let stack = TestStack::start().await;
+    let scopes = Scopes::default().with(Scope::UploadsRead);
+    let new = NewApiKey { tenant: Some(stack.alpha()), label: "reader".to_owned(), scopes, expires_at: None };
+    let (_, reader) = stack.tenants.create_api_key(new).await.unwrap();
+    let reader = reader.expose_secret();
+    for (path, body) in
+        [("/v1/uploads", json!({"ext": "jpg"})), ("/v1/uploads/batch", json!({"uploads": [{"ext": "jpg"}]}))]
+    {
+        let answer = stack.get(path).method(Method::POST).bearer(reader).json(&body).send().await;
+        answer.assert_error(403, "scope_missing");
+        stack.get(path).method(Method::POST).json(&body).send().await.assert_error(401, "unauthenticated");
+    }
+    assert_eq!(stack.recorded().await, 0);
+}
+
+#[tokio::test]
+async fn anonymous_callers_reach_the_contracts_route_only() {
+    let stack = Setup::new().set("OSS__ANONYMOUS_TENANT", "alpha").start().await;
+    stack.get("/oss/presign?ext=jpg").send().await.url();
+    let answer = stack.get("/v1/uploads").method(Method::POST).json(&json!({"ext": "jpg"})).send().await;
+    answer.assert_error(401, "unauthenticated");
+}
+
+async fn shown(stack: &TestStack, id: &str, credential: &str) -> Answer {
+    stack.get(&format!("/v1/uploads/{id}")).bearer(credential).header("x-request-id", "same").send().await
+}
+
+#[tokio::test]
+async fn another_tenants_upload_is_answered_byte_for_byte_as_one_that_is_missing() {
+    let stack = TestStack::start().await;
+    let id = stack.issue(&json!({"ext": "jpg"})).await.data(201)["id"].as_str().unwrap().to_owned();
+    let foreign = shown(&stack, &id, &stack.demo.beta.api_key).await;
+    foreign.assert_error(404, "no_such_row");
+    for missing in ["019a0000-0000-7000-8000-000000000000", "nonsense"] {
+        assert_eq!(shown(&stack, missing, &stack.demo.beta.api_key).await.text, foreign.text);
+    }
+}
