@@ -6,4 +6,5 @@ pub mod demo;
 pub mod fetch;
 pub mod object_store;
 pub mod postgres;
+pub mod seed;
 pub mod stack;

@@ -21,6 +21,8 @@ pub mod idempotency_keys;
 pub mod jwt_issuers;
 pub mod partitions;
 pub mod sealed;
+#[cfg(feature = "dev")]
+pub mod seed;
 pub mod tenants;
 pub mod uploads;
 pub mod usage;

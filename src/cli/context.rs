@@ -32,7 +32,7 @@ impl Context {
 
     /// What can be read of uploads.
     pub fn ledger(&self) -> anyhow::Result<Ledger> {
-        Ok(Ledger { store: app::open_store(&self.config()?)?, clock: Clock::System })
+        Ok(Ledger::new(app::open_store(&self.config()?)?, Clock::System))
     }
 
     /// The operator's use cases with the keyring, for what seals a secret.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::config::Config;
 use crate::config::telemetry::{Format, TelemetryConfig};
@@ -13,13 +13,15 @@ use crate::telemetry;
 use super::context::Context;
 use super::{output, shutdown};
 
+mod seed;
+
 /// Run everything on this machine: a private Postgres, an S3 store, two demo tenants, the gateway.
 ///
 /// Data and demo keys are kept between starts. Ctrl-C stops all of it.
 #[derive(Debug, Args)]
 pub(super) struct Dev {
     /// Where the stack keeps its data.
-    #[arg(long, default_value = ".data/dev", value_name = "FOLDER")]
+    #[arg(long, global = true, default_value = ".data/dev", value_name = "FOLDER")]
     data_dir: PathBuf,
     /// Public address; port 0 takes any free one.
     #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS")]
@@ -33,10 +35,20 @@ pub(super) struct Dev {
     /// Remove what earlier starts left, and begin afresh.
     #[arg(long)]
     reset: bool,
+    #[command(subcommand)]
+    command: Option<DevCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum DevCommand {
+    Seed(seed::Seed),
 }
 
 impl Dev {
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
+        if let Some(DevCommand::Seed(command)) = self.command {
+            return command.run(context, &std::path::absolute(&self.data_dir)?).await;
+        }
         let TelemetryConfig { level, format } =
             Config::load(context.config_file.as_deref(), stack::environment())?.telemetry;
         // People read this log, unless they ask for JSON.

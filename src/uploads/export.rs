@@ -14,7 +14,7 @@ use crate::domain::search::Search;
 use crate::domain::tenant::Slug;
 use crate::domain::upload::Upload;
 use crate::limit::Admitted;
-use crate::store::uploads::search::{Found, Query};
+use crate::store::uploads::search::Found;
 
 use super::find::{Ledger, Reach};
 use super::view::UploadView;
@@ -144,15 +144,9 @@ impl Export {
             Progress::After(id) => Some(id),
             Progress::Done => return Ok(None),
         };
-        let query = Query {
-            filter: &self.search.filter,
-            order: self.search.order,
-            after,
-            until: Some(self.until),
-            by_id: false,
-            limit: PAGE_ROWS,
-        };
-        let Found { uploads, more_behind } = self.ledger.find(self.reach, query).await?;
+        let Search { filter, order, .. } = &self.search;
+        let page = self.ledger.query(filter, *order, after, Some(self.until), PAGE_ROWS);
+        let Found { uploads, more_behind } = self.ledger.find(self.reach, page).await?;
         let mut text = String::new();
         if self.progress == Progress::Begun && self.format == ExportFormat::Csv {
             csv::write_header(&mut text);

@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod canary;
 pub mod faulty;
+pub mod ledger;
 pub mod postgres;
 pub mod proxy;
 pub mod publisher;

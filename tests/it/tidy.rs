@@ -35,6 +35,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tower_http", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
+    ("socket2", &["http"]),
     ("aws_sdk_s3", &["bucket"]),
     ("aws_sigv4", &["presign"]),
     ("aws_credential_types", &["presign"]),

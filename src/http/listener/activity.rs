@@ -16,6 +16,10 @@ use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+/// What the operating system keeps for a client that is slow, beside what is on its way.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 64 * 1024;
+
 /// Counts of one connection.
 #[derive(Default)]
 pub(super) struct Activity {
@@ -122,7 +126,10 @@ pub(super) struct WatchedStream {
 }
 
 impl WatchedStream {
-    pub(super) const fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+        // Else megabytes wait in the operating system, and for a long time nobody sees whether any are taken.
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
         Self { stream, activity }
     }
 

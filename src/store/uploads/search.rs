@@ -1,10 +1,12 @@
 //! Pages of uploads, by what is asked for.
 //!
-//! The table is meant for a billion rows, so a page examines no more than [`WINDOW`] of them: in the order of ids, of one
+//! The table is meant for a billion rows, so a page examines no more than a window of them: in the order of ids, of one
 //! tenant by `uploads_tenant_time`, of all by the primary key. Where fewer matched, the page is short and says how far it
 //! came. Subjects and the rare states have indexes of their own, and a time is a range of ids, so that other months'
 //! partitions are not touched. The one query that is not checked when it is compiled, since it holds only the conditions
 //! that are asked for; it is planned with their values, and a test holds it against a naive model.
+
+use std::collections::HashMap;
 
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
@@ -15,9 +17,7 @@ use crate::domain::upload::{Upload, UploadState};
 
 use super::row::{self, Row};
 use super::{Store, StoreError};
-
-/// Rows that one page examines, at most.
-pub const WINDOW: i64 = 20_000;
+use crate::store::Transaction;
 
 /// Which page is read.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,8 @@ pub struct Query<'a> {
     pub by_id: bool,
     /// Rows of the page, at most.
     pub limit: u16,
+    /// Rows that are examined for it, at most.
+    pub window: i64,
 }
 
 /// What one page's walk found.
@@ -58,6 +60,35 @@ pub async fn search_any_tenant(store: &Store, query: Query<'_>) -> Result<Found,
     find(store, None, query).await
 }
 
+/// How Postgres would find a page, as its EXPLAIN tells; for tests, and for whoever wonders.
+///
+/// # Errors
+/// The database is away.
+pub async fn explain_any_tenant(
+    store: &Store,
+    tenant_id: Option<TenantId>,
+    query: Query<'_>,
+) -> Result<String, StoreError> {
+    let mut statement = Statement { sql: QueryBuilder::new("EXPLAIN "), tenant_id, query };
+    statement.write();
+    let plan = async {
+        let mut transaction = begin(store).await?;
+        statement.sql.build_query_scalar::<String>().persistent(false).fetch_all(&mut *transaction).await
+    };
+    Ok(store.within(plan).await?.join("\n"))
+}
+
+/// A transaction in which the planner takes an index in its order, whatever the statistics say: they may be a month's, and
+/// wrong about today. What takes too long ends in Postgres, too.
+async fn begin(store: &Store) -> Result<Transaction, sqlx::Error> {
+    let begin = format!(
+        "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; \
+         SET LOCAL jit = off; SET LOCAL statement_timeout = {}",
+        store.read_timeout.as_millis()
+    );
+    store.pool.begin_with(sqlx::AssertSqlSafe(begin)).await
+}
+
 /// An upload that matches, or the last one that a page may examine.
 #[derive(sqlx::FromRow)]
 struct Hit {
@@ -69,8 +100,13 @@ struct Hit {
 async fn find(store: &Store, tenant_id: Option<TenantId>, query: Query<'_>) -> Result<Found, StoreError> {
     let mut statement = Statement { sql: QueryBuilder::new(""), tenant_id, query };
     statement.write();
-    let hits = statement.sql.build_query_as::<Hit>().persistent(false);
-    let hits: Vec<Hit> = store.within(hits.fetch_all(&store.pool)).await?;
+    let hits = async {
+        let mut transaction = begin(store).await?;
+        let hits = statement.sql.build_query_as::<Hit>().persistent(false).fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok::<_, sqlx::Error>(hits)
+    };
+    let hits: Vec<Hit> = store.within(hits).await?;
 
     let limit = usize::from(query.limit);
     let mut ids: Vec<Uuid> = hits.iter().filter(|hit| hit.matches).map(|hit| hit.id).collect();
@@ -78,19 +114,11 @@ async fn find(store: &Store, tenant_id: Option<TenantId>, query: Query<'_>) -> R
     ids.truncate(limit);
     let window_end = || hits.last().filter(|hit| hit.is_last).map(|hit| hit.id);
     let more_behind = if overfull { ids.last().copied() } else { window_end() };
-    Ok(Found {
-        uploads: read(store, tenant_id, query.order, &ids).await?,
-        more_behind: more_behind.map(UploadId::from),
-    })
+    Ok(Found { uploads: read(store, tenant_id, &ids).await?, more_behind: more_behind.map(UploadId::from) })
 }
 
 /// The rows of the page, with the names of what they refer to.
-async fn read(
-    store: &Store,
-    tenant_id: Option<TenantId>,
-    order: Order,
-    ids: &[Uuid],
-) -> Result<Vec<Upload>, StoreError> {
+async fn read(store: &Store, tenant_id: Option<TenantId>, ids: &[Uuid]) -> Result<Vec<Upload>, StoreError> {
     let (Some(least), Some(most)) = (ids.iter().min(), ids.iter().max()) else { return Ok(Vec::new()) };
     let mut sql = QueryBuilder::new(row::SELECT);
     sql.push(" WHERE uploads.id = ANY(").push_bind(ids).push(") AND uploads.id BETWEEN ").push_bind(least);
@@ -98,10 +126,13 @@ async fn read(
     if let Some(tenant_id) = tenant_id {
         sql.push(" AND uploads.tenant_id = ").push_bind(tenant_id.uuid());
     }
-    sql.push(" ORDER BY uploads.id").push(direction(order));
     let rows = sql.build_query_as::<Row>().persistent(false);
     let rows: Vec<Row> = store.within(rows.fetch_all(&store.pool)).await?;
-    rows.into_iter().map(|row| Ok(Upload::try_from(row)?)).collect()
+    let uploads = rows.into_iter().map(|row| Ok(Upload::try_from(row)?));
+    let mut uploads = uploads.collect::<Result<Vec<Upload>, StoreError>>()?;
+    let places: HashMap<Uuid, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+    uploads.sort_by_key(|upload| places.get(&upload.id.uuid()).copied());
+    Ok(uploads)
 }
 
 /// The statement that finds a page's ids.
@@ -113,30 +144,52 @@ struct Statement<'a> {
 
 impl Statement<'_> {
     fn write(&mut self) {
-        let direction = direction(self.query.order);
+        let order = self.order();
         let limit = i64::from(self.query.limit) + 1;
         if !self.must_examine() {
             self.sql.push("SELECT id, true AS matches, false AS is_last FROM uploads WHERE true");
             self.push_walk();
-            self.sql.push(" ORDER BY id").push(direction).push(" LIMIT ").push_bind(limit);
+            self.sql.push(order).push(" LIMIT ").push_bind(limit);
             return;
         }
         // Read as far as it takes to fill the page: nothing in it must be sorted or counted whole.
-        self.sql.push("SELECT id, matches, place = ").push_bind(WINDOW).push(" AS is_last FROM (SELECT id, (true");
+        self.sql.push("SELECT id, matches, place = ").push_bind(self.query.window);
+        self.sql.push(" AS is_last FROM (SELECT tenant_id, id, (true");
         self.push_judgement();
-        self.sql.push(") IS TRUE AS matches, row_number() OVER (ORDER BY id").push(direction);
+        self.sql.push(") IS TRUE AS matches, row_number() OVER (").push(order);
         self.sql.push(") AS place FROM (SELECT * FROM uploads WHERE true");
         self.push_walk();
-        self.sql.push(" ORDER BY id").push(direction).push(" LIMIT ").push_bind(WINDOW);
-        self.sql.push(") AS walked) AS judged WHERE matches OR place = ").push_bind(WINDOW);
-        self.sql.push(" ORDER BY id").push(direction).push(" LIMIT ").push_bind(limit);
+        self.sql.push(order).push(" LIMIT ").push_bind(self.query.window);
+        self.sql.push(") AS walked) AS judged WHERE matches OR place = ").push_bind(self.query.window);
+        self.sql.push(order).push(" LIMIT ").push_bind(limit);
+    }
+
+    /// A tenant's rows in the order of `uploads_tenant_time`, so that no other index will do: by the primary key the
+    /// planner would go over any number of other tenants' rows.
+    const fn order(&self) -> &'static str {
+        match (self.tenant_in_order(), self.query.order) {
+            (Some(_), Order::Newest) => " ORDER BY tenant_id, id DESC",
+            (Some(_), Order::Oldest) => " ORDER BY tenant_id DESC, id",
+            (None, Order::Newest) => " ORDER BY id DESC",
+            (None, Order::Oldest) => " ORDER BY id",
+        }
+    }
+
+    /// The tenant whose rows are gone through; `None` where the primary key is what finds rows.
+    const fn tenant_in_order(&self) -> Option<TenantId> {
+        if self.query.by_id { None } else { self.tenant_id }
     }
 
     /// The conditions that an index serves.
     fn push_walk(&mut self) {
         let Query { filter, order, after, until, by_id, .. } = self.query;
         let (is_after, is_before) = (" AND id > ", " AND id < ");
-        self.push_if(" AND tenant_id = ", self.tenant_id.map(TenantId::uuid));
+        if let Some(tenant_id) = self.tenant_in_order() {
+            // With a plain equation the order by tenant would mean nothing to the planner.
+            self.sql.push(" AND tenant_id = ANY(ARRAY[").push_bind(tenant_id.uuid()).push("])");
+        } else {
+            self.push_if(" AND tenant_id = ", self.tenant_id.map(TenantId::uuid));
+        }
         self.push_if(" AND id >= ", filter.from.map(|from| UploadId::first_at(from).uuid()));
         self.push_if(is_before, filter.to.map(|to| UploadId::first_at(to).uuid()));
         self.push_if(is_before, until.map(UploadId::uuid));
@@ -205,13 +258,13 @@ impl Statement<'_> {
     }
 
     fn has_subject_index(&self) -> bool {
-        self.tenant_id.is_some() && self.query.filter.subject.is_some()
+        self.tenant_in_order().is_some() && self.query.filter.subject.is_some()
     }
 
     /// One index at a time: what the other would say is looked at.
     fn has_state_index(&self) -> bool {
         let is_rare = matches!(self.query.filter.state, Some(UploadState::Mismatched | UploadState::Deleted));
-        self.tenant_id.is_some() && is_rare && !self.has_subject_index()
+        self.tenant_in_order().is_some() && is_rare && !self.has_subject_index()
     }
 
     fn push_if<T>(&mut self, condition: &str, value: Option<T>)
@@ -221,12 +274,5 @@ impl Statement<'_> {
         if let Some(value) = value {
             self.sql.push(condition).push_bind(value);
         }
-    }
-}
-
-const fn direction(order: Order) -> &'static str {
-    match order {
-        Order::Newest => " DESC",
-        Order::Oldest => "",
     }
 }

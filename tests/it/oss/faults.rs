@@ -18,13 +18,16 @@ async fn behind_proxy() -> (TestStack, Proxy) {
     let setup = Setup::new().set("AUTH__CACHE_SECONDS", "600").set("VAULT__CACHE_SECONDS", "600");
     let setup = setup.set("UPLOADS__COMMIT_TIMEOUT_MS", "500").set("DATABASE__ACQUIRE_TIMEOUT_MS", "300");
     let stack = setup.database(&direct, by_proxy).start().await;
-    stack.presign("ext=jpg").await.url();
+    // The first one opens connections, which on a busy machine may take longer than these short times.
+    let issued = || async { Some(stack.presign("ext=jpg").await).filter(|answer| answer.status == 200) };
+    eventually("the first presign", issued).await;
     (stack, proxy)
 }
 
 #[tokio::test]
 async fn with_the_database_away_there_is_no_url_and_it_recovers_by_itself() {
     let (stack, proxy) = behind_proxy().await;
+    let before = stack.recorded().await;
     proxy.cut();
     for _ in 0..3 {
         let started = Instant::now();
@@ -34,7 +37,7 @@ async fn with_the_database_away_there_is_no_url_and_it_recovers_by_itself() {
         assert!(!answer.text.contains("X-Amz"));
         assert!(started.elapsed() < Duration::from_secs(5), "an answer at once");
     }
-    assert_eq!(stack.recorded().await, 1);
+    assert_eq!(stack.recorded().await, before);
     proxy.mend();
     let issued = || async { Some(stack.presign("ext=jpg").await).filter(|answer| answer.status == 200) };
     eventually("presigning goes on", issued).await;

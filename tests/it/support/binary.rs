@@ -120,6 +120,10 @@ impl Server {
         Self { child, url, ops_url, log }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
     pub fn signal(&self, signal: Signal) {
         send(&self.child, signal);
     }
