@@ -132,6 +132,7 @@ impl App {
             outbound: outbound.clone(),
             actor: nobody,
         };
+        let health = Health::new(store.clone(), Arc::clone(&keyring), clock.clone());
         let buckets = BucketConnections::new(outbound.clone(), config.uploads.bucket_timeout_ms.as_milliseconds());
         let vault = Vault::new(store.clone(), Arc::clone(&keyring), config.vault.cache_entries.get(), vault_age);
         let vault = Arc::new(vault);
@@ -143,7 +144,6 @@ impl App {
             randomness.clone(),
             sweeper_options(config),
         );
-        let health = Health::new(store.clone(), Arc::clone(&keyring), clock.clone());
         let gateway = Gateway {
             auth: Auth::new(
                 store.clone(),
@@ -159,9 +159,9 @@ impl App {
                 recorder: Recorder::start(&recorder_store, recorder_options),
                 clock,
                 randomness,
+                exports: ExportPlaces::new(config.uploads.max_exports.count()),
                 buckets,
                 sweeper: Arc::new(sweeper),
-                exports: ExportPlaces::new(config.uploads.max_exports.count()),
             },
             tenants,
             health,

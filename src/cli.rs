@@ -76,7 +76,7 @@ enum Command {
     /// Say whose JWTs speak for a tenant.
     #[command(subcommand)]
     JwtIssuer(jwt_issuer::JwtIssuerCommand),
-    /// Find uploads, and export them.
+    /// Find uploads, export them, and look for them in their buckets.
     #[command(subcommand)]
     Uploads(uploads::UploadsCommand),
     /// Make sealing keys, and rotate them.
@@ -85,11 +85,11 @@ enum Command {
     /// Show who changed what.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Count uploads and their bytes.
+    Usage(usage::UsageCommand),
     /// Show how late the sweeper is.
     #[command(subcommand)]
     Sweeper(sweeper::SweeperCommand),
-    /// Count uploads and their bytes.
-    Usage(usage::UsageCommand),
     /// Check the configuration, or show it.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -132,8 +132,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Healthcheck => healthcheck::run(&context).await?,
         Command::Keyring(command) => return command.run(&context).await,
         Command::Audit(command) => command.run(&context).await?,
-        Command::Sweeper(command) => command.run(&context).await?,
         Command::Usage(command) => command.run(&context).await?,
+        Command::Sweeper(command) => command.run(&context).await?,
         Command::Config(command) => command.run(&context)?,
         Command::JwtIssuer(command) => return command.run(&context).await,
         Command::Uploads(command) => return command.run(&context).await,

@@ -25,8 +25,6 @@ use crate::vault::{Vault, VaultError};
 use self::export::ExportPlaces;
 use self::recorder::{RecordError, Recorder};
 use self::sweeper::Sweeper;
-
-pub use self::download::{Download, DownloadRequest};
 pub use self::together::{BatchError, BatchRequest, Refusal};
 
 mod download;
@@ -41,6 +39,8 @@ mod together;
 pub mod usage;
 pub mod verify;
 pub mod view;
+
+pub use self::download::{Download, DownloadRequest};
 
 /// Why no upload was issued.
 #[derive(Debug, thiserror::Error)]
@@ -77,22 +77,12 @@ pub enum UploadError {
     /// Or it is another tenant's: both are answered alike.
     #[error("there is no such upload")]
     NotFound,
-    /// The bucket has no such object; what is on record has not changed.
-    #[error("the file is not in the bucket")]
-    NotArrived,
     #[error("the file has arrived already")]
     AlreadyArrived,
     #[error("the file was deleted")]
     Deleted,
     #[error("the bucket of this upload is archived")]
     BucketArchived,
-    /// The bucket's credential lacks this permission.
-    #[error("the bucket's credential lacks {0}")]
-    BucketRefused(&'static str),
-    #[error("the bucket does not answer: {0}")]
-    BucketUnavailable(BucketError),
-    #[error("the bucket's store answered: {0}")]
-    Bucket(BucketError),
     #[error(transparent)]
     Presign(#[from] PresignError),
     #[error("there is no such tenant")]
@@ -101,6 +91,16 @@ pub enum UploadError {
     TooManyExports,
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// The bucket has no such object; what is on record has not changed.
+    #[error("the file is not in the bucket")]
+    NotArrived,
+    /// The bucket's credential lacks this permission.
+    #[error("the bucket's credential lacks {0}")]
+    BucketRefused(&'static str),
+    #[error("the bucket does not answer: {0}")]
+    BucketUnavailable(BucketError),
+    #[error("the bucket's store answered: {0}")]
+    Bucket(BucketError),
     #[error(transparent)]
     Vault(#[from] VaultError),
     #[error(transparent)]
@@ -136,11 +136,11 @@ pub struct Uploads {
     pub recorder: Recorder,
     pub clock: Clock,
     pub randomness: Randomness,
+    /// How many exports there may be at a time.
+    pub exports: ExportPlaces,
     /// How buckets are reached; never on the way of a presign.
     pub buckets: BucketConnections,
     pub sweeper: Arc<Sweeper>,
-    /// How many exports there may be at a time.
-    pub exports: ExportPlaces,
 }
 
 impl Uploads {

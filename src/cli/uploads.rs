@@ -113,7 +113,7 @@ pub(super) struct List {
 }
 
 impl UploadsCommand {
-    /// Fails when an export is not whole, or something is not as promised.
+    /// Fails when an export is not whole.
     pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         match self {
             Self::List(list) => list.run(context).await?,

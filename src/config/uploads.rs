@@ -1,4 +1,4 @@
-//! `[uploads]`: the recorder, calls of buckets, the sweeper, exports, and how the ledger is kept.
+//! `[uploads]`: the recorder, exports, calls of buckets, the sweeper, and how the ledger is kept.
 
 use serde::Deserialize;
 
@@ -10,12 +10,12 @@ pub struct UploadsConfig {
     pub recorder_writers: Bounded<1, 64>,
     pub recorder_max_batch: Bounded<1, 10_000>,
     pub commit_timeout_ms: Milliseconds,
+    pub max_exports: Bounded<1, 1_000>,
+    pub usage_fold_seconds: Seconds,
+    pub retention_months: Bounded<0, 1200>,
     pub bucket_timeout_ms: Bounded<1, 60_000>,
     pub sweep_seconds: SecondsOrNone,
     pub sweep_concurrency: Bounded<1, 256>,
     pub sweep_per_second: Bounded<1, 10_000>,
     pub sweep_lease_seconds: Bounded<1, 86_400>,
-    pub max_exports: Bounded<1, 1_000>,
-    pub usage_fold_seconds: Seconds,
-    pub retention_months: Bounded<0, 1200>,
 }

@@ -52,11 +52,11 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
         .routes(routes!(keyring::status))
         .routes(routes!(keyring::rotate))
         .routes(routes!(audit::list))
-        .routes(routes!(sweeper::status))
         .routes(routes!(uploads::list))
         .routes(routes!(uploads::show))
         .routes(routes!(uploads::export))
         .routes(routes!(usage::show))
+        .routes(routes!(sweeper::status))
 }
 
 /// A page of a list.

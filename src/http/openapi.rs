@@ -51,8 +51,8 @@ struct PublicApi;
         (name = "JWT issuers", description = "Whose tokens speak for a tenant"),
         (name = "keyring", description = "What secrets are sealed under"),
         (name = "audit", description = "Who changed what"),
-        (name = "sweeper", description = "What looks for uploads whose URL has run out"),
         (name = "uploads", description = "Of all tenants"),
+        (name = "sweeper", description = "What looks for uploads whose URL has run out"),
         (name = "health", description = "For supervisors")
     )
 )]

@@ -25,9 +25,9 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
         .routes(routes!(batch::issue))
         .routes(routes!(uploads::show, delete::delete))
         .routes(routes!(uploads::renew))
-        .routes(routes!(complete::complete))
-        .routes(routes!(download::download))
         .routes(routes!(find::list))
         .routes(routes!(find::export))
         .routes(routes!(usage::show))
+        .routes(routes!(complete::complete))
+        .routes(routes!(download::download))
 }

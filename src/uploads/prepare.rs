@@ -15,10 +15,8 @@ use crate::domain::tenant::Policy;
 use crate::domain::upload::{FileFacts, NewUpload, UploadRequest};
 use crate::presign::{self, Operation};
 
+use super::verify::GRACE;
 use super::{IssueError, IssuedUpload, Uploads};
-
-/// How long after its URL ran out an upload is looked for: a PUT that began in time may take as long to end.
-pub(super) const CHECK_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// 5 GiB less 5 MiB (<https://developers.cloudflare.com/r2/platform/limits/>).
 const MOST_R2_PUT_BYTES: u64 = (5 << 30) - (5 << 20);
@@ -64,7 +62,7 @@ impl Uploads {
             access_key_id: open.credential.access_key_id.clone(),
             issued_at,
             url_expires_at: expires_at,
-            check_at: policy.sweep.then(|| expires_at + CHECK_AFTER),
+            check_at: policy.sweep.then(|| expires_at + GRACE),
         };
         Ok((upload, IssuedUpload { id, object_key, url, headers, expires_at }))
     }

@@ -10,7 +10,8 @@ use crate::presign::{self, Operation};
 use crate::store::uploads::{self, Renewal};
 use crate::vault::OpenBucket;
 
-use super::prepare::{CHECK_AFTER, headers, signed_metadata};
+use super::prepare::{headers, signed_metadata};
+use super::verify::GRACE;
 use super::{IssuedUpload, UploadError, Uploads, demand};
 
 impl Uploads {
@@ -55,7 +56,7 @@ impl Uploads {
         let renewal = Renewal {
             url_expires_at: issued.expires_at,
             access_key_id: &open.credential.access_key_id,
-            check_at: policy.sweep.then(|| issued.expires_at + CHECK_AFTER),
+            check_at: policy.sweep.then(|| issued.expires_at + GRACE),
         };
         // On record before it is revealed, as the first one was.
         if uploads::renew(&self.store, tenant_id, id, renewal).await? {

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+
 use crate::bucket::{BucketClient, BucketConnections, BucketError, Failure};
 use crate::domain::caller::Scope;
 use crate::domain::clock::Clock;
@@ -13,8 +15,10 @@ use crate::store::uploads::walk::list_of_state;
 use crate::store::{Store, uploads};
 use crate::vault::Vault;
 
-use super::prepare::CHECK_AFTER;
 use super::{UploadError, Uploads, demand};
+
+/// How long after its URL ran out an upload may yet arrive: a PUT that began in time may take as long to end.
+pub(super) const GRACE: TimeDelta = TimeDelta::minutes(5);
 
 /// What HEAD needs. AWS answers 403, not 404, for what is not there to one who may not list.
 const TO_LOOK: &str = "GetObject (R2: Object Read; on AWS also ListBucket, or an object that is not there is refused)";
@@ -55,7 +59,7 @@ impl Verifier {
         }
         let client = self.client(upload.tenant_id, upload.bucket_id).await?;
         let seen = look(&client, &upload, &self.clock).await.map_err(|error| UploadError::of_bucket(error, TO_LOOK))?;
-        let is_late = upload.url_expires_at + CHECK_AFTER <= self.clock.now();
+        let is_late = upload.url_expires_at + GRACE <= self.clock.now();
         let state = match &seen {
             Some(seen) => upload.state_when(seen),
             None if upload.state == UploadState::Issued && is_late => UploadState::Expired,
@@ -180,7 +184,7 @@ impl Uploads {
         let upload = self.find_for(demand(admitted, Scope::UploadsDelete)?, id).await?;
         let client = self.verifier().client(upload.tenant_id, upload.bucket_id).await?;
         client.delete(&upload.object_key).await.map_err(|error| UploadError::of_bucket(error, TO_DELETE))?;
-        let last_arrival = upload.url_expires_at + CHECK_AFTER;
+        let last_arrival = upload.url_expires_at + GRACE;
         let check_at = Some(last_arrival).filter(|last_arrival| *last_arrival > self.clock.now());
         mark_deleted(&self.store, upload.tenant_id, id, check_at).await?;
         Ok(Upload { state: UploadState::Deleted, ..upload })

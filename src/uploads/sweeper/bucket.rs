@@ -15,8 +15,7 @@ use crate::domain::upload::{Upload, UploadState};
 use crate::store::StoreError;
 use crate::store::uploads::settle::Finding;
 use crate::store::uploads::sweep::{self, Claimed, DueBucket};
-use crate::uploads::prepare::CHECK_AFTER;
-use crate::uploads::verify::look;
+use crate::uploads::verify::{GRACE, look};
 
 use super::fate::Fate;
 use super::{Stop, Sweeper, Work, cause, stopped};
@@ -129,13 +128,10 @@ impl Sweeper {
     async fn look_for(&self, client: &BucketClient, claimed: Vec<Claimed>, pace: &mut Interval, stop: &Stop) -> Batch {
         let now = self.clock.now();
         let (early, claimed): (Vec<_>, Vec<_>) =
-            claimed.into_iter().partition(|claimed| claimed.upload.url_expires_at + CHECK_AFTER > now);
+            claimed.into_iter().partition(|claimed| claimed.upload.url_expires_at + GRACE > now);
         let mut batch = Batch {
             left: claimed.iter().map(|claimed| (claimed.upload.id, claimed.due_at)).collect(),
-            early: early
-                .iter()
-                .map(|claimed| (claimed.upload.id, claimed.upload.url_expires_at + CHECK_AFTER))
-                .collect(),
+            early: early.iter().map(|claimed| (claimed.upload.id, claimed.upload.url_expires_at + GRACE)).collect(),
             ..Batch::default()
         };
         let mut turns = claimed.into_iter().map(|claimed| claimed.upload);
