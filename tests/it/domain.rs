@@ -1,6 +1,7 @@
 //! Values that parse.
 
 mod binding;
+mod upload;
 
 use chrono::DateTime;
 use presign_gateway::auth::api_key::{PresentedApiKey, generate};

@@ -63,7 +63,8 @@ pub async fn list_due_any_tenant(
            SELECT buckets.id, buckets.alias, tenants.id AS tenant_id, tenants.slug,
                   (SELECT check_at FROM uploads WHERE uploads.bucket_id = waiting.bucket_id AND check_at <= $1 ORDER BY check_at LIMIT 1)
                     AS oldest_due_at,
-                  (SELECT count(*) FROM (SELECT FROM uploads WHERE uploads.bucket_id = waiting.bucket_id AND check_at <= $1 LIMIT $4) AS due)
+                  (SELECT count(*) FROM (SELECT FROM uploads WHERE uploads.bucket_id = waiting.bucket_id AND check_at <= $1
+                                         ORDER BY check_at LIMIT $4) AS due)
                     AS "due!"
            FROM waiting
            JOIN buckets ON buckets.id = waiting.bucket_id

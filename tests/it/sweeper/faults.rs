@@ -1,5 +1,7 @@
 //! Buckets that fail.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 use serde_json::Value;
 
@@ -25,8 +27,15 @@ async fn a_bucket_that_fails_is_left_alone_for_longer_and_longer_and_holds_up_no
     due_uploads(&stack, &stack.demo.alpha.api_key, 30).await;
     due_uploads(&stack, &stack.demo.beta.api_key, 10).await;
     assert_eq!(settled(&stack, "beta").await, [("expired".to_owned(), 5), ("uploaded".to_owned(), 5)]);
-    let fails_again = async || failing(&stack).await.filter(|failing| failing["failures"].as_i64().unwrap() >= 2);
-    let told = within(std::time::Duration::from_secs(20), "it fails again", fails_again).await;
+    let failed = async |times: i64| {
+        let often = async || failing(&stack).await.filter(|failing| failing["failures"].as_i64().unwrap() >= times);
+        within(Duration::from_secs(20), "it fails again", often).await
+    };
+    failed(2).await;
+    let second = Instant::now();
+    let told = failed(4).await;
+    // With a round every second, it would have failed twice more within two.
+    assert!(second.elapsed() > Duration::from_secs(3), "{:?}", second.elapsed());
     assert_eq!(told["reason"], "HTTP 503");
     let failures = usize::try_from(told["failures"].as_u64().unwrap()).unwrap();
     // No more than were under way at a time, at each attempt.
@@ -39,7 +48,7 @@ async fn a_bucket_that_fails_is_left_alone_for_longer_and_longer_and_holds_up_no
     assert_eq!(status(&stack).await["backlog"]["due"], 30, "nothing is lost, and the lag is seen");
     store.set(Fault::None);
     let all_settled = async || (states(&stack, "alpha").await.1 == 0).then_some(());
-    within(std::time::Duration::from_secs(20), "it goes on by itself", all_settled).await;
+    within(Duration::from_secs(20), "it goes on by itself", all_settled).await;
     assert_eq!(failing(&stack).await, None);
 }
 
@@ -54,7 +63,7 @@ async fn why_a_bucket_fails_is_told() {
         let told =
             async || failing(&stack).await.filter(|failing| failing["reason"].as_str().unwrap().contains(reason));
         // As often as it failed, so long it is left alone.
-        within(std::time::Duration::from_secs(40), reason, told).await;
+        within(Duration::from_secs(40), reason, told).await;
     }
     assert_eq!(states(&stack, "alpha").await, (vec![("issued".to_owned(), 2)], 2));
 }

@@ -13,7 +13,7 @@ async fn delete(stack: &TestStack, id: &str) -> Answer {
     stack.call(Method::DELETE, url).bearer(&stack.demo.alpha.api_key).send().await
 }
 
-async fn files(stack: &TestStack) -> usize {
+fn files(stack: &TestStack) -> usize {
     let mut folders = vec![stack.files.path().join("buckets").join(&stack.demo.alpha.bucket)];
     let mut files = 0;
     while let Some(folder) = folders.pop() {
@@ -35,10 +35,10 @@ async fn the_object_goes_and_the_row_stays_and_it_may_be_repeated() {
     let (id, url) = issue(&stack).await;
     stack.client.put(&url).body("x").send().await.unwrap();
     complete(&stack, &id, &json!({})).await.data(200);
-    assert_eq!(files(&stack).await, 1);
+    assert_eq!(files(&stack), 1);
     for _ in 0..2 {
         assert_eq!(delete(&stack, &id).await.data(200)["state"], "deleted");
-        assert_eq!(files(&stack).await, 0);
+        assert_eq!(files(&stack), 0);
     }
     assert_eq!(state(&stack, &id).await, "deleted");
     complete(&stack, &id, &json!({})).await.assert_error(409, "upload_deleted");

@@ -121,15 +121,12 @@ proptest! {
         let rest = value.strip_prefix("attachment; filename=\"").unwrap();
         let (plain, rest) = rest.split_once('"').unwrap();
         prop_assert!(!plain.contains(['\\', '%']));
-        match rest.strip_prefix("; filename*=UTF-8''") {
-            Some(encoded) => {
-                prop_assert_eq!(percent_decode_str(encoded).decode_utf8().unwrap(), text);
-                prop_assert!(!encoded.contains([' ', ';', '"', '*', '\'', '(', ')']));
-            }
-            None => {
-                prop_assert_eq!(rest, "");
-                prop_assert_eq!(plain, text);
-            }
+        if let Some(encoded) = rest.strip_prefix("; filename*=UTF-8''") {
+            prop_assert_eq!(percent_decode_str(encoded).decode_utf8().unwrap(), text);
+            prop_assert!(!encoded.contains([' ', ';', '"', '*', '\'', '(', ')']));
+        } else {
+            prop_assert_eq!(rest, "");
+            prop_assert_eq!(plain, text);
         }
     }
 }
