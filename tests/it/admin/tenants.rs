@@ -221,8 +221,8 @@ async fn a_policy_demands_bindings_and_has_uploads_looked_for() {
     let plain = get(&stack, "/tenants/alpha").await;
     assert_eq!((&plain.data(200)["required_bindings"], &plain.data(200)["sweep"]), (&json!([]), &json!(false)));
 
-    let changes = json!({ "required_bindings": ["once", "size"], "sweep": true });
-    let changed = patch(&stack, "alpha", changes).await;
+    let demanding = json!({ "required_bindings": ["once", "size"], "sweep": true });
+    let changed = patch(&stack, "alpha", demanding).await;
     assert_eq!(changed.data(200)["required_bindings"], json!(["size", "once"]), "in the order that all are in");
     stack.presign("ext=jpg").await.assert_error(400, "binding_required");
     patch(&stack, "alpha", json!({ "required_bindings": [] })).await.data(200);

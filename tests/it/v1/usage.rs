@@ -1,7 +1,8 @@
 //! `/v1/usage`: exact to the row, at any moment, whoever writes.
 
-use chrono::{DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use presign_gateway::domain::caller::Scopes;
+use presign_gateway::domain::clock::Clock;
 use presign_gateway::tenants::NewApiKey;
 use presign_gateway::upkeep;
 use serde_json::{Value, json};
@@ -49,7 +50,7 @@ async fn counted(connection: &mut PgConnection, value: &str, from: &str, to: &st
 }
 
 async fn assert_exact(stack: &TestStack, connection: &mut PgConnection) {
-    let now = Utc::now().duration_trunc(TimeDelta::hours(1)).unwrap();
+    let now = Clock::System.now().duration_trunc(TimeDelta::hours(1)).unwrap();
     let hours = |hours| (now + TimeDelta::hours(hours)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     // Whole days with edges, hours of one day only, and everything.
     for (from, to) in
@@ -209,7 +210,7 @@ async fn what_is_asked_for_wrongly_is_named() {
     // Any offset is fine that makes a whole hour.
     ask(&stack, "from=2026-11-22T00:00:00%2B08:00&to=2026-11-22T20:00:00Z").await;
     let usual = ask(&stack, "").await;
-    let time = |name: &str| usual[name].as_str().unwrap().parse::<chrono::DateTime<Utc>>().unwrap();
+    let time = |name: &str| usual[name].as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
     assert_eq!(time("to") - time("from"), TimeDelta::days(30));
-    assert!(time("to") > Utc::now() && time("to") - Utc::now() <= TimeDelta::hours(1));
+    assert!(time("to") > Clock::System.now() && time("to") - Clock::System.now() <= TimeDelta::hours(1));
 }
