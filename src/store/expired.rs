@@ -15,7 +15,7 @@ pub async fn remove_idempotency_keys_any_tenant(
 ) -> Result<u64, StoreError> {
     let removed = sqlx::query!(
         "DELETE FROM idempotency_keys WHERE id IN (
-             SELECT id FROM idempotency_keys WHERE expires_at < $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+             SELECT id FROM idempotency_keys WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
         now,
         limit
     );

@@ -7,3 +7,4 @@ mod bodies;
 mod buckets;
 mod keyring;
 mod tenants;
+mod usage;

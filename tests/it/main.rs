@@ -24,5 +24,6 @@ mod rotation;
 mod support;
 mod sweeper;
 mod tidy;
+mod upkeep;
 mod v1;
 mod vault;

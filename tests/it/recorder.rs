@@ -13,6 +13,7 @@ use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::{BucketId, TenantId, UploadId};
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::upload::{FileFacts, NewUpload};
+use presign_gateway::store::StoreError;
 use presign_gateway::uploads::recorder::{RecordError, Recorder, RecorderOptions};
 use secrecy::SecretString;
 
@@ -97,4 +98,15 @@ async fn draining_writes_what_was_taken_and_takes_no_more() {
     }
     assert_eq!(recorded(&url).await, 200);
     assert!(matches!(recorder.record(upload()).await, Err(RecordError::Closed)));
+}
+
+#[tokio::test]
+async fn a_month_without_a_partition_is_told_as_that() {
+    let url = postgres::fresh_database().await;
+    let recorder = Recorder::start(&postgres::open(url.clone()), OPTIONS);
+    let id = UploadId::first_at("2001-01-01T00:00:00Z".parse().unwrap());
+    let error = recorder.record(NewUpload { id, ..upload() }).await.unwrap_err();
+    let RecordError::NotCommitted(cause) = &error else { panic!("{error:?}") };
+    assert!(matches!(**cause, StoreError::NoPartition(_)), "{cause:?}");
+    assert!(cause.to_string().contains("presign-gateway migrate"), "{cause}");
 }

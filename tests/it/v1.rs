@@ -11,6 +11,7 @@ mod find_model;
 mod idempotency;
 mod issue;
 mod renew;
+mod usage;
 
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::clock::Clock;

@@ -49,12 +49,12 @@ impl Activity {
             let (begun, taken) = (self.begun.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed));
             let was_full = self.full.load(Ordering::Relaxed);
             tokio::time::sleep(for_at_least).await;
-            let asks = self.begun.load(Ordering::Relaxed) != begun;
+            let asked = self.begun.load(Ordering::Relaxed) != begun;
             let waits_for_us = self.ours.load(Ordering::Relaxed) > 0;
             // The answers to pings alone are no progress.
             let has_to_take = was_full || self.open.load(Ordering::Relaxed) > 0;
-            let takes = has_to_take && self.taken.load(Ordering::Relaxed) != taken;
-            if !asks && !waits_for_us && !takes {
+            let took = has_to_take && self.taken.load(Ordering::Relaxed) != taken;
+            if !asked && !waits_for_us && !took {
                 return;
             }
         }

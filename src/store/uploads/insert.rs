@@ -1,6 +1,6 @@
 //! The statement that records uploads, and counts them.
 //!
-//! It takes an eighth of the time of Postgres's processor to count them here; a trigger on the table counts what others write
+//! To count them here costs Postgres half of what the trigger does that counts what others write
 //! (`docs/adr/0008-usage-rollups.md`).
 
 use std::collections::HashMap;

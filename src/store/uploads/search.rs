@@ -11,9 +11,10 @@ use std::collections::HashMap;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
+use crate::domain::extension::Extension;
 use crate::domain::ids::{TenantId, UploadId};
 use crate::domain::search::{Order, UploadFilter};
-use crate::domain::upload::{Upload, UploadState};
+use crate::domain::upload::{Upload, UploadKind, UploadState};
 
 use super::row::{self, Row};
 use super::{Store, StoreError};
@@ -212,8 +213,8 @@ impl Statement<'_> {
     /// The other conditions.
     fn push_judgement(&mut self) {
         let filter = self.query.filter;
-        self.push_if(" AND kind = ", filter.kind.map(|kind| kind.as_str()));
-        self.push_if(" AND ext = ", filter.ext.map(|ext| ext.as_str()));
+        self.push_if(" AND kind = ", filter.kind.map(UploadKind::as_str));
+        self.push_if(" AND ext = ", filter.ext.map(Extension::as_str));
         if !self.has_state_index() {
             self.push_if(" AND state = ", filter.state.map(UploadState::as_str));
         }

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::process::Command;
 
-use crate::support::binary::{DevStack, program, stderr};
+use crate::support::binary::{DevStack, Workbench, program, stderr};
+use crate::support::stack::TestStack;
 use crate::support::{canary, eventually};
 
 /// Runs lines as they were printed.
@@ -215,4 +217,29 @@ async fn two_devs_on_one_folder_do_not_disturb_each_other_and_reset_begins_afres
         || async { std::fs::read_to_string(&env_file).ok().filter(|text| !text.contains(&before["PRESIGN_API_KEY"])) };
     eventually("a new demo", key).await;
     child.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn dev_seed_fills_the_ledger_of_a_dev_stack_and_of_no_other() {
+    let stack = TestStack::start().await;
+    let workbench = Workbench::new(stack.database_url.clone(), stack.sealing_key.expose_secret());
+    workbench.run(&["dev", "seed", "--rows", "3000", "--tenants", "3", "--months", "2"]).await;
+    assert_eq!(stack.recorded().await, 3000);
+    let mut connection = stack.connect().await;
+    let kinds = "SELECT count(DISTINCT tenant_id) = 3 AND count(DISTINCT state) = 5 AND count(DISTINCT ext) > 3
+        AND bool_and(position(id::text IN object_key) > 0) AND bool_and(id >= upload_id_at(date_trunc('milliseconds', issued_at)))
+        AND min(issued_at) < now() - interval '55 days' FROM uploads";
+    assert!(sqlx::query_scalar::<_, bool>(kinds).fetch_one(&mut connection).await.unwrap());
+    let usage: Value = serde_json::from_str(
+        &workbench.run(&["usage", "--from", "2020-01-01", "--to", "2020-01-02", "--output", "json"]).await,
+    )
+    .unwrap();
+    assert_eq!(usage["total"]["uploads"], 0);
+    let counted = "SELECT sum(uploads)::bigint FROM usage WHERE dimension = 'total' AND period = 'day'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(counted).fetch_one(&mut connection).await.unwrap(), 3000);
+
+    sqlx::query("DELETE FROM jwt_issuers").execute(&mut connection).await.unwrap();
+    let refused = workbench.fail(&["dev", "seed", "--rows", "10"]).await;
+    assert!(refused.contains("--even-if-not-dev"), "{refused}");
+    assert_eq!(stack.recorded().await, 3000);
 }

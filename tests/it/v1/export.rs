@@ -264,7 +264,8 @@ fn resident(pid: u32) -> u64 {
 
 #[tokio::test]
 async fn an_export_of_many_rows_takes_no_more_memory_than_one_of_few() {
-    let rows: i64 = std::env::var("EXPORT_ROWS").map_or(200_000, |text| text.parse().unwrap());
+    // As many as are asked for, in an environment with EXPORT_ROWS=1000000.
+    let rows: i64 = std::env::var("EXPORT_ROWS").map_or(100_000, |text| text.parse().unwrap());
     let stack = TestStack::start().await;
     fill(&stack, 2_000).await;
     let workbench = Workbench::new(stack.database_url.clone(), sealing_key(&stack));
@@ -283,10 +284,8 @@ async fn an_export_of_many_rows_takes_no_more_memory_than_one_of_few() {
     all().await;
     let before = resident(server.pid());
     fill(&stack, rows).await;
-    let started = Instant::now();
     let (bytes, end) = all().await;
     let after = resident(server.pid());
-    println!("{rows} rows, {bytes} bytes in {:?}: {before} kB before, {after} kB after", started.elapsed());
     assert_eq!(end, json!({ "end": true, "rows": rows + 2_000, "whole": true }).to_string());
     assert!(after - before < 32 * 1024, "{before} kB before, {after} kB after {bytes} bytes");
     server.signal(nix::sys::signal::Signal::SIGTERM);

@@ -198,9 +198,6 @@ async fn every_search_is_served_by_an_index_and_touches_the_months_it_needs_only
                 assert!(needed.contains(partition) || !plan.contains(partition), "{what} needs no {partition}: {plan}");
             }
             assert!(!plan.contains("Sort  (cost"), "{what}: rows come in their order: {plan}");
-            if std::env::var_os("SHOW_PLANS").is_some() {
-                println!("{what}, {order:?}\n{plan}\n");
-            }
         }
     }
 }

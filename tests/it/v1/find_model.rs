@@ -89,7 +89,7 @@ fn row(names: &Names, at: DateTime<Utc>, dice: &Dice) -> Value {
 /// What is looked for: fields of a query, and which tenant's; made of dice, so that they fit the rows.
 fn terms(world: &World, dice: &Dice, chosen: &[bool]) -> (SearchTerms, Option<&'static str>) {
     let row = &world.rows[dice[0] as usize % world.rows.len()];
-    let word = |name: &str| row[name].as_str().unwrap_or("nobody").to_owned();
+    let cell = |name: &str| row[name].as_str().unwrap_or("nobody").to_owned();
     // Any moment, or a row's own.
     let moment = |dice: u32| match dice % 3 {
         0 => world.rows[dice as usize % world.rows.len()]["issued_at"].as_str().unwrap().parse().unwrap(),
@@ -99,10 +99,10 @@ fn terms(world: &World, dice: &Dice, chosen: &[bool]) -> (SearchTerms, Option<&'
     let moments = [moment(dice[1]), moment(dice[2])];
     let (from, to) = (moments.iter().min().unwrap().to_rfc3339(), moments.iter().max().unwrap().to_rfc3339());
     let object_key = match dice[3] % 7 {
-        0 | 1 => word("object_key"),
-        2 => word("object_key").chars().take(3).collect(),
-        3 => format!("apps/{}/", word("tenant_id")),
-        4 => word("id"),
+        0 | 1 => cell("object_key"),
+        2 => cell("object_key").chars().take(3).collect(),
+        3 => format!("apps/{}/", cell("tenant_id")),
+        4 => cell("id"),
         5 => "p1/".to_owned(),
         _ => format!("p1/{}", uuid::Uuid::from_u128(u128::from(dice[4]))),
     };
@@ -116,11 +116,11 @@ fn terms(world: &World, dice: &Dice, chosen: &[bool]) -> (SearchTerms, Option<&'
     let terms = SearchTerms {
         from: when(from),
         to: when(to),
-        kind: when(word("kind")).filter(|text| text != "nobody"),
-        ext: when(word("ext")),
-        state: when(word("state")),
+        kind: when(cell("kind")).filter(|text| text != "nobody"),
+        ext: when(cell("ext")),
+        state: when(cell("state")),
         object_key: when(object_key),
-        subject: when(word("caller_subject")),
+        subject: when(cell("caller_subject")),
         api_key: when(names.api_keys[0].1.clone()),
         bucket: when(if dice[11].is_multiple_of(2) { "default" } else { "second" }.to_owned()),
         min_width: when(min_width),
@@ -146,7 +146,7 @@ fn matching(world: &World, terms: &SearchTerms, tenant: Option<&str>) -> Vec<Str
             least.as_ref().is_none_or(|least| value.is_some_and(|value| value >= least.parse::<f64>().unwrap()));
         least && most.as_ref().is_none_or(|most| value.is_some_and(|value| value <= most.parse::<f64>().unwrap()))
     };
-    let word = |row: &Value, name: &str, wanted: &Option<String>| {
+    let has = |row: &Value, name: &str, wanted: &Option<String>| {
         wanted.as_ref().is_none_or(|wanted| row[name].as_str() == Some(wanted))
     };
     let time = |text: &str| text.parse::<DateTime<Utc>>().unwrap().trunc_subsecs(3);
@@ -159,10 +159,10 @@ fn matching(world: &World, terms: &SearchTerms, tenant: Option<&str>) -> Vec<Str
         tenant.is_none_or(|tenant| row["tenant_id"] == *tenant)
             && terms.from.as_ref().is_none_or(|from| at >= time(from))
             && terms.to.as_ref().is_none_or(|to| at < time(to))
-            && word(row, "kind", &terms.kind)
-            && word(row, "ext", &terms.ext)
-            && word(row, "state", &terms.state)
-            && word(row, "caller_subject", &terms.subject)
+            && has(row, "kind", &terms.kind)
+            && has(row, "ext", &terms.ext)
+            && has(row, "state", &terms.state)
+            && has(row, "caller_subject", &terms.subject)
             && terms.object_key.as_ref().is_none_or(|begins| row["object_key"].as_str().unwrap().starts_with(begins))
             && terms.api_key.as_ref().is_none_or(|wanted| public_id == Some(wanted))
             && terms.bucket.as_ref().is_none_or(|wanted| alias == wanted)
@@ -247,7 +247,7 @@ async fn world(connection: &mut PgConnection, rows: &[(u32, Dice)]) -> World {
 #[test]
 fn all_pages_together_are_what_a_naive_model_finds_while_uploads_arrive() {
     let runtime = Runtime::new().unwrap();
-    let mut runner = TestRunner::new(Config { cases: 150, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 50, ..Config::default() });
     let dice = || prop::collection::vec(0..1_000_000u32, 14);
     let rows = prop::collection::vec((0..144_000u32, dice()), 400).new_tree(&mut runner).unwrap().current();
     let (stack, mut connection, world) = runtime.block_on(async {
@@ -274,14 +274,14 @@ fn all_pages_together_are_what_a_naive_model_finds_while_uploads_arrive() {
         Ok(())
     });
     result.unwrap_or_else(|error| panic!("{error}"));
-    assert!(found_some.get() > 40, "most filters find something: {}", found_some.get());
+    assert!(found_some.get() > 12, "most filters find something: {}", found_some.get());
     runtime.block_on(stack.stop());
 }
 
 #[test]
 fn a_cursor_that_was_tampered_with_or_belongs_to_another_list_is_refused() {
     let runtime = Runtime::new().unwrap();
-    let mut runner = TestRunner::new(Config { cases: 300, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 200, ..Config::default() });
     let stack = runtime.block_on(TestStack::start());
     let ask = |query: String| {
         runtime.block_on(async {

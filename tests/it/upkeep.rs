@@ -1,0 +1,223 @@
+//! What the gateway does for its tables: partitions ahead of time, old ones dropped, what has expired removed.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use presign_gateway::domain::clock::Clock;
+use presign_gateway::domain::randomness::Randomness;
+use presign_gateway::upkeep;
+use reqwest::Method;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::support::proxy::Proxy;
+use crate::support::stack::{Setup, TestStack};
+use crate::support::{eventually, postgres, within};
+
+async fn partitions(connection: &mut PgConnection) -> Vec<String> {
+    sqlx::query_scalar("SELECT name FROM upload_partitions() ORDER BY first_id").fetch_all(connection).await.unwrap()
+}
+
+fn time(text: &str) -> DateTime<Utc> {
+    text.parse().unwrap()
+}
+
+#[tokio::test]
+async fn partitions_are_made_ahead_of_time_however_many_instances_do() {
+    let url = postgres::fresh_database().await;
+    let store = postgres::open(url.clone());
+    let now = time("2027-08-31T23:59:00Z");
+    let made = futures_util::future::join_all((0..4).map(|_| upkeep::ensure_partitions(&store, now))).await;
+    let made: i32 = made.into_iter().map(Result::unwrap).sum();
+    assert_eq!(made, 5, "August to December");
+    assert_eq!(upkeep::ensure_partitions(&store, now).await.unwrap(), 0);
+    let all = partitions(&mut postgres::connect(&url).await).await;
+    assert!(
+        all.ends_with(&["uploads_2027_08", "uploads_2027_11", "uploads_2027_12"].map(str::to_owned)[1..]),
+        "{all:?}"
+    );
+}
+
+/// One upload in each of these months, by SQL.
+async fn insert_in_months(stack: &TestStack, months: &[&str]) {
+    let mut connection = stack.connect().await;
+    for month in months {
+        let at = format!("{month}-15T12:00:00Z");
+        let make = format!("SELECT ensure_upload_partitions('{at}', '{at}')");
+        connection.execute(sqlx::AssertSqlSafe(make)).await.unwrap();
+        let insert = format!(
+            "INSERT INTO uploads (id, tenant_id, bucket_id, issued_at, url_expires_at, object_key, ext, caller_kind, client_address, access_key_id)
+             SELECT upload_id_at('{at}'), tenant_id, id, '{at}', timestamptz '{at}' + interval '5 min', 'old', 'jpg', 'anonymous', '203.0.113.1', 'id'
+             FROM buckets LIMIT 1"
+        );
+        connection.execute(sqlx::AssertSqlSafe(insert)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn months_that_are_older_than_is_kept_are_dropped_and_stay_counted() {
+    let stack = TestStack::start().await;
+    insert_in_months(&stack, &["2026-01", "2026-02", "2026-03"]).await;
+    let ask = async || {
+        let path = "/usage?from=2026-01-01T00:00:00Z&to=2026-04-01T00:00:00Z&by=day";
+        stack.admin(Method::GET, path).send().await.data(200)["total"]["uploads"].clone()
+    };
+    assert_eq!(ask().await, 3);
+    let store = postgres::open(stack.database_url.clone());
+    // Nothing is dropped where all is kept.
+    upkeep::keep(&store, Utc::now(), 0).await.unwrap();
+    assert_eq!(stack.recorded().await, 3);
+    // In April two whole months before are kept.
+    upkeep::keep(&store, time("2026-04-30T23:00:00Z"), 2).await.unwrap();
+    let left = partitions(&mut stack.connect().await).await;
+    assert!(!left.contains(&"uploads_2026_01".to_owned()) && left.contains(&"uploads_2026_02".to_owned()), "{left:?}");
+    assert_eq!((stack.recorded().await, ask().await), (2, 3.into()));
+    upkeep::keep(&store, Utc::now(), 1).await.unwrap();
+    assert_eq!((stack.recorded().await, ask().await), (0, 3.into()));
+    upkeep::fold_usage(&store).await.unwrap();
+    assert_eq!(ask().await, 3);
+    stack.presign("ext=jpg").await.url();
+}
+
+#[tokio::test]
+async fn nothing_younger_than_a_month_is_ever_dropped() {
+    let url = postgres::fresh_database().await;
+    let mut connection = postgres::connect(&url).await;
+    let before = partitions(&mut connection).await;
+    for moment in ["now()", "now() - interval '20 days'", "'infinity'"] {
+        let drop = format!("SELECT drop_upload_partition({moment})");
+        let refused = connection.execute(sqlx::AssertSqlSafe(drop)).await.unwrap_err();
+        assert!(refused.to_string().contains("younger than a month"), "{refused}");
+    }
+    assert_eq!(partitions(&mut connection).await, before);
+}
+
+#[tokio::test]
+async fn a_month_that_is_in_use_is_dropped_another_time() {
+    let stack = TestStack::start().await;
+    insert_in_months(&stack, &["2026-01"]).await;
+    let store = postgres::open(stack.database_url.clone());
+    let mut reading = stack.connect().await;
+    let mut transaction = reading.begin().await.unwrap();
+    transaction.execute("SELECT count(*) FROM uploads").await.unwrap();
+    assert!(upkeep::keep(&store, Utc::now(), 1).await.is_err());
+    transaction.rollback().await.unwrap();
+    assert_eq!(stack.recorded().await, 1);
+    upkeep::keep(&store, Utc::now(), 1).await.unwrap();
+    assert_eq!(stack.recorded().await, 0);
+}
+
+#[tokio::test]
+async fn idempotency_keys_that_ran_out_are_removed() {
+    let url = postgres::fresh_database().await;
+    let mut connection = postgres::connect(&url).await;
+    let insert = "INSERT INTO idempotency_keys (id, tenant_id, request_sha256, upload_ids, created_at, expires_at)
+        SELECT sha256(n::text::bytea), gen_random_uuid(), sha256(''), '{}', now(), now() + (n - 2500) * interval '1 hour'
+        FROM generate_series(1, 2510) AS n";
+    connection.execute(insert).await.unwrap();
+    upkeep::keep(&postgres::open(url.clone()), Utc::now(), 0).await.unwrap();
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM idempotency_keys").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(left, 10);
+}
+
+#[tokio::test]
+async fn readyz_says_that_uploads_will_have_no_place() {
+    let clock = Clock::Fixed(time("2027-05-30T12:00:00Z"));
+    let stack = Setup::new().at(clock, Randomness::System).start().await;
+    let readyz = async || stack.client.get(format!("{}/readyz", stack.ops_url)).send().await.unwrap();
+    assert_eq!(readyz().await.status().as_u16(), 200);
+    // Upkeep itself may be at it just now, as it is after a start.
+    let told = async || {
+        stack.connect().await.execute("DROP TABLE IF EXISTS uploads_2027_06").await.unwrap();
+        let answer = readyz().await;
+        (answer.status() == 503).then_some(answer)
+    };
+    let answer = eventually("it says so", told).await;
+    assert!(answer.text().await.unwrap().contains("partition"));
+    // And once there is none for now, nothing is issued.
+    stack.connect().await.execute("DROP TABLE uploads_2027_05").await.unwrap();
+    stack.presign("ext=jpg").await.assert_error(503, "unavailable");
+    assert_eq!(readyz().await.status().as_u16(), 503);
+}
+
+#[tokio::test]
+async fn upkeep_goes_on_after_the_database_was_away() {
+    let direct = postgres::fresh_database().await;
+    let proxy = Proxy::to(&direct).await;
+    let setup = Setup::new().set("DATABASE__ACQUIRE_TIMEOUT_MS", "300").set("UPLOADS__USAGE_FOLD_SECONDS", "1");
+    let stack = setup.database(&direct, proxy.url(&direct)).start().await;
+    proxy.cut();
+    let refused = async || (stack.presign("ext=jpg").await.status == 503).then_some(());
+    eventually("the database is away", refused).await;
+    insert_in_months(&stack, &["2026-01"]).await;
+    proxy.mend();
+    let folded = async || {
+        let mut connection = stack.connect().await;
+        let waiting: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM usage_deltas").fetch_one(&mut connection).await.unwrap();
+        (waiting == 0).then_some(())
+    };
+    within(Duration::from_secs(60), "usage is folded again", folded).await;
+}
+
+/// What `docs/operating.md` gives the gateway's own role.
+const RIGHTS: [&str; 9] = [
+    "GRANT SELECT, INSERT, UPDATE ON tenants, buckets, api_keys, jwt_issuers TO {role}",
+    "GRANT SELECT, INSERT ON audit_events TO {role}",
+    "GRANT SELECT, INSERT, UPDATE ON uploads TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO {role}",
+    "GRANT SELECT, INSERT, UPDATE ON usage TO {role}",
+    "GRANT SELECT, INSERT, DELETE ON usage_deltas TO {role}",
+    "GRANT SELECT ON _sqlx_migrations TO {role}",
+    "GRANT EXECUTE ON FUNCTION ensure_upload_partitions, drop_upload_partition TO {role}",
+    "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+];
+
+#[tokio::test]
+async fn a_role_that_owns_no_table_is_enough_to_serve() {
+    let url = postgres::fresh_database().await;
+    let mut owner = postgres::connect(&url).await;
+    let database: String = sqlx::query_scalar("SELECT current_database()").fetch_one(&mut owner).await.unwrap();
+    let role = format!("gateway_{database}");
+    let password = "only-for-this-test";
+    let mut statements = vec![
+        format!("CREATE ROLE {role} LOGIN PASSWORD '{password}'"),
+        format!("GRANT USAGE ON SCHEMA public TO {role}"),
+    ];
+    statements.extend(RIGHTS.iter().map(|right| right.replace("{role}", &role)));
+    for statement in statements {
+        owner.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+    }
+    let (_, address) = url.expose_secret().split_once('@').unwrap();
+    let gateways = SecretString::from(format!("postgres://{role}:{password}@{address}"));
+    let clock = Clock::Fixed(time("2028-02-10T12:00:00Z"));
+    let setup = Setup::new().at(clock, Randomness::System).set("UPLOADS__USAGE_FOLD_SECONDS", "1");
+    let stack = setup.database(&url, gateways.clone()).start().await;
+    let there = partitions(&mut owner).await;
+    assert!(
+        there.contains(&"uploads_2028_02".to_owned()) && there.contains(&"uploads_2028_05".to_owned()),
+        "{there:?}"
+    );
+    stack.presign("ext=jpg").await.url();
+    let asked = stack.get("/v1/usage?by=day").bearer(&stack.demo.alpha.api_key).send().await;
+    assert_eq!(asked.data(200)["total"]["uploads"], 1);
+    let folded = async || {
+        let folded = "SELECT uploads FROM usage WHERE dimension = 'total' AND period = 'day'";
+        let folded: Option<i64> = sqlx::query_scalar(folded).fetch_optional(&mut stack.connect().await).await.unwrap();
+        (folded == Some(1)).then_some(())
+    };
+    eventually("usage is folded", folded).await;
+    insert_in_months(&stack, &["2026-01"]).await;
+    upkeep::keep(&postgres::open(gateways.clone()), Utc::now() - TimeDelta::days(1), 1).await.unwrap();
+    assert!(!partitions(&mut owner).await.contains(&"uploads_2026_01".to_owned()));
+    let readyz = stack.client.get(format!("{}/readyz", stack.ops_url)).send().await.unwrap();
+    assert_eq!(readyz.status().as_u16(), 200);
+    // And no more than that.
+    let mut gateway = postgres::connect(&gateways).await;
+    for forbidden in
+        ["DROP TABLE uploads_2028_02", "DELETE FROM uploads", "CREATE TABLE mine (id int)", "TRUNCATE usage"]
+    {
+        gateway.execute(forbidden).await.unwrap_err();
+    }
+}
