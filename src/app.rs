@@ -141,7 +141,8 @@ impl App {
             Arc::clone(&vault),
             buckets.clone(),
             clock.clone(),
-            randomness.clone(),
+            // Its own, for pauses only: what names the uploads stays repeatable in tests.
+            Randomness::System,
             sweeper_options(config),
         );
         let gateway = Gateway {
