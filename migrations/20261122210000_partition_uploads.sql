@@ -65,7 +65,15 @@ DO $$
 DECLARE
     newest uuid := (SELECT id FROM uploads_first ORDER BY id DESC LIMIT 1);
     behind timestamptz;
+    granted record;
 BEGIN
+    -- Who had rights on the table has them on what takes its place.
+    FOR granted IN
+        SELECT privilege_type, grantee::regrole::text AS role FROM pg_class, aclexplode(relacl)
+        WHERE pg_class.oid = 'uploads_first'::regclass AND grantee NOT IN (relowner, 0)
+    LOOP
+        EXECUTE format('GRANT %s ON uploads TO %s', granted.privilege_type, granted.role);
+    END LOOP;
     -- Functions with their owner's rights must not find other tables than these.
     EXECUTE format('ALTER FUNCTION ensure_upload_partitions SET search_path = %I, pg_temp', current_schema());
     IF newest IS NULL THEN

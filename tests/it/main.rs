@@ -15,6 +15,7 @@ mod cli;
 mod config;
 mod docs;
 mod domain;
+mod migrations;
 mod ops;
 mod oss;
 mod outbound;
