@@ -27,10 +27,10 @@ use crate::store::announcements::Announcements;
 use crate::store::{MigrateError, Store, StoreError, StoreOptions};
 use crate::tenants::{Actor, Tenants};
 use crate::upkeep::{self, UpkeepOptions};
-use crate::uploads::Uploads;
 use crate::uploads::export::ExportPlaces;
 use crate::uploads::recorder::{Recorder, RecorderOptions};
 use crate::uploads::sweeper::{Sweeper, SweeperOptions};
+use crate::uploads::{Commits, Uploads};
 use crate::vault::Vault;
 use crate::vault::keyring::{Keyring, KeyringError};
 
@@ -158,6 +158,7 @@ impl App {
                 store: store.clone(),
                 vault,
                 recorder: Recorder::start(&recorder_store, recorder_options),
+                commits: commits(config),
                 clock,
                 randomness,
                 exports: ExportPlaces::new(config.uploads.max_exports.count()),
@@ -304,6 +305,12 @@ fn sweeper_options(config: &Config) -> SweeperOptions {
         per_second: u32::try_from(config.uploads.sweep_per_second.get()).unwrap_or(u32::MAX),
         lease: config.uploads.sweep_lease_seconds.as_seconds(),
     }
+}
+
+/// Half of the connections are left to those who read.
+fn commits(config: &Config) -> Commits {
+    let under_way = (config.database.max_connections.count() / 2).max(1);
+    Commits::new(config.uploads.recorder_queue.count(), under_way, config.uploads.commit_timeout_ms.as_milliseconds())
 }
 
 fn edge(config: &Config) -> Edge {

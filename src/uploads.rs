@@ -25,7 +25,7 @@ use crate::vault::{Vault, VaultError};
 use self::export::ExportPlaces;
 use self::recorder::{RecordError, Recorder};
 use self::sweeper::Sweeper;
-pub use self::together::{BatchError, BatchRequest, Refusal};
+pub use self::together::{BatchError, BatchRequest, Commits, Refusal};
 
 mod download;
 pub mod export;
@@ -134,6 +134,8 @@ pub struct Uploads {
     pub store: Store,
     pub vault: Arc<Vault>,
     pub recorder: Recorder,
+    /// For uploads that belong together, which the recorder would not keep so.
+    pub commits: Commits,
     pub clock: Clock,
     pub randomness: Randomness,
     /// How many exports there may be at a time.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::Acquire;
+use sqlx::Connection;
 
 use crate::domain::ids::{TenantId, UploadId};
 use crate::domain::upload::{NewUpload, Upload};
@@ -39,6 +39,9 @@ pub async fn insert_batch_any_tenant(
     Err(StoreError::TimedOut)
 }
 
+/// How long after its own time limit Postgres may take to say so.
+const TOLD_BY_POSTGRES: Duration = Duration::from_millis(500);
+
 /// Records uploads and, if there is one, the idempotency key that they belong to: all in one commit, or nothing. Says `false`,
 /// and records nothing, where that key is taken.
 ///
@@ -51,8 +54,10 @@ pub async fn insert_together_any_tenant(
     commit_timeout: Duration,
 ) -> Result<bool, StoreError> {
     let mut connection = store.pool.acquire().await?;
+    // Postgres gives up in time too: else it would go on waiting for a lock for somebody who is gone.
+    let begin = format!("BEGIN; SET LOCAL statement_timeout = {}", commit_timeout.as_millis());
     let transaction = async {
-        let mut transaction = connection.begin().await?;
+        let mut transaction = connection.begin_with(sqlx::AssertSqlSafe(begin)).await?;
         if let Some(new) = idempotency_key
             && !idempotency_keys::claim(&mut transaction, new).await?
         {
@@ -62,7 +67,8 @@ pub async fn insert_together_any_tenant(
         transaction.commit().await?;
         Ok(true)
     };
-    if let Ok(recorded) = tokio::time::timeout(commit_timeout, transaction).await {
+    // Longer than Postgres waits, whose word is the better one.
+    if let Ok(recorded) = tokio::time::timeout(commit_timeout + TOLD_BY_POSTGRES, transaction).await {
         return recorded;
     }
     drop(connection.detach());

@@ -86,12 +86,6 @@ impl Recorder {
             .map_err(RecordError::NotCommitted)
     }
 
-    /// How long a commit may take.
-    #[must_use]
-    pub const fn commit_timeout(&self) -> Duration {
-        self.commit_timeout
-    }
-
     /// Takes nothing more, writes what was taken, and returns when the last row's fate is known.
     pub async fn drain(&self) {
         self.closing.send_replace(true);

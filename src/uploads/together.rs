@@ -1,13 +1,17 @@
 //! Several uploads in one commit, and requests that may be sent again.
 
 use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::domain::caller::{Caller, Scope};
 use crate::domain::ids::UploadId;
 use crate::domain::upload::{NewUpload, UploadRequest};
 use crate::limit::Admitted;
-use crate::store::idempotency_keys::{self, KnownRequest};
-use crate::store::{StoreError, uploads};
+use crate::store::idempotency_keys::{self, KnownRequest, NewIdempotencyKey};
+use crate::store::{Store, StoreError, uploads};
 use crate::vault::VaultError;
 
 use super::idempotency::Idempotency;
@@ -39,6 +43,40 @@ pub enum BatchError {
     Item { index: usize, refusal: Refusal },
     #[error(transparent)]
     Whole(#[from] IssueError),
+}
+
+/// Commits that a request makes by itself. They share connections with what reads, so there may be few at a time; the others
+/// wait, and only so many, and only so long.
+pub struct Commits {
+    places: Semaphore,
+    under_way: Semaphore,
+    timeout: Duration,
+}
+
+impl Commits {
+    /// `waiting` is how many requests may wait at a time, `under_way` how many may commit.
+    #[must_use]
+    pub fn new(waiting: usize, under_way: usize, timeout: Duration) -> Self {
+        let (places, under_way) = (Semaphore::new(waiting), Semaphore::new(under_way));
+        Self { places, under_way, timeout }
+    }
+
+    /// Says whether the idempotency key was free, and so the rows are on record.
+    async fn record(
+        &self,
+        store: &Store,
+        rows: &[&NewUpload],
+        idempotency_key: Option<&NewIdempotencyKey>,
+    ) -> Result<bool, RecordError> {
+        let _place = self.places.try_acquire().map_err(|_| RecordError::QueueFull)?;
+        let turn = timeout(self.timeout, self.under_way.acquire()).await;
+        let _turn = turn.map_err(|_| RecordError::TimedOut)?.map_err(|_| RecordError::Closed)?;
+        let recorded = uploads::insert_together_any_tenant(store, rows, idempotency_key, self.timeout).await;
+        recorded.map_err(|error| match error {
+            StoreError::TimedOut => RecordError::TimedOut,
+            error => RecordError::NotCommitted(error.into()),
+        })
+    }
 }
 
 type Outcome = Result<IssuedUpload, Refusal>;
@@ -138,12 +176,7 @@ impl Uploads {
             outcomes.iter().map(|outcome| outcome.as_ref().ok().map(|issued| issued.id)).collect();
         let row = idempotency.map(|idempotency| idempotency.row(caller, upload_ids, self.clock.now()));
         let rows: Vec<&NewUpload> = rows.iter().collect();
-        let recorded =
-            uploads::insert_together_any_tenant(&self.store, &rows, row.as_ref(), self.recorder.commit_timeout()).await;
-        recorded.map_err(|error| match error {
-            StoreError::TimedOut => RecordError::TimedOut.into(),
-            error => RecordError::NotCommitted(error.into()).into(),
-        })
+        Ok(self.commits.record(&self.store, &rows, row.as_ref()).await?)
     }
 
     /// What the same request got, if it came before.

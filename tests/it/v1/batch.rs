@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 
+use futures_util::future::join_all;
 use presign_gateway::tenants::TenantChanges;
 use serde_json::{Value, json};
+use sqlx::Connection;
 
-use crate::support::stack::{Answer, TestStack};
+use crate::support::eventually;
+use crate::support::stack::{Answer, Setup, TestStack};
 
 async fn batch(stack: &TestStack, body: &Value) -> Answer {
     stack.post("/v1/uploads/batch").json(body).send().await
@@ -94,4 +97,30 @@ async fn a_batch_has_one_to_a_hundred_uploads_and_no_more_than_the_tenants_burst
     answer.assert_field(400, "invalid_field", "uploads");
     assert!(answer.message().contains("1 to 5"), "{}", answer.message());
     assert_eq!(stack.recorded().await, 0);
+}
+
+#[tokio::test]
+async fn while_the_ledger_is_locked_batches_are_refused_in_time_and_keep_no_connections() {
+    let setup = Setup::new().set("UPLOADS__COMMIT_TIMEOUT_MS", "500").set("DATABASE__MAX_CONNECTIONS", "4");
+    let stack = setup.start().await;
+    let mut locker = stack.connect().await;
+    let mut lock = locker.begin().await.unwrap();
+    sqlx::query("LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let body = json!({"uploads": [{"ext": "jpg"}, {"ext": "png"}]});
+    for answer in join_all((0..30).map(|_| batch(&stack, &body))).await {
+        answer.assert_error(503, "unavailable");
+        assert!(answer.header("retry-after").is_some());
+    }
+    let waiting: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'presign-gateway'
+         AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO uploads%'",
+    )
+    .fetch_one(&mut stack.connect().await)
+    .await
+    .unwrap();
+    assert_eq!(waiting, 0, "nobody waits for those who were answered");
+    lock.rollback().await.unwrap();
+    assert_eq!(stack.recorded().await, 0);
+    let issued = || async { Some(batch(&stack, &body).await).filter(|answer| answer.status == 200) };
+    eventually("batches are issued again", issued).await;
 }
