@@ -1,4 +1,4 @@
-//! What talks to a bucket. The gateway itself never does on the way of a presign: this is for operators: the doctor, and the CORS rules.. The gateway itself never does on the way of a presign: this is for operators: the doctor, and the CORS rules.
+//! What talks to a bucket: to complete, delete and sweep uploads, and for operators the doctor and the CORS rules. Never on the way of a presign.
 
 use std::time::Duration;
 

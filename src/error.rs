@@ -155,7 +155,7 @@ fn of_upload(error: &UploadError) -> ApiError {
         UploadError::BucketRefused(needed) => theirs(ApiError::with_detail(Reason::BucketPermission, *needed), error),
         UploadError::BucketUnavailable(_) => theirs(Reason::BucketUnavailable.into(), error),
         UploadError::Bucket(told) => theirs(ApiError::with_detail(Reason::BucketFailed, told.to_string()), error),
-        UploadError::AlreadyArrived => Reason::AlreadyArrived.into(),
+        UploadError::AlreadyArrived(id) => ApiError::with_detail(Reason::AlreadyArrived, id.to_string()),
         UploadError::Deleted => Reason::UploadDeleted.into(),
         UploadError::BucketArchived => ApiError::with_detail(Reason::Conflict, error.to_string()),
         UploadError::Vault(VaultError::NoSuchBucket(_)) => no_such_bucket(),

@@ -88,6 +88,7 @@ const NOT_GET: MethodFilter = MethodFilter::HEAD
 pub fn public_router(gateway: &SharedGateway) -> Router {
     let routes = Router::from(public_routes())
         .route("/oss/presign", on(NOT_GET, guard::only_get))
+        .merge(v1::not_by_head())
         .merge(openapi::page(openapi::PUBLIC_PATH, openapi::public_document()))
         .method_not_allowed_fallback(guard::method_not_allowed);
     let cors = cors(&gateway.edge.cors_origins);
@@ -146,7 +147,14 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             extract::X_API_KEY,
             v1::IDEMPOTENCY_KEY,
         ])
-        .expose_headers([header::RETRY_AFTER, envelope::RATELIMIT, envelope::RATELIMIT_POLICY, context::X_REQUEST_ID])
+        .expose_headers([
+            header::LOCATION,
+            header::CONTENT_DISPOSITION,
+            header::RETRY_AFTER,
+            envelope::RATELIMIT,
+            envelope::RATELIMIT_POLICY,
+            context::X_REQUEST_ID,
+        ])
         .max_age(Duration::from_hours(1));
     Some(layer)
 }

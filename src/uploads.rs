@@ -77,8 +77,8 @@ pub enum UploadError {
     /// Or it is another tenant's: both are answered alike.
     #[error("there is no such upload")]
     NotFound,
-    #[error("the file has arrived already")]
-    AlreadyArrived,
+    #[error("the file of upload {0} has arrived already")]
+    AlreadyArrived(UploadId),
     #[error("the file was deleted")]
     Deleted,
     #[error("the bucket of this upload is archived")]

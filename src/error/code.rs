@@ -120,8 +120,8 @@ reasons! {
         "文件尚未上传"
         "The file has not arrived in the bucket";
     AlreadyArrived "already_arrived" CONFLICT
-        "文件已上传"
-        "The file has arrived already: its URL is not made anew";
+        "文件已上传：{}"
+        "The file of upload {} has arrived already: its URL is not made anew";
     UploadDeleted "upload_deleted" CONFLICT
         "文件已删除"
         "The file was deleted";

@@ -7,6 +7,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::error::ApiError;
 use crate::error::code::Reason;
@@ -65,8 +66,9 @@ impl<T: DeserializeOwned> FromRequestParts<SharedGateway> for Query<T> {
 ///
 /// # Errors
 /// What is wrong with it, as for a whole body.
-pub(super) fn read_part<T: DeserializeOwned>(part: serde_json::Value) -> Result<T, ApiError> {
-    serde_path_to_error::deserialize(part).map_err(|error| refuse(&error))
+pub(super) fn read_part<T: DeserializeOwned>(part: &RawValue) -> Result<T, ApiError> {
+    let mut json = serde_json::Deserializer::from_str(part.get());
+    serde_path_to_error::deserialize(&mut json).map_err(|error| refuse(&error))
 }
 
 fn is_json(request: &Request) -> bool {

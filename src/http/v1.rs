@@ -1,9 +1,11 @@
 //! `/v1`: what apps do beside `/oss/presign`: bind uploads, follow them, find them.
 
+use axum::Router;
+use axum::routing::{MethodFilter, on};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::SharedGateway;
+use super::{SharedGateway, guard};
 
 mod batch;
 mod complete;
@@ -17,6 +19,15 @@ mod uploads;
 mod usage;
 
 pub(super) use self::idempotency::IDEMPOTENCY_KEY;
+
+/// Where HEAD would do as GET does: hand out a URL that nobody sees, or begin an export.
+pub(super) fn not_by_head() -> Router<SharedGateway> {
+    let refuse = || on(MethodFilter::HEAD, guard::only_get);
+    Router::new()
+        .route("/v1/uploads/{id}/url", refuse())
+        .route("/v1/uploads/{id}/download", refuse())
+        .route("/v1/uploads/export", refuse())
+}
 
 /// Every route of apps.
 pub(super) fn routes() -> OpenApiRouter<SharedGateway> {

@@ -42,7 +42,7 @@ impl Uploads {
     async fn renew_upload(&self, caller: &Caller, upload: Upload) -> Result<IssuedUpload, UploadError> {
         match upload.state {
             UploadState::Issued | UploadState::Expired => {}
-            UploadState::Uploaded | UploadState::Mismatched => return Err(UploadError::AlreadyArrived),
+            UploadState::Uploaded | UploadState::Mismatched => return Err(UploadError::AlreadyArrived(upload.id)),
             UploadState::Deleted => return Err(UploadError::Deleted),
         }
         let open = self.vault.bucket_by_id(upload.tenant_id, upload.bucket_id).await?;
@@ -65,7 +65,7 @@ impl Uploads {
         // It arrived, or was deleted, since it was read.
         match uploads::find(&self.store, tenant_id, id).await?.map(|upload| upload.state) {
             Some(UploadState::Deleted) => Err(UploadError::Deleted),
-            Some(_) => Err(UploadError::AlreadyArrived),
+            Some(_) => Err(UploadError::AlreadyArrived(id)),
             None => Err(UploadError::NotFound),
         }
     }

@@ -122,7 +122,7 @@ impl Uploads {
         }
         let BatchRequest { items, all_or_nothing, idempotency } = batch;
         if let Some(known) = self.known(caller, idempotency.as_ref()).await? {
-            return self.replay(caller, known, items, client_address).await;
+            return whole(self.replay(caller, known, items, client_address).await?, all_or_nothing);
         }
         let mut rows = Vec::with_capacity(items.len());
         let mut outcomes = Vec::with_capacity(items.len());
@@ -141,7 +141,7 @@ impl Uploads {
         }
         // Somebody else sent the same at the same time, and was first.
         match self.known(caller, idempotency.as_ref()).await? {
-            Some(known) => self.replay(caller, known, items, client_address).await,
+            Some(known) => whole(self.replay(caller, known, items, client_address).await?, all_or_nothing),
             None => Err(IssueError::Record(RecordError::TimedOut).into()),
         }
     }
@@ -221,6 +221,18 @@ impl Uploads {
     }
 }
 
+/// All of them, or the first refusal where all or nothing was asked for.
+fn whole(outcomes: Vec<Outcome>, all_or_nothing: bool) -> Result<Vec<Outcome>, BatchError> {
+    if !all_or_nothing {
+        return Ok(outcomes);
+    }
+    let issued = outcomes
+        .into_iter()
+        .enumerate()
+        .map(|(index, outcome)| outcome.map(Ok).map_err(|refusal| BatchError::Item { index, refusal }));
+    issued.collect()
+}
+
 impl IssueError {
     /// Whether it is the caller's to mend.
     const fn is_refusal(&self) -> bool {
@@ -233,7 +245,7 @@ impl IssueError {
             | Self::Vault(VaultError::NoSuchBucket(_))
             | Self::Replay(
                 UploadError::NotFound
-                | UploadError::AlreadyArrived
+                | UploadError::AlreadyArrived(_)
                 | UploadError::Deleted
                 | UploadError::BucketArchived,
             )

@@ -6,7 +6,7 @@ use axum::Extension as FromExtensions;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::domain::upload::UploadRequest;
@@ -27,12 +27,12 @@ use super::request::UploadCreate;
 const MOST_UPLOADS: usize = 100;
 
 /// Places for several files.
-#[derive(Deserialize, Serialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BatchCreate {
     /// 1 to 100; each is counted against the app's limit.
     #[schema(value_type = Vec<UploadCreate>, min_items = 1, max_items = 100)]
-    uploads: Vec<Value>,
+    uploads: Vec<Box<RawValue>>,
     /// Whether one that is refused stops the others too.
     #[serde(default)]
     all_or_nothing: bool,
@@ -72,7 +72,7 @@ struct ItemErrorView {
 /// What is not refused is recorded in one commit. Each item is counted against the app's limit, refused or not.
 #[utoipa::path(post, path = "/v1/uploads/batch", tag = "uploads", operation_id = "issue_uploads", security(("bearer" = [])),
     params(("idempotency-key" = Option<String>, Header,
-        description = "The same request under the same key gets the same uploads for 24 hours; another request under it: 409")),
+        description = "The same request under the same key gets the same uploads for 24 hours, with a fresh URL where the first ran out and the file has not arrived; another request under it: 409. What was refused whole is not remembered")),
     request_body = BatchCreate,
     responses((status = 200, description = "How each item went", body = SuccessBody<BatchView>)))]
 pub(super) async fn issue(
@@ -85,8 +85,8 @@ pub(super) async fn issue(
 ) -> Result<Success<BatchView>, ApiError> {
     check_length(&admitted, body.uploads.len())?;
     let BatchCreate { uploads, all_or_nothing } = body;
-    let parts: Vec<Result<UploadCreate, ApiError>> = uploads.into_iter().map(read_part).collect();
-    let idempotency = idempotency_key.of("issue_uploads", &fingerprint(&parts, all_or_nothing))?;
+    let parts: Vec<Result<UploadCreate, ApiError>> = uploads.iter().map(|part| read_part(part)).collect();
+    let idempotency = idempotency_key.of("issue_uploads", &asked(&uploads, &parts, all_or_nothing))?;
     if let Some(more) = u32::try_from(parts.len() - 1).ok().and_then(NonZeroU32::new) {
         charge(&gateway, &context, &admitted, more)?;
     }
@@ -123,9 +123,25 @@ fn check_length(admitted: &Admitted, length: usize) -> Result<(), ApiError> {
     Err(ApiError::with_detail(Reason::InvalidField, format!("uploads must be a list of 1 to {most}")).about("uploads"))
 }
 
-/// All that is asked for, in one certain form; what could not be read is told apart by its place alone.
-fn fingerprint(parts: &[Result<UploadCreate, ApiError>], all_or_nothing: bool) -> (Vec<Option<&UploadCreate>>, bool) {
-    (parts.iter().map(|part| part.as_ref().ok()).collect(), all_or_nothing)
+/// An item as it is told from others: as it was read or, where it could not be, as it was written.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum AskedItem<'a> {
+    Read(&'a UploadCreate),
+    Written(&'a str),
+}
+
+/// All that is asked for, in one certain form.
+fn asked<'a>(
+    uploads: &'a [Box<RawValue>],
+    parts: &'a [Result<UploadCreate, ApiError>],
+    all_or_nothing: bool,
+) -> (Vec<AskedItem<'a>>, bool) {
+    let item = |(part, raw): (&'a Result<UploadCreate, ApiError>, &'a Box<RawValue>)| match part {
+        Ok(read) => AskedItem::Read(read),
+        Err(_) => AskedItem::Written(raw.get()),
+    };
+    (parts.iter().zip(uploads).map(item).collect(), all_or_nothing)
 }
 
 fn item_error(refusal: Refusal, refused_before: Option<ApiError>) -> ApiError {

@@ -4,6 +4,7 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderName;
 use axum::http::request::Parts;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::domain::Invalid;
 use crate::error::ApiError;
@@ -36,8 +37,26 @@ impl IdempotencyKey {
     /// `asked` is all that is asked for, read already: how it was written does not matter.
     pub fn of(self, route: &'static str, asked: &impl Serialize) -> Result<Option<Idempotency>, ApiError> {
         let Some(key) = self.0 else { return Ok(None) };
-        let asked = serde_json::to_vec(asked).map_err(|_| Reason::Internal)?;
+        let asked = serde_json::to_value(asked).map(without_defaults);
+        let asked = asked.and_then(|asked| serde_json::to_vec(&asked)).map_err(|_| Reason::Internal)?;
         let idempotency: Result<_, Invalid> = Idempotency::new(route, &key, &asked);
         Ok(Some(idempotency?))
+    }
+}
+
+/// What was said, without what was left unsaid: a version that knows one field more must find a request the same.
+fn without_defaults(asked: Value) -> Value {
+    let is_default = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    };
+    match asked {
+        Value::Object(fields) => {
+            let said = fields.into_iter().map(|(name, value)| (name, without_defaults(value)));
+            Value::Object(said.filter(|(_, value)| !is_default(value)).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(without_defaults).collect()),
+        other => other,
     }
 }

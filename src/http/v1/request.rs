@@ -1,8 +1,10 @@
 //! What apps ask for: JSON that is read into a request, or refused with the field's name.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::Invalid;
@@ -53,12 +55,38 @@ pub(super) struct UploadCreate {
     /// The alias of one of the app's buckets; the default one, where left out.
     bucket: Option<String>,
     /// Names (1 to 64 of `a-z 0-9 - _`) and values that are kept with the object: at most 16 pairs, 256 bytes a value.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "distinct")]
     #[schema(example = json!({"album": "summer"}))]
     metadata: BTreeMap<String, String>,
     /// Write once: the PUT fails when there is an object already.
     #[serde(default)]
     once: bool,
+}
+
+/// Names and values, each name once: of two values nobody knows which was meant.
+fn distinct<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    struct Pairs;
+
+    impl<'de> Visitor<'de> for Pairs {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of names and texts")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut pairs = BTreeMap::new();
+            while let Some((name, value)) = map.next_entry::<String, String>()? {
+                let told = format!("duplicate field `metadata.{name}`");
+                if pairs.insert(name, value).is_some() {
+                    return Err(A::Error::custom(told));
+                }
+            }
+            Ok(pairs)
+        }
+    }
+
+    deserializer.deserialize_map(Pairs)
 }
 
 impl UploadCreate {

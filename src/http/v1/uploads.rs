@@ -25,7 +25,7 @@ use super::request::UploadCreate;
 /// `once` is set. The client must send `headers`, exactly as they are.
 #[utoipa::path(post, path = "/v1/uploads", tag = "uploads", operation_id = "issue_upload", security(("bearer" = [])),
     params(("idempotency-key" = Option<String>, Header,
-        description = "The same request under the same key gets the same upload for 24 hours; another request under it: 409")),
+        description = "The same request under the same key gets the same upload for 24 hours, with a fresh URL where the first ran out and the file has not arrived; another request under it: 409. What was refused whole is not remembered")),
     request_body = UploadCreate,
     responses((status = 201, description = "Where to upload; on record already", body = SuccessBody<IssuedView>)))]
 pub(super) async fn issue(

@@ -124,3 +124,17 @@ async fn while_the_ledger_is_locked_batches_are_refused_in_time_and_keep_no_conn
     let issued = || async { Some(batch(&stack, &body).await).filter(|answer| answer.status == 200) };
     eventually("batches are issued again", issued).await;
 }
+
+#[tokio::test]
+async fn a_name_that_is_there_twice_is_refused_wherever_it_is() {
+    let stack = TestStack::start().await;
+    let answer = stack.post("/v1/uploads/batch").header("content-type", "application/json");
+    let answer = answer
+        .text(r#"{"uploads":[{"ext":"png","ext":"jpg"},{"ext":"png","metadata":{"a":"1","a":"2"}}]}"#.to_owned())
+        .send()
+        .await;
+    let items = answer.data(200)["items"].as_array().unwrap();
+    let fields: Vec<&Value> = items.iter().map(|item| &item["error"]["field"]).collect();
+    assert_eq!(fields, [&json!("ext"), &json!("metadata.a")]);
+    assert_eq!(stack.recorded().await, 0);
+}

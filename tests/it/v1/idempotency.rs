@@ -130,3 +130,52 @@ async fn a_key_that_is_empty_too_long_or_given_twice_is_refused() {
     assert_eq!(stack.recorded().await, 0);
     issue(&stack, &"k".repeat(255), &body).await.data(201);
 }
+
+#[tokio::test]
+async fn items_that_cannot_be_read_are_told_from_others_too() {
+    let stack = TestStack::start().await;
+    let send = |wrong: Value| {
+        let body = json!({"uploads": [{"ext": "png"}, wrong]});
+        stack.post("/v1/uploads/batch").header("idempotency-key", "b").json(&body).send()
+    };
+    send(json!({"ext": "png", "nope": 1})).await.data(200);
+    send(json!({"ext": "mp4", "size": "huge"})).await.assert_error(409, "idempotency_mismatch");
+    send(json!({"ext": "png", "nope": 1})).await.data(200);
+    assert_eq!(stack.recorded().await, 1);
+}
+
+#[tokio::test]
+async fn what_is_said_in_vain_makes_no_other_request() {
+    let stack = TestStack::start().await;
+    let first = issue(&stack, "one", &json!({"ext": "jpg"})).await;
+    let again = issue(&stack, "one", &json!({"ext": "jpg", "once": false, "width": null, "metadata": {}})).await;
+    assert_eq!(again.data(201)["id"], first.data(201)["id"]);
+}
+
+#[tokio::test]
+async fn a_request_whose_file_has_arrived_is_told_which_upload_it_was() {
+    let stack = TestStack::start().await;
+    let first = issue(&stack, "one", &json!({"ext": "jpg"})).await;
+    let id = first.data(201)["id"].as_str().unwrap();
+    let past = "UPDATE uploads SET state = 'uploaded', issued_at = issued_at - interval '1 hour', url_expires_at = issued_at - interval '30 minutes'";
+    sqlx::query(past).execute(&mut stack.connect().await).await.unwrap();
+    let again = issue(&stack, "one", &json!({"ext": "jpg"})).await;
+    again.assert_error(409, "already_arrived");
+    assert!(again.message().contains(id), "{}", again.message());
+}
+
+#[tokio::test]
+async fn all_or_nothing_holds_for_a_request_that_is_sent_again() {
+    let stack = TestStack::start().await;
+    let body = json!({"all_or_nothing": true, "uploads": [{"ext": "jpg"}, {"ext": "png"}]});
+    let send = || stack.post("/v1/uploads/batch").header("idempotency-key", "b").json(&body).send();
+    let first = send().await;
+    let id = first.data(200)["items"][1]["upload"]["id"].as_str().unwrap();
+    let delete = "UPDATE uploads SET state = 'deleted' WHERE id = $1::uuid";
+    sqlx::query(delete).bind(id).execute(&mut stack.connect().await).await.unwrap();
+    let again = send().await;
+    assert_eq!(
+        (again.status.as_u16(), again.reason(), &again.body["field"]),
+        (409, "upload_deleted", &json!("uploads[1]"))
+    );
+}

@@ -2,6 +2,7 @@
 
 use presign_gateway::domain::caller::{Scope, Scopes};
 use presign_gateway::tenants::NewApiKey;
+use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
@@ -70,4 +71,21 @@ async fn a_caller_that_may_not_read_reaches_its_own_uploads_only() {
     let own = stack.get("/oss/presign?ext=png").bearer(issuer).send().await;
     let id = own.object_key().rsplit('/').next().unwrap().trim_end_matches(".png").to_owned();
     url(&id).await.data(200);
+}
+
+#[tokio::test]
+async fn head_signs_nothing_and_begins_no_export() {
+    let stack = TestStack::start().await;
+    let id = stack.issue(&json!({"ext": "png"})).await.data(201)["id"].as_str().unwrap().to_owned();
+    let life = || async {
+        let query = sqlx::query_scalar::<_, String>("SELECT url_expires_at::text FROM uploads");
+        query.fetch_one(&mut stack.connect().await).await.unwrap()
+    };
+    let before = life().await;
+    for path in [format!("/v1/uploads/{id}/url"), format!("/v1/uploads/{id}/download"), "/v1/uploads/export".to_owned()]
+    {
+        let answer = stack.get(&path).method(Method::HEAD).bearer(&stack.demo.alpha.api_key).send().await;
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (405, Some("GET")), "{path}");
+    }
+    assert_eq!(life().await, before);
 }
