@@ -137,11 +137,11 @@ fn asked<'a>(
     parts: &'a [Result<UploadCreate, ApiError>],
     all_or_nothing: bool,
 ) -> (Vec<AskedItem<'a>>, bool) {
-    let item = |(part, raw): (&'a Result<UploadCreate, ApiError>, &'a Box<RawValue>)| match part {
+    let items = parts.iter().zip(uploads).map(|(part, written)| match part {
         Ok(read) => AskedItem::Read(read),
-        Err(_) => AskedItem::Written(raw.get()),
-    };
-    (parts.iter().zip(uploads).map(item).collect(), all_or_nothing)
+        Err(_) => AskedItem::Written(written.get()),
+    });
+    (items.collect(), all_or_nothing)
 }
 
 fn item_error(refusal: Refusal, refused_before: Option<ApiError>) -> ApiError {
