@@ -107,7 +107,7 @@ impl Verifier {
         declared_etag: Option<&str>,
     ) -> Result<Upload, UploadError> {
         let Found { state, seen } = found;
-        let finding = Finding { id: upload.id, was: upload.state, state, seen };
+        let finding = Finding { id: upload.id, was: upload.state, url_expires_at: upload.url_expires_at, state, seen };
         if settle(&self.store, upload.tenant_id, &finding, from, declared_etag).await? {
             return Ok(Upload { state, seen: finding.seen.or(upload.seen), ..upload });
         }

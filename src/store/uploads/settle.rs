@@ -15,6 +15,8 @@ pub struct Finding {
     pub id: UploadId,
     /// What it was when somebody looked.
     pub was: UploadState,
+    /// When its URL ran out, as it was then: one that was signed anew since has not expired.
+    pub url_expires_at: DateTime<Utc>,
     pub state: UploadState,
     /// What the bucket said, where it was there.
     pub seen: Option<SeenObject>,
@@ -42,7 +44,7 @@ pub async fn settle(
              content_type = CASE WHEN $9 IS NULL THEN content_type ELSE $7 END,
              sha256 = CASE WHEN $9 IS NULL THEN sha256 ELSE $8 END,
              seen_at = coalesce($9, seen_at)
-         WHERE id = $2 AND tenant_id = $1 AND state = ANY($10)",
+         WHERE id = $2 AND tenant_id = $1 AND state = ANY($10) AND ($3 <> 'expired' OR url_expires_at = $11)",
         tenant_id.uuid(),
         found.id.uuid(),
         found.state.as_str(),
@@ -53,6 +55,7 @@ pub async fn settle(
         seen.and_then(|seen| seen.sha256.as_ref().map(Sha256::bytes)).map(<[u8; 32]>::as_slice),
         seen.map(|seen| seen.at),
         &from as &[&str],
+        found.url_expires_at,
     );
     let settled = store.within(settled.execute(&store.pool)).await?;
     Ok(settled.rows_affected() > 0)

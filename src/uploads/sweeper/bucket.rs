@@ -236,5 +236,5 @@ async fn find(client: &BucketClient, upload: &Upload, clock: &Clock) -> Result<(
         (UploadState::Issued, None) => (UploadState::Expired, None, false),
         (_, None) => (was, None, false),
     };
-    Ok((Finding { id, was, state, seen }, returned))
+    Ok((Finding { id, was, url_expires_at: upload.url_expires_at, state, seen }, returned))
 }
