@@ -184,9 +184,7 @@ impl Uploads {
         let upload = self.find_for(demand(admitted, Scope::UploadsDelete)?, id).await?;
         let client = self.verifier().client(upload.tenant_id, upload.bucket_id).await?;
         client.delete(&upload.object_key).await.map_err(|error| UploadError::of_bucket(error, TO_DELETE))?;
-        let last_arrival = upload.url_expires_at + GRACE;
-        let check_at = Some(last_arrival).filter(|last_arrival| *last_arrival > self.clock.now());
-        mark_deleted(&self.store, upload.tenant_id, id, check_at).await?;
+        mark_deleted(&self.store, upload.tenant_id, id, GRACE, self.clock.now()).await?;
         Ok(Upload { state: UploadState::Deleted, ..upload })
     }
 }

@@ -1,7 +1,7 @@
 //! What becomes of an upload: every change of a state. Each is made only where the row still has a state that it was decided
 //! on, so that of two who look at once neither undoes what the other found.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::binding::Sha256;
 use crate::domain::ids::{TenantId, UploadId};
@@ -61,7 +61,8 @@ pub async fn settle(
     Ok(settled.rows_affected() > 0)
 }
 
-/// Marks a tenant's upload as deleted, whatever it was. `check_at` is when somebody looks whether it has come back.
+/// Marks a tenant's upload as deleted, whatever it was. Where it could come back after `now`, because a PUT may end for so long
+/// (`grace`) after its URL ran out, somebody looks for it then: as the row has it, since it may have been signed anew meanwhile.
 ///
 /// # Errors
 /// The database is away.
@@ -69,13 +70,17 @@ pub async fn mark_deleted(
     store: &Store,
     tenant_id: TenantId,
     id: UploadId,
-    check_at: Option<DateTime<Utc>>,
+    grace: TimeDelta,
+    now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let marked = sqlx::query!(
-        "UPDATE uploads SET state = 'deleted', check_at = $3 WHERE id = $2 AND tenant_id = $1",
+        "UPDATE uploads
+         SET state = 'deleted', check_at = CASE WHEN url_expires_at + $3::interval > $4 THEN url_expires_at + $3::interval END
+         WHERE id = $2 AND tenant_id = $1",
         tenant_id.uuid(),
         id.uuid(),
-        check_at,
+        grace as _,
+        now,
     );
     store.within(marked.execute(&store.pool)).await?;
     Ok(())
