@@ -178,23 +178,26 @@ pub async fn settle_any_tenant(store: &Store, lease: DateTime<Utc>, found: &[Fin
     Ok(settled.rows_affected())
 }
 
-/// Lets go of what was claimed until `lease`: each is due again at the moment beside it.
+/// Lets go of what was claimed until `lease`: each is due again at the moment beside it, or never, where there is none and its
+/// URL has not been signed anew since `now`.
 ///
 /// # Errors
 /// The database is away.
 pub async fn put_back_any_tenant(
     store: &Store,
     lease: DateTime<Utc>,
-    rows: &[(UploadId, DateTime<Utc>)],
+    now: DateTime<Utc>,
+    rows: &[(UploadId, Option<DateTime<Utc>>)],
 ) -> Result<(), StoreError> {
     let ids: Vec<uuid::Uuid> = rows.iter().map(|(id, _)| id.uuid()).collect();
-    let due_at: Vec<DateTime<Utc>> = rows.iter().map(|(_, due_at)| *due_at).collect();
+    let due_at: Vec<Option<DateTime<Utc>>> = rows.iter().map(|(_, due_at)| *due_at).collect();
     let put_back = sqlx::query!(
         "UPDATE uploads SET check_at = back.due_at FROM UNNEST($2::uuid[], $3::timestamptz[]) AS back (id, due_at)
-         WHERE uploads.id = back.id AND uploads.check_at = $1",
+         WHERE uploads.id = back.id AND uploads.check_at = $1 AND (back.due_at IS NOT NULL OR uploads.url_expires_at < $4)",
         lease,
         &ids,
-        &due_at,
+        &due_at as &[Option<DateTime<Utc>>],
+        now,
     );
     store.within(put_back.execute(&store.pool)).await?;
     Ok(())
