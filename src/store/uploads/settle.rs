@@ -22,7 +22,17 @@ pub struct Finding {
     pub seen: Option<SeenObject>,
 }
 
-/// Settles a tenant's upload, and tells whether its state was still one of `from`. A declared ETag is kept where one is given.
+/// What a client says of the ETag of its PUT.
+#[derive(Debug, Clone, Copy)]
+pub enum DeclaredEtag<'a> {
+    /// No client was asked: what one said before stays.
+    Kept,
+    /// What it says now; whatever it said before was of another PUT.
+    Now(Option<&'a str>),
+}
+
+/// Settles a tenant's upload, and tells whether its state was still one of `from`. Where it could be put anew after `now`,
+/// because its URL lives, or ran out less than `grace` ago, whoever was to look at it later still does.
 ///
 /// # Errors
 /// The database is away.
@@ -31,14 +41,22 @@ pub async fn settle(
     tenant_id: TenantId,
     found: &Finding,
     from: &[UploadState],
-    declared_etag: Option<&str>,
+    declared_etag: DeclaredEtag<'_>,
+    grace: TimeDelta,
+    now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let from: Vec<&str> = from.iter().map(|state| state.as_str()).collect();
     let seen = found.seen.as_ref();
-    // One that is not as promised may yet be put anew: whoever was to look at it later still does.
+    let (is_kept, declared_etag) = match declared_etag {
+        DeclaredEtag::Kept => (true, None),
+        DeclaredEtag::Now(etag) => (false, etag),
+    };
+    // What is bound to its bytes, or to come once, cannot become anything else; one that is not as promised may be put anew.
     let settled = sqlx::query!(
         "UPDATE uploads
-         SET state = $3, declared_etag = coalesce($4, declared_etag), check_at = CASE WHEN $3 = 'mismatched' THEN check_at END,
+         SET state = $3, declared_etag = CASE WHEN $12 THEN declared_etag ELSE $4 END,
+             check_at = CASE WHEN $3 = 'mismatched'
+                               OR NOT once AND declared_sha256 IS NULL AND url_expires_at + $13::interval > $14 THEN check_at END,
              size_bytes = CASE WHEN $9::timestamptz IS NULL THEN size_bytes ELSE $5 END,
              etag = CASE WHEN $9 IS NULL THEN etag ELSE $6 END,
              content_type = CASE WHEN $9 IS NULL THEN content_type ELSE $7 END,
@@ -56,6 +74,9 @@ pub async fn settle(
         seen.map(|seen| seen.at),
         &from as &[&str],
         found.url_expires_at,
+        is_kept,
+        grace as _,
+        now,
     );
     let settled = store.within(settled.execute(&store.pool)).await?;
     Ok(settled.rows_affected() > 0)
