@@ -1,4 +1,5 @@
-//! What talks to a bucket. The gateway itself never does on the way of a presign: this is for operators: the doctor, and the CORS rules.. The gateway itself never does on the way of a presign: this is for operators: the doctor, and the CORS rules.
+//! What talks to a bucket: when an upload is completed, deleted, verified or swept, and for the doctor and the CORS rules. Never on the
+//! way of a presign.
 
 use std::time::Duration;
 
