@@ -1,4 +1,5 @@
-//! What talks to a bucket: to complete, delete and sweep uploads, and for operators the doctor and the CORS rules. Never on the way of a presign.
+//! What talks to a bucket: when an upload is completed, deleted, verified or swept, and for the doctor and the CORS rules. Never on the
+//! way of a presign.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::domain::bucket::Addressing;
 use crate::outbound::{CheckedNames, Outbound};
 use crate::vault::OpenBucket;
 
-use self::error::of_call;
+use self::error::{NO_SUCH_BUCKET, of_call};
 
 mod connections;
 mod cors;
@@ -129,6 +130,20 @@ impl BucketClient {
             sha256: head.checksum_sha256().and_then(|text| Sha256::parse(text).ok()),
             width: head.metadata().and_then(|metadata| metadata.get("width")).cloned(),
         })
+    }
+
+    /// Whether there is such a bucket at all, which the answer to a HEAD of an object does not tell. One that may not be asked for
+    /// that is taken to be there.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn exists(&self) -> Result<bool, BucketError> {
+        let head = self.client.head_bucket().bucket(&self.bucket_name);
+        match head.send().await.map_err(|error| of_call(&error)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.failure == Failure::Unavailable => Err(error),
+            Err(error) => Ok(error.failure != Failure::NotFound && error.code != NO_SUCH_BUCKET),
+        }
     }
 
     /// DELETE; an object that is not there is as good as deleted.

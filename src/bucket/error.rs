@@ -14,7 +14,8 @@ pub struct BucketError {
 /// What a failure means for whoever called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// There is no such object. (Of a HEAD, which has no body, nobody can tell whether there is such a bucket.)
+    /// There is no such object. (Of a HEAD, which has no body, nobody can tell whether there is such a bucket: see
+    /// `BucketClient::exists`.)
     NotFound,
     /// The credential may not do this.
     Refused,
@@ -24,7 +25,22 @@ pub enum Failure {
     Other,
 }
 
+const CANNOT_CONNECT: &str = "cannot connect";
+pub(super) const NO_SUCH_BUCKET: &str = "NoSuchBucket";
+
 impl BucketError {
+    /// The answer of one that has lost its bucket, as far as we know.
+    #[must_use]
+    pub fn no_such_bucket() -> Self {
+        Self::other("there is no such bucket")
+    }
+
+    /// Whether there was not even a connection.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        self.failure == Failure::Unavailable && self.code == CANNOT_CONNECT
+    }
+
     pub(super) fn other(code: impl Into<String>) -> Self {
         Self { code: code.into(), failure: Failure::Other }
     }
@@ -39,7 +55,7 @@ pub(super) fn of_call<E: ProvideErrorMetadata>(error: &SdkError<E>) -> BucketErr
     let unavailable = |code: &str| BucketError { code: code.to_owned(), failure: Failure::Unavailable };
     match error {
         SdkError::TimeoutError(_) => unavailable("no answer in time"),
-        SdkError::DispatchFailure(_) => unavailable("cannot connect"),
+        SdkError::DispatchFailure(_) => unavailable(CANNOT_CONNECT),
         // A HEAD has no body, so its status is all that there is.
         other => match (other.code(), other.raw_response().map(Response::status)) {
             (Some(code), status) if is_plain(code) => {
@@ -56,7 +72,7 @@ pub(super) fn of_call<E: ProvideErrorMetadata>(error: &SdkError<E>) -> BucketErr
 
 fn failure(status: Option<u16>, code: &str) -> Failure {
     match (status, code) {
-        (Some(404), "NoSuchBucket") | (Some(501), _) => Failure::Other,
+        (Some(404), NO_SUCH_BUCKET) | (Some(501), _) => Failure::Other,
         (Some(404), _) => Failure::NotFound,
         (Some(401 | 403), _) => Failure::Refused,
         (Some(408 | 429 | 500..=599), _) => Failure::Unavailable,

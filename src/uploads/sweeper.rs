@@ -26,6 +26,7 @@ use crate::vault::Vault;
 use self::fate::Fate;
 
 mod bucket;
+mod failed;
 mod fate;
 pub mod view;
 
@@ -70,6 +71,8 @@ pub struct Work {
     pub returned: u32,
     /// Those that could not be asked for, and are due again.
     pub put_back: u32,
+    /// Those that could not be asked for so long that they are not looked for again.
+    pub given_up: u32,
     /// Whether there is more to do at once.
     more: bool,
 }
@@ -82,11 +85,12 @@ impl Work {
         self.deleted += other.deleted;
         self.returned += other.returned;
         self.put_back += other.put_back;
+        self.given_up += other.given_up;
         self.more |= other.more;
     }
 
     fn is_any(&self) -> bool {
-        self.uploaded + self.mismatched + self.expired + self.deleted + self.put_back > 0
+        self.uploaded + self.mismatched + self.expired + self.deleted + self.put_back + self.given_up > 0
     }
 }
 
@@ -187,9 +191,20 @@ impl Sweeper {
         let took = began.elapsed();
         let round = Round { at, took, lag, work };
         if work.is_any() {
-            let Work { uploaded, mismatched, expired, deleted, returned, put_back, .. } = work;
+            let Work { uploaded, mismatched, expired, deleted, returned, put_back, given_up, .. } = work;
             let (took_ms, lag_seconds) = (took.as_millis(), lag.as_secs());
-            tracing::info!(uploaded, mismatched, expired, deleted, returned, put_back, took_ms, lag_seconds, "swept");
+            tracing::info!(
+                uploaded,
+                mismatched,
+                expired,
+                deleted,
+                returned,
+                put_back,
+                given_up,
+                took_ms,
+                lag_seconds,
+                "swept"
+            );
         }
         let mut memory = self.memory();
         memory.last_round = Some(round);

@@ -1,8 +1,9 @@
 //! Looks for an upload in its bucket, compares what is there with what was promised, and settles what has become of it.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::bucket::{BucketClient, BucketConnections, BucketError, Failure};
 use crate::domain::caller::Scope;
@@ -10,7 +11,7 @@ use crate::domain::clock::Clock;
 use crate::domain::ids::{BucketId, TenantId, UploadId};
 use crate::domain::upload::{SeenObject, Upload, UploadState};
 use crate::limit::Admitted;
-use crate::store::uploads::settle::{Finding, mark_deleted, settle};
+use crate::store::uploads::settle::{DeclaredEtag, Finding, mark_deleted, settle};
 use crate::store::uploads::walk::list_of_state;
 use crate::store::{Store, uploads};
 use crate::vault::Vault;
@@ -27,6 +28,8 @@ const TO_DELETE: &str = "DeleteObject (R2: Object Read & Write)";
 /// States that looking can change.
 const UNSETTLED: [UploadState; 3] = [UploadState::Issued, UploadState::Expired, UploadState::Mismatched];
 
+const ARRIVED: [UploadState; 2] = [UploadState::Uploaded, UploadState::Mismatched];
+
 /// What it takes to look into buckets, and to write down what is there.
 #[derive(Clone)]
 pub struct Verifier {
@@ -34,7 +37,12 @@ pub struct Verifier {
     pub vault: Arc<Vault>,
     pub buckets: BucketConnections,
     pub clock: Clock,
+    pub known: KnownBuckets,
 }
+
+/// Buckets that are known to be there, so that each is asked for that once.
+#[derive(Debug, Clone, Default)]
+pub struct KnownBuckets(Arc<Mutex<HashSet<BucketId>>>);
 
 /// What came of looking for an upload.
 #[derive(Debug, Clone)]
@@ -58,7 +66,7 @@ impl Verifier {
             return Ok(Verified::Deleted(upload));
         }
         let client = self.client(upload.tenant_id, upload.bucket_id).await?;
-        let seen = look(&client, &upload, &self.clock).await.map_err(|error| UploadError::of_bucket(error, TO_LOOK))?;
+        let seen = self.look(&client, &upload).await?;
         let is_late = upload.url_expires_at + GRACE <= self.clock.now();
         let state = match &seen {
             Some(seen) => upload.state_when(seen),
@@ -67,7 +75,7 @@ impl Verifier {
         };
         let is_there = seen.is_some();
         let from = [upload.state];
-        let upload = self.settle(upload, Found { state, seen }, &from, None).await?;
+        let upload = self.settle(upload, Found { state, seen }, &from, DeclaredEtag::Kept).await?;
         Ok(if is_there { Verified::Seen(upload) } else { Verified::Missing(upload) })
     }
 
@@ -98,17 +106,32 @@ impl Verifier {
         self.buckets.client(&open).map_err(UploadError::Bucket)
     }
 
+    /// Asks the bucket for an upload. That nothing is there is taken from a bucket only that is there itself.
+    async fn look(&self, client: &BucketClient, upload: &Upload) -> Result<Option<SeenObject>, UploadError> {
+        let of_bucket = |error| UploadError::of_bucket(error, TO_LOOK);
+        let seen = look(client, upload, &self.clock).await.map_err(of_bucket)?;
+        let known = || self.known.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.is_none() && !known().contains(&upload.bucket_id) {
+            if !client.exists().await.map_err(of_bucket)? {
+                return Err(UploadError::Bucket(BucketError::no_such_bucket()));
+            }
+            known().insert(upload.bucket_id);
+        }
+        Ok(seen)
+    }
+
     /// Writes down what was found, and gives the upload as it is then: as somebody else has it who was faster.
     async fn settle(
         &self,
         upload: Upload,
         found: Found,
         from: &[UploadState],
-        declared_etag: Option<&str>,
+        declared_etag: DeclaredEtag<'_>,
     ) -> Result<Upload, UploadError> {
         let Found { state, seen } = found;
-        let finding = Finding { id: upload.id, was: upload.state, state, seen };
-        if settle(&self.store, upload.tenant_id, &finding, from, declared_etag).await? {
+        let finding = Finding { id: upload.id, was: upload.state, url_expires_at: upload.url_expires_at, state, seen };
+        let now = self.clock.now();
+        if settle(&self.store, upload.tenant_id, &finding, from, declared_etag, GRACE, now).await? {
             return Ok(Upload { state, seen: finding.seen.or(upload.seen), ..upload });
         }
         uploads::find(&self.store, upload.tenant_id, upload.id).await?.ok_or(UploadError::NotFound)
@@ -143,11 +166,12 @@ impl Uploads {
             vault: Arc::clone(&self.vault),
             buckets: self.buckets.clone(),
             clock: self.clock.clone(),
+            known: KnownBuckets::default(),
         }
     }
 
     /// The caller says that its upload has arrived, perhaps with the ETag that its PUT was answered with: looks whether that
-    /// is so. One that is known to have arrived as promised is not looked for again.
+    /// is so. One that is known to have arrived as promised is not looked for again when it cannot become anything else.
     ///
     /// # Errors
     /// It is not there, it was deleted, or the bucket cannot be asked; then nothing has changed.
@@ -159,19 +183,21 @@ impl Uploads {
     ) -> Result<Upload, UploadError> {
         let mut upload = self.find_for(demand(admitted, Scope::UploadsIssue)?, id).await?;
         match upload.state {
-            UploadState::Uploaded => return Ok(upload),
+            UploadState::Uploaded if is_final(&upload, self.clock.now()) => return Ok(upload),
             UploadState::Deleted => return Err(UploadError::Deleted),
-            UploadState::Issued | UploadState::Mismatched | UploadState::Expired => {}
+            UploadState::Uploaded | UploadState::Issued | UploadState::Mismatched | UploadState::Expired => {}
         }
         let verifier = self.verifier();
         let client = verifier.client(upload.tenant_id, upload.bucket_id).await?;
-        let seen = look(&client, &upload, &self.clock).await.map_err(|error| UploadError::of_bucket(error, TO_LOOK))?;
-        let seen = seen.ok_or(UploadError::NotArrived)?;
-        if etag.is_some() {
-            upload.declared_etag.clone_from(&etag);
-        }
+        let Some(seen) = verifier.look(&client, &upload).await? else {
+            // It had arrived: whoever took it away since does not make that untrue.
+            return if upload.state == UploadState::Uploaded { Ok(upload) } else { Err(UploadError::NotArrived) };
+        };
+        upload.declared_etag.clone_from(&etag);
         let found = Found { state: upload.state_when(&seen), seen: Some(seen) };
-        let upload = verifier.settle(upload, found, &UNSETTLED, etag.as_deref()).await?;
+        // Another's `uploaded` is overruled only by one who has looked since.
+        let from: &[UploadState] = if upload.state == UploadState::Uploaded { &ARRIVED } else { &UNSETTLED };
+        let upload = verifier.settle(upload, found, from, DeclaredEtag::Now(etag.as_deref())).await?;
         if upload.state == UploadState::Deleted { Err(UploadError::Deleted) } else { Ok(upload) }
     }
 
@@ -184,11 +210,14 @@ impl Uploads {
         let upload = self.find_for(demand(admitted, Scope::UploadsDelete)?, id).await?;
         let client = self.verifier().client(upload.tenant_id, upload.bucket_id).await?;
         client.delete(&upload.object_key).await.map_err(|error| UploadError::of_bucket(error, TO_DELETE))?;
-        let last_arrival = upload.url_expires_at + GRACE;
-        let check_at = Some(last_arrival).filter(|last_arrival| *last_arrival > self.clock.now());
-        mark_deleted(&self.store, upload.tenant_id, id, check_at).await?;
+        mark_deleted(&self.store, upload.tenant_id, id, GRACE, self.clock.now()).await?;
         Ok(Upload { state: UploadState::Deleted, ..upload })
     }
+}
+
+/// Whether nothing else can arrive for an upload that has: its URL ran out, or was good for one PUT or for these bytes only.
+fn is_final(upload: &Upload, now: DateTime<Utc>) -> bool {
+    upload.url_expires_at + GRACE <= now || upload.bindings.once || upload.bindings.sha256.is_some()
 }
 
 /// What was found of an upload.

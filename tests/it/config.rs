@@ -151,3 +151,17 @@ fn every_default_has_a_comment() {
         }
     }
 }
+
+#[test]
+fn a_lease_that_ends_while_a_bucket_may_still_be_answering_is_a_fault() {
+    let lease = |seconds: &'static str, timeout: &'static str| {
+        let environment =
+            [("PRESIGN__UPLOADS__SWEEP_LEASE_SECONDS", seconds), ("PRESIGN__UPLOADS__BUCKET_TIMEOUT_MS", timeout)];
+        Config::load(None, environment.map(|(name, value)| (name.to_owned(), value.to_owned())))
+    };
+    assert!(lease("10", "5000").is_ok() && lease("4", "2000").is_ok());
+    for (seconds, timeout) in [("9", "5000"), ("1", "501")] {
+        let faults = lease(seconds, timeout).unwrap_err().0;
+        assert!(faults.len() == 1 && faults[0].contains("uploads.sweep_lease_seconds must be"), "{faults:?}");
+    }
+}

@@ -106,7 +106,7 @@ async fn a_tenants_policy_decides_and_what_was_issued_before_is_left_alone() {
         query.fetch_one(&mut stack.connect().await).await.unwrap()
     };
     assert_eq!((looks(&before).await, looks(&after).await), (None, Some(true)));
-    // Completed, it need not be looked for any more; mismatched, it may yet be put anew.
+    // As long as its URL lives, it may be put anew, whatever it is; once that has run out, it need not be looked for any more.
     let url = stack.presign("ext=png").await;
     let id = id_in(url.object_key());
     promise(&stack, &id, "declared_size_bytes = 2").await;
@@ -115,7 +115,29 @@ async fn a_tenants_policy_decides_and_what_was_issued_before_is_left_alone() {
     assert_eq!(looks(&id).await, Some(true));
     promise(&stack, &id, "declared_size_bytes = 1").await;
     assert_eq!(complete(&stack, &id, &json!({})).await.data(200)["state"], "uploaded");
+    assert_eq!(looks(&id).await, Some(true));
+    promise(&stack, &id, "once = true, state = 'issued'").await;
+    assert_eq!(complete(&stack, &id, &json!({})).await.data(200)["state"], "uploaded");
     assert_eq!(looks(&id).await, None);
+}
+
+#[tokio::test]
+async fn what_was_put_anew_after_it_was_completed_is_seen_when_its_url_has_run_out() {
+    let stack = sweeping().await;
+    let policy = PolicyChanges { sweep: Some(true), ..PolicyChanges::default() };
+    stack.change_alpha(TenantChanges { policy, ..TenantChanges::default() }).await;
+    let (id, url) = issue(&stack).await;
+    for body in ["short", "rather longer"] {
+        assert_eq!(stack.client.put(&url).body(body).send().await.unwrap().status(), 200);
+        if body == "short" {
+            assert_eq!(complete(&stack, &id, &json!({})).await.data(200)["state"], "uploaded");
+        }
+    }
+    let due = format!("id = '{id}' AND check_at IS NOT NULL");
+    make_due(&stack, &due).await;
+    settled(&stack, "alpha").await;
+    let shown = stack.get(&format!("/v1/uploads/{id}")).bearer(&stack.demo.alpha.api_key).send().await;
+    assert_eq!((&shown.data(200)["state"], &shown.data(200)["seen"]["size"]), (&json!("uploaded"), &json!(13)));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::domain::tenant::Slug;
 use crate::domain::upload::{Upload, UploadState};
 use crate::outbound::Outbound;
 use crate::uploads::UploadError;
-use crate::uploads::verify::{Verified, Verifier};
+use crate::uploads::verify::{KnownBuckets, Verified, Verifier};
 use crate::uploads::view::MismatchView;
 use crate::vault::Vault;
 use crate::vault::keyring::Keyring;
@@ -190,7 +190,7 @@ fn verifier(context: &Context) -> anyhow::Result<Verifier> {
     let vault = Arc::new(Vault::new(store.clone(), keyring, config.vault.cache_entries.get(), age));
     let outbound = Outbound::new(config.outbound.allowed_hosts.clone());
     let buckets = BucketConnections::new(outbound, config.uploads.bucket_timeout_ms.as_milliseconds());
-    Ok(Verifier { store, vault, buckets, clock: Clock::System })
+    Ok(Verifier { store, vault, buckets, clock: Clock::System, known: KnownBuckets::default() })
 }
 
 /// Drawn on a terminal only, and on standard error.

@@ -31,8 +31,9 @@ pub(super) struct CompleteBody {
 /// Say that an upload has arrived, and have it checked.
 ///
 /// Looks into the bucket, compares size, content type, digest and ETag with what was promised, and gives the upload: `uploaded`, or
-/// `mismatched` with both values in `mismatches`. May be called again: an upload that is `uploaded` is answered from the record. Where the
-/// file is not there, the answer is 409 `not_arrived`; where the bucket does not answer, 503 `bucket_unavailable`; then nothing changes.
+/// `mismatched` with both values in `mismatches`. May be called again: `uploaded` is final once the URL has run out (and five
+/// minutes more, in which a PUT may end), or at once where the upload is bound by `once` or `sha256`, and is then answered from the record; until
+/// then other bytes may be put by the same URL, and are seen. An ETag is of one PUT: a call without one forgets it. Where the file is not there, the answer is 409 `not_arrived`; where the bucket does not answer, 503 `bucket_unavailable`; then nothing changes.
 /// A caller without the scope `uploads:read` can complete only what it issued itself.
 #[utoipa::path(post, path = "/v1/uploads/{id}/complete", tag = "uploads", operation_id = "complete_upload", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The upload's id")), request_body(content = Option<CompleteBody>),

@@ -138,7 +138,8 @@ pub async fn claim_any_tenant(
     Ok(uploads)
 }
 
-/// Settles what was claimed until `lease`, and tells how many still were: not those that somebody else settled meanwhile.
+/// Settles what was claimed until `lease`, and tells how many still were: not those that somebody else settled
+/// meanwhile, or whose URL was signed anew: they are due again by themselves when the lease has run out.
 ///
 /// # Errors
 /// The database is away.
@@ -155,9 +156,11 @@ pub async fn settle_any_tenant(store: &Store, lease: DateTime<Utc>, found: &[Fin
              content_type = CASE WHEN found.seen_at IS NULL THEN uploads.content_type ELSE found.content_type END,
              sha256 = CASE WHEN found.seen_at IS NULL THEN uploads.sha256 ELSE found.sha256 END,
              seen_at = coalesce(found.seen_at, uploads.seen_at)
-         FROM UNNEST($2::uuid[], $3::text[], $4::text[], $5::int8[], $6::text[], $7::text[], $8::bytea[], $9::timestamptz[])
-           AS found (id, was, state, size_bytes, etag, content_type, sha256, seen_at)
-         WHERE uploads.id = found.id AND uploads.check_at = $1 AND uploads.state = found.was",
+         FROM UNNEST($2::uuid[], $3::text[], $4::text[], $5::int8[], $6::text[], $7::text[], $8::bytea[], $9::timestamptz[],
+                     $10::timestamptz[])
+           AS found (id, was, state, size_bytes, etag, content_type, sha256, seen_at, url_expires_at)
+         WHERE uploads.id = found.id AND uploads.check_at = $1 AND uploads.state = found.was
+           AND uploads.url_expires_at = found.url_expires_at",
         lease,
         &column(found, |found| found.id.uuid()),
         &column(found, |found| found.was.as_str()) as &[&str],
@@ -169,28 +172,32 @@ pub async fn settle_any_tenant(store: &Store, lease: DateTime<Utc>, found: &[Fin
             found.seen.as_ref().and_then(|seen| seen.sha256.as_ref()).map(Sha256::bytes).map(<[u8; 32]>::as_slice)
         }) as &[Option<&[u8]>],
         &column(found, |found| found.seen.as_ref().map(|seen| seen.at)) as &[Option<DateTime<Utc>>],
+        &column(found, |found| found.url_expires_at),
     );
     let settled = store.within(settled.execute(&store.pool)).await?;
     Ok(settled.rows_affected())
 }
 
-/// Lets go of what was claimed until `lease`: each is due again at the moment beside it.
+/// Lets go of what was claimed until `lease`: each is due again at the moment beside it, or never, where there is none and its
+/// URL has not been signed anew since `now`.
 ///
 /// # Errors
 /// The database is away.
 pub async fn put_back_any_tenant(
     store: &Store,
     lease: DateTime<Utc>,
-    rows: &[(UploadId, DateTime<Utc>)],
+    now: DateTime<Utc>,
+    rows: &[(UploadId, Option<DateTime<Utc>>)],
 ) -> Result<(), StoreError> {
     let ids: Vec<uuid::Uuid> = rows.iter().map(|(id, _)| id.uuid()).collect();
-    let due_at: Vec<DateTime<Utc>> = rows.iter().map(|(_, due_at)| *due_at).collect();
+    let due_at: Vec<Option<DateTime<Utc>>> = rows.iter().map(|(_, due_at)| *due_at).collect();
     let put_back = sqlx::query!(
         "UPDATE uploads SET check_at = back.due_at FROM UNNEST($2::uuid[], $3::timestamptz[]) AS back (id, due_at)
-         WHERE uploads.id = back.id AND uploads.check_at = $1",
+         WHERE uploads.id = back.id AND uploads.check_at = $1 AND (back.due_at IS NOT NULL OR uploads.url_expires_at < $4)",
         lease,
         &ids,
-        &due_at,
+        &due_at as &[Option<DateTime<Utc>>],
+        now,
     );
     store.within(put_back.execute(&store.pool)).await?;
     Ok(())

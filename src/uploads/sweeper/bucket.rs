@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
@@ -17,13 +17,14 @@ use crate::store::uploads::settle::Finding;
 use crate::store::uploads::sweep::{self, Claimed, DueBucket};
 use crate::uploads::verify::{GRACE, look};
 
+use super::failed::{Blame, Failed};
 use super::fate::Fate;
 use super::{Stop, Sweeper, Work, cause, stopped};
 
 /// Uploads of a batch, at most.
 const MOST_BATCH: u128 = 100;
-/// When an upload is looked for again that alone could not be asked for.
-const LATER: TimeDelta = TimeDelta::minutes(10);
+/// So many objects that fail one after the other, and nothing that is answered, are the bucket's own fault.
+const SEVERAL: usize = 2;
 
 /// What came of a batch.
 #[derive(Default)]
@@ -31,25 +32,87 @@ struct Batch {
     found: Vec<Finding>,
     /// How many deleted ones were there again.
     returned: u32,
-    failed: Vec<(UploadId, DateTime<Utc>, BucketError)>,
-    /// Nobody asked for these: each with the moment since which it is due.
-    left: HashMap<UploadId, DateTime<Utc>>,
+    failed: Vec<Failed>,
+    /// Nobody asked for these: each with the moment since which it is due, and that at which its URL ran out.
+    left: HashMap<UploadId, (DateTime<Utc>, DateTime<Utc>)>,
     /// Their URL was signed anew: each with the moment at which it is due.
     early: Vec<(UploadId, DateTime<Utc>)>,
+    /// How many failed since the bucket last answered, in a way that may be its own fault.
+    in_a_row: usize,
+    /// What is wrong with the bucket itself, where anything is.
+    fault: Option<BucketError>,
 }
 
 impl Batch {
-    /// Why the bucket should be left alone: it does not answer, or it answered nothing at all.
+    /// Writes down an answer, and tells whether to go on asking.
+    fn add(&mut self, id: UploadId, answer: Result<(Finding, bool), BucketError>) -> bool {
+        let Some((_, url_expires_at)) = self.left.remove(&id) else { return self.fault.is_none() };
+        match answer {
+            Ok((finding, returned)) => {
+                self.found.push(finding);
+                self.returned += u32::from(returned);
+                self.in_a_row = 0;
+            }
+            Err(error) => {
+                let is_away = error.failure == Failure::Unavailable;
+                self.in_a_row = if is_away { self.in_a_row + 1 } else { 0 };
+                if error.is_unreachable() || self.in_a_row >= SEVERAL {
+                    self.fault = Some(error.clone());
+                }
+                self.failed.push(Failed { id, url_expires_at, error });
+            }
+        }
+        // One that answers is not away, whatever was thought of it.
+        if self.in_a_row == 0 {
+            self.fault = None;
+        }
+        self.fault.is_none()
+    }
+
+    /// Where not one object was there, that may be because the bucket is not: then nothing of what was found holds.
+    async fn confirm(&mut self, client: &BucketClient) {
+        let is_any_there = self.returned > 0 || self.found.iter().any(|finding| finding.seen.is_some());
+        if is_any_there || self.found.is_empty() {
+            return;
+        }
+        let fault = match client.exists().await {
+            Ok(true) => return,
+            Ok(false) => BucketError::no_such_bucket(),
+            Err(error) => error,
+        };
+        let failed = |Finding { id, url_expires_at, .. }| Failed { id, url_expires_at, error: fault.clone() };
+        self.failed.extend(self.found.drain(..).map(failed));
+        self.fault = Some(fault);
+    }
+
+    /// What the bucket answered, where it refused whatever it was asked for.
+    fn refusal(&self) -> Option<&BucketError> {
+        let errors = self.failed.iter().map(|failed| &failed.error);
+        errors.filter(|_| self.found.is_empty()).find(|error| error.failure != Failure::Unavailable)
+    }
+
+    /// Why the bucket should be left alone, if it should.
     fn trouble(&self) -> Option<String> {
-        let unavailable = self.failed.iter().find(|(.., error)| error.failure == Failure::Unavailable);
-        let hopeless = self.failed.first().filter(|_| self.found.is_empty());
-        let (.., error) = unavailable.or(hopeless)?;
+        let error = self.fault.as_ref().or(self.refusal())?;
         Some(match error.failure {
             Failure::Refused => {
                 format!("{error}: the credential lacks GetObject (on AWS also ListBucket), or DeleteObject")
             }
             _ => error.to_string(),
         })
+    }
+
+    /// When each is due again that was not settled; none where it is given up.
+    fn put_back(&self, now: DateTime<Utc>) -> Vec<(UploadId, Option<DateTime<Utc>>)> {
+        let blame = match (&self.fault, self.refusal()) {
+            (Some(_), _) => Blame::Bucket,
+            (None, Some(_)) => Blame::Everything,
+            (None, None) => Blame::Upload,
+        };
+        let failed = self.failed.iter().map(|failed| (failed.id, failed.again_at(now, blame)));
+        let left = self.left.iter().map(|(id, (due_at, _))| (*id, Some(*due_at)));
+        let early = self.early.iter().map(|(id, due_at)| (*id, Some(*due_at)));
+        failed.chain(left).chain(early).collect()
     }
 }
 
@@ -95,7 +158,8 @@ impl Sweeper {
             if claimed.is_empty() {
                 return Ok(None);
             }
-            let batch = self.look_for(&client, claimed, &mut pace, stop).await;
+            let mut batch = self.look_for(&client, claimed, &mut pace, stop).await;
+            batch.confirm(&client).await;
             self.write_down(lease, &batch, work).await?;
             let is_stopping = stop.has_changed().is_err();
             if let Some(trouble) = batch.trouble() {
@@ -104,7 +168,9 @@ impl Sweeper {
             if !is_stopping && !batch.left.is_empty() {
                 return Ok(Some("asking for an object ended unexpectedly".to_owned()));
             }
-            self.recovers(due);
+            if !batch.found.is_empty() {
+                self.recovers(due);
+            }
             if is_stopping || !is_whole {
                 return Ok(None);
             }
@@ -124,13 +190,17 @@ impl Sweeper {
         i64::try_from(in_time.min(at_this_pace).clamp(1, MOST_BATCH)).unwrap_or(1)
     }
 
-    /// Asks for each object, several at a time. Stops asking at the first sign that the bucket does not answer.
+    /// Asks for each object, several at a time. One that fails may be to blame for that alone: what is under way is waited for,
+    /// and asking stops when nothing else was answered either.
     async fn look_for(&self, client: &BucketClient, claimed: Vec<Claimed>, pace: &mut Interval, stop: &Stop) -> Batch {
         let now = self.clock.now();
         let (early, claimed): (Vec<_>, Vec<_>) =
             claimed.into_iter().partition(|claimed| claimed.upload.url_expires_at + GRACE > now);
         let mut batch = Batch {
-            left: claimed.iter().map(|claimed| (claimed.upload.id, claimed.due_at)).collect(),
+            left: claimed
+                .iter()
+                .map(|Claimed { upload, due_at }| (upload.id, (*due_at, upload.url_expires_at)))
+                .collect(),
             early: early.iter().map(|claimed| (claimed.upload.id, claimed.upload.url_expires_at + GRACE)).collect(),
             ..Batch::default()
         };
@@ -139,7 +209,7 @@ impl Sweeper {
         let mut stop = std::pin::pin!(stopped(stop.clone()));
         let mut goes_on = true;
         loop {
-            while goes_on && asking.len() < self.options.concurrency {
+            while goes_on && asking.len() < self.options.concurrency && (batch.in_a_row == 0 || asking.is_empty()) {
                 let Some(upload) = turns.next() else { break };
                 tokio::select! {
                     _ = pace.tick() => {
@@ -156,19 +226,7 @@ impl Sweeper {
             match answered {
                 None => return batch,
                 Some(Err(_)) => goes_on = false,
-                Some(Ok((id, answer))) => {
-                    let Some(due_at) = batch.left.remove(&id) else { continue };
-                    match answer {
-                        Ok((finding, returned)) => {
-                            batch.found.push(finding);
-                            batch.returned += u32::from(returned);
-                        }
-                        Err(error) => {
-                            goes_on &= error.failure != Failure::Unavailable;
-                            batch.failed.push((id, due_at, error));
-                        }
-                    }
-                }
+                Some(Ok((id, answer))) => goes_on = batch.add(id, answer),
             }
         }
     }
@@ -187,14 +245,13 @@ impl Sweeper {
             *count += 1;
         }
         work.returned += batch.returned;
-        // Where the bucket answers, one that fails alone must not stand in front of the others.
-        let later = batch.trouble().is_none().then(|| self.clock.now() + LATER);
-        let failed = batch.failed.iter().map(|(id, due_at, _)| (*id, later.unwrap_or(*due_at)));
-        let left = batch.left.iter().map(|(id, due_at)| (*id, *due_at));
-        let back: Vec<_> = failed.chain(left).chain(batch.early.iter().copied()).collect();
+        let now = self.clock.now();
+        let back = batch.put_back(now);
         if !back.is_empty() {
-            work.put_back += u32::try_from(back.len() - batch.early.len()).unwrap_or(u32::MAX);
-            sweep::put_back_any_tenant(&self.store, lease, &back).await?;
+            let given_up = back.iter().filter(|(_, due_at)| due_at.is_none()).count();
+            work.given_up += u32::try_from(given_up).unwrap_or(u32::MAX);
+            work.put_back += u32::try_from(back.len() - batch.early.len() - given_up).unwrap_or(u32::MAX);
+            sweep::put_back_any_tenant(&self.store, lease, now, &back).await?;
         }
         Ok(())
     }
@@ -236,5 +293,5 @@ async fn find(client: &BucketClient, upload: &Upload, clock: &Clock) -> Result<(
         (UploadState::Issued, None) => (UploadState::Expired, None, false),
         (_, None) => (was, None, false),
     };
-    Ok((Finding { id, was, state, seen }, returned))
+    Ok((Finding { id, was, url_expires_at: upload.url_expires_at, state, seen }, returned))
 }

@@ -79,6 +79,8 @@ pub struct RoundView {
     pub returned: u32,
     /// Those that could not be asked for, and are due again.
     pub put_back: u32,
+    /// Those that could not be asked for until 30 days after their URL ran out, and are not looked for again.
+    pub given_up: u32,
 }
 
 /// What is due at `now`, as the database has it.
@@ -150,6 +152,7 @@ impl From<&Round> for RoundView {
             deleted: work.deleted,
             returned: work.returned,
             put_back: work.put_back,
+            given_up: work.given_up,
         }
     }
 }

@@ -20,6 +20,8 @@ pub enum Fault {
     None,
     /// This status; the code is of a body that a HEAD has not.
     Status(u16, &'static str),
+    /// No such bucket: every HEAD is answered with 404.
+    NoBucket,
     /// Nothing, until it is told to do something else.
     Hang,
 }
@@ -32,8 +34,8 @@ pub struct FaultyStore {
 
 struct Inner {
     fault: watch::Sender<Fault>,
-    /// An object that is answered with 400.
-    broken: Mutex<Option<String>>,
+    /// Objects that are answered with a status of their own.
+    broken: Mutex<HashMap<String, StatusCode>>,
     calls: Mutex<HashMap<(Method, String), usize>>,
 }
 
@@ -65,9 +67,10 @@ impl FaultyStore {
         self.inner.fault.send_replace(fault);
     }
 
-    /// From now on this object is answered with 400.
-    pub fn break_object(&self, object_key: &str) {
-        *self.inner.broken.lock().unwrap() = Some(object_key.to_owned());
+    /// From now on this object is answered with this status.
+    pub fn break_object(&self, object_key: &str, status: u16) {
+        let status = StatusCode::from_u16(status).unwrap();
+        self.inner.broken.lock().unwrap().insert(object_key.to_owned(), status);
     }
 
     /// How often each object was asked for with this method.
@@ -92,13 +95,22 @@ async fn pass(State(inner): State<Arc<Inner>>, request: Request, next: Next) -> 
     if ![Method::HEAD, Method::DELETE].contains(request.method()) {
         return next.run(request).await;
     }
+    // Whether there is a bucket is asked of the bucket itself: no object has so short a path.
+    if !request.uri().path().trim_matches('/').contains('/') {
+        let is_missing = *inner.fault.borrow() == Fault::NoBucket;
+        return if is_missing { StatusCode::NOT_FOUND.into_response() } else { next.run(request).await };
+    }
     let call = (request.method().clone(), request.uri().path().to_owned());
     *inner.calls.lock().unwrap().entry(call).or_default() += 1;
     let mut orders = inner.fault.subscribe();
     let fault = *orders.wait_for(|fault| *fault != Fault::Hang).await.unwrap();
-    let is_broken = inner.broken.lock().unwrap().as_ref().is_some_and(|broken| request.uri().path().ends_with(broken));
+    let path = request.uri().path();
+    let broken = inner.broken.lock().unwrap().iter().find(|(key, _)| path.ends_with(*key)).map(|(_, status)| *status);
+    if let Some(status) = broken {
+        return status.into_response();
+    }
     match fault {
-        _ if is_broken => StatusCode::BAD_REQUEST.into_response(),
+        Fault::NoBucket => StatusCode::NOT_FOUND.into_response(),
         Fault::Status(status, code) => {
             (StatusCode::from_u16(status).unwrap(), format!("<Error><Code>{code}</Code></Error>")).into_response()
         }

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::{due_uploads, settled, states, status, sweeping_setup};
+use super::{due_uploads, settled, states, status, sweeping_setup, workbench};
 use crate::support::faulty::{Fault, FaultyStore, redirect};
 use crate::support::publisher::{Publish, Publisher};
-use crate::support::stack::TestStack;
+use crate::support::stack::{Setup, TestStack};
 use crate::support::{eventually, within};
+use crate::v1::{id_in, promise, state};
 
 /// How alpha's bucket fails, as the operators' route tells.
 async fn failing(stack: &TestStack) -> Option<Value> {
@@ -95,7 +96,7 @@ async fn one_object_that_cannot_be_asked_for_does_not_stand_in_front_of_the_othe
     let stack = sweeping_setup().set("UPLOADS__SWEEP_CONCURRENCY", "2").start().await;
     let store = FaultyStore::before_alpha(&stack).await;
     let issued = stack.presign("ext=png").await;
-    store.break_object(issued.object_key());
+    store.break_object(issued.object_key(), 400);
     due_uploads(&stack, &stack.demo.alpha.api_key, 20).await;
     eventually("all the others are settled", async || {
         let (states, _) = states(&stack, "alpha").await;
@@ -109,4 +110,90 @@ async fn one_object_that_cannot_be_asked_for_does_not_stand_in_front_of_the_othe
             .await
             .unwrap();
     assert!(later);
+}
+
+/// The oldest that is due of alpha's: its id.
+async fn oldest(stack: &TestStack, store: &FaultyStore, status: u16) -> String {
+    let issued = stack.presign("ext=png").await;
+    store.break_object(issued.object_key(), status);
+    id_in(issued.object_key())
+}
+
+/// For how many minutes an upload is left alone; none where it is not looked for again.
+async fn minutes_left(stack: &TestStack, id: &str) -> Option<f64> {
+    let query = "SELECT (extract(epoch FROM check_at - now()) / 60)::float8 FROM uploads WHERE id = $1::uuid";
+    sqlx::query_scalar(query).bind(id).fetch_one(&mut stack.connect().await).await.unwrap()
+}
+
+#[tokio::test]
+async fn one_object_that_the_store_fails_on_does_not_make_the_bucket_fail() {
+    let stack = Setup::new().set("UPLOADS__SWEEP_SECONDS", "0").start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    let poison = oldest(&stack, &store, 500).await;
+    due_uploads(&stack, &stack.demo.alpha.api_key, 20).await;
+    promise(&stack, &poison, "check_at = now() - interval '20 minutes'").await;
+    let sweep =
+        [("UPLOADS__SWEEP_SECONDS", "1"), ("UPLOADS__SWEEP_PER_SECOND", "500"), ("UPLOADS__SWEEP_CONCURRENCY", "2")];
+    let _instance = stack.another(&sweep).await;
+    eventually("all the others are settled", async || {
+        (states(&stack, "alpha").await == (sorted([("expired", 10), ("issued", 1), ("uploaded", 10)]), 1)).then_some(())
+    })
+    .await;
+    assert_eq!(store.count(&Method::HEAD), 21, "each is asked for once");
+    assert!(minutes_left(&stack, &poison).await.unwrap() > 9.0);
+}
+
+fn sorted<const N: usize>(states: [(&str, i64); N]) -> Vec<(String, i64)> {
+    states.into_iter().map(|(state, count)| (state.to_owned(), count)).collect()
+}
+
+#[tokio::test]
+async fn those_that_fail_go_behind_the_others_for_longer_and_longer_and_are_given_up_at_last() {
+    // A batch is of two.
+    let setup = sweeping_setup().set("UPLOADS__SWEEP_CONCURRENCY", "1").set("UPLOADS__SWEEP_LEASE_SECONDS", "4");
+    let stack = setup.set("UPLOADS__BUCKET_TIMEOUT_MS", "1000").start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    let mut refused = Vec::new();
+    for _ in 0..4 {
+        refused.push(oldest(&stack, &store, 403).await);
+    }
+    let good = id_in(stack.presign("ext=png").await.object_key());
+    let [young, middle, old, ancient] = &refused[..] else { panic!() };
+    let statement = format!(
+        "UPDATE uploads SET issued_at = now() - interval '40 days', check_at = now() - due, url_expires_at = now() - age
+         FROM (VALUES ('{young}'::uuid, interval '6 minutes', interval '4 minutes'), ('{middle}', '3 hours', '4 minutes'),
+                      ('{old}', '20 days', '4 minutes'), ('{ancient}', '31 days', '4 minutes'), ('{good}', '6 minutes', '1 minute'))
+              AS made (id, age, due)
+         WHERE made.id = uploads.id"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut stack.connect().await).await.unwrap();
+    let settled = async || (state(&stack, &good).await == "expired").then_some(());
+    within(Duration::from_secs(20), "what is behind them is settled", settled).await;
+    // At least a sixtieth of its age.
+    for (id, least) in [(middle, 2.0), (old, 58.0)] {
+        let left = minutes_left(&stack, id).await.unwrap();
+        assert!(left > least, "{left}");
+    }
+    assert_eq!(minutes_left(&stack, ancient).await, None, "given up");
+    assert_eq!(state(&stack, ancient).await, "issued", "but nothing is said of it that nobody saw");
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_a_fault_and_no_upload_is_taken_for_missing() {
+    let stack = sweeping_setup().start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    store.set(Fault::NoBucket);
+    due_uploads(&stack, &stack.demo.alpha.api_key, 6).await;
+    let told = eventually("it is told", async || failing(&stack).await).await;
+    assert!(told["reason"].as_str().unwrap().contains("no such bucket"), "{told}");
+    assert_eq!(states(&stack, "alpha").await.0, sorted([("issued", 6)]));
+    let verify = ["uploads", "verify", "--tenant", "alpha", "--output", "json"];
+    let output = workbench(&stack).command(&verify).output().await.unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &report["failed"]), (Some(1), &Value::from(6)), "{report}");
+    assert_eq!(states(&stack, "alpha").await.0, sorted([("issued", 6)]));
+    store.set(Fault::None);
+    let all_settled = async || (states(&stack, "alpha").await.1 == 0).then_some(());
+    within(Duration::from_secs(20), "it goes on by itself", all_settled).await;
+    assert_eq!(states(&stack, "alpha").await.0, sorted([("expired", 3), ("uploaded", 3)]));
 }

@@ -8,6 +8,7 @@ use crate::support::binary::Server;
 use crate::support::eventually;
 use crate::support::faulty::{Fault, FaultyStore};
 use crate::support::stack::{Setup, TestStack};
+use crate::v1::issue;
 
 #[tokio::test]
 async fn two_instances_share_the_work_and_each_object_is_asked_for_once() {
@@ -88,4 +89,40 @@ async fn what_was_settled_while_it_was_claimed_stays_as_it_is() {
     })
     .await;
     assert_eq!(states(&stack, "alpha").await.0, [("deleted".to_owned(), 1)]);
+}
+
+/// Signs alpha's upload anew while it is being looked for.
+async fn renew_while_asked(stack: &TestStack, store: &FaultyStore, id: &str) {
+    eventually("the bucket is asked", async || (store.count(&Method::HEAD) > 0).then_some(())).await;
+    let renewed = stack.get(&format!("/v1/uploads/{id}/url")).bearer(&stack.demo.alpha.api_key).send().await;
+    renewed.data(200);
+    store.set(Fault::None);
+}
+
+#[tokio::test]
+async fn what_was_signed_anew_while_the_sweeper_looked_has_not_expired() {
+    let stack = sweeping_setup().start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    store.set(Fault::Hang);
+    let (id, _) = issue(&stack).await;
+    super::make_due(&stack, "state = 'issued'").await;
+    renew_while_asked(&stack, &store, &id).await;
+    eventually("the round ends", async || {
+        let status = super::status(&stack).await;
+        (status["last_round"]["expired"] == 1).then_some(())
+    })
+    .await;
+    assert_eq!(states(&stack, "alpha").await, (vec![("issued".to_owned(), 1)], 1), "and is looked for later");
+}
+
+#[tokio::test]
+async fn what_was_signed_anew_while_an_operator_looked_has_not_expired() {
+    let stack = Setup::new().set("UPLOADS__SWEEP_SECONDS", "0").start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    store.set(Fault::Hang);
+    let (id, _) = issue(&stack).await;
+    super::make_due(&stack, "state = 'issued'").await;
+    let (workbench, arguments) = (workbench(&stack), ["uploads", "verify", id.as_str()]);
+    tokio::join!(workbench.run(&arguments), renew_while_asked(&stack, &store, &id));
+    assert_eq!(states(&stack, "alpha").await, (vec![("issued".to_owned(), 1)], 1));
 }

@@ -15,6 +15,8 @@ use crate::support::publisher::{Publish, Publisher};
 use crate::support::stack::{Setup, TestStack};
 
 const BODY: &str = "sixteen bytes ok";
+/// Its URL, and all that could come by it.
+const RUN_OUT: &str = "issued_at = now() - interval '2 hours', url_expires_at = now() - interval '1 hour'";
 
 /// PUTs it, and gives the ETag that a store answers with.
 async fn put(stack: &TestStack, url: &str, content_type: &str) -> String {
@@ -35,12 +37,62 @@ async fn what_arrived_as_promised_is_uploaded_and_asked_for_once_only() {
     assert_eq!((&upload["state"], &upload["mismatches"]), (&json!("uploaded"), &json!([])));
     assert_eq!((&upload["seen"]["size"], &upload["seen"]["etag"]), (&json!(16), &json!(etag.trim_matches('"'))));
     assert_eq!(store.count(&Method::HEAD), 1);
+    // Nothing more can arrive.
+    promise(&stack, &id, RUN_OUT).await;
+    let shown = stack.get(&format!("/v1/uploads/{id}")).bearer(&stack.demo.alpha.api_key).send().await;
+    let upload = shown.data(200);
     for body in [json!({}), json!({ "etag": "another" })] {
         assert_eq!(complete(&stack, &id, &body).await.data(200), upload, "answered from the record");
     }
     assert_eq!(store.count(&Method::HEAD), 1);
+}
+
+#[tokio::test]
+async fn what_is_put_anew_by_a_living_url_is_seen_unless_it_was_bound_once_for_all() {
+    let stack = TestStack::start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    for (bound, size) in [("once = false", 16), ("once = true", 5), ("declared_sha256 = '\\x00'", 5)] {
+        let (id, url) = issue(&stack).await;
+        stack.client.put(&url).body("short").send().await.unwrap();
+        let complete = async || complete(&stack, &id, &json!({})).await;
+        assert_eq!(complete().await.data(200)["seen"]["size"], 5);
+        put(&stack, &url, "image/png").await;
+        let bound = bound.replace("\\x00", &format!("\\x{}", "00".repeat(32)));
+        promise(&stack, &id, &bound).await;
+        let again = complete().await;
+        assert_eq!((&again.data(200)["state"], &again.data(200)["seen"]["size"]), (&json!("uploaded"), &json!(size)));
+        promise(&stack, &id, "once = false, declared_sha256 = NULL, declared_size_bytes = 5").await;
+        assert_eq!(complete().await.data(200)["state"], "mismatched", "and is not what was promised any more");
+    }
+    // What was seen once, and has gone, stays on record.
+    let (id, url) = issue(&stack).await;
+    put(&stack, &url, "image/png").await;
+    let first = complete(&stack, &id, &json!({})).await;
+    store.set(Fault::Status(404, "NoSuchKey"));
+    assert_eq!(complete(&stack, &id, &json!({})).await.data(200), first.data(200));
+}
+
+#[tokio::test]
+async fn an_etag_is_of_one_put_and_a_look_without_one_forgets_it() {
+    let stack = TestStack::start().await;
+    let (id, url) = issue(&stack).await;
+    put(&stack, &url, "image/png").await;
+    assert_eq!(complete(&stack, &id, &json!({ "etag": "wrong" })).await.data(200)["state"], "mismatched");
+    let again = complete(&stack, &id, &json!({})).await;
+    assert_eq!((&again.data(200)["state"], &again.data(200)["mismatches"]), (&json!("uploaded"), &json!([])));
     let shown = stack.get(&format!("/v1/uploads/{id}")).bearer(&stack.demo.alpha.api_key).send().await;
-    assert_eq!(shown.data(200), upload);
+    assert_eq!(shown.data(200), again.data(200));
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_told_apart_from_a_file_that_is_not() {
+    let stack = TestStack::start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    let (id, _) = issue(&stack).await;
+    complete(&stack, &id, &json!({})).await.assert_error(409, "not_arrived");
+    store.set(Fault::NoBucket);
+    complete(&stack, &id, &json!({})).await.assert_error(502, "bucket_failed");
+    assert_eq!(state(&stack, &id).await, "issued");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{complete, issue, state};
+use crate::support::eventually;
 use crate::support::faulty::{Fault, FaultyStore};
 use crate::support::publisher::{Publish, Publisher};
 use crate::support::stack::{Answer, Setup, TestStack};
@@ -61,6 +62,28 @@ async fn one_that_never_arrived_can_be_deleted_and_nobody_looks_for_it_when_its_
         .await
         .unwrap();
     assert!(!looks);
+}
+
+#[tokio::test]
+async fn one_whose_url_was_signed_anew_meanwhile_is_looked_for_when_that_one_has_run_out() {
+    let stack = TestStack::start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    let (id, _) = issue(&stack).await;
+    super::promise(&stack, &id, "issued_at = now() - interval '2 hours', url_expires_at = now() - interval '1 hour'")
+        .await;
+    store.set(Fault::Hang);
+    let (deleted, ()) = tokio::join!(delete(&stack, &id), async {
+        eventually("the bucket is asked", async || (store.count(&Method::DELETE) > 0).then_some(())).await;
+        stack.get(&format!("/v1/uploads/{id}/url")).bearer(&stack.demo.alpha.api_key).send().await.data(200);
+        store.set(Fault::None);
+    });
+    assert_eq!(deleted.data(200)["state"], "deleted");
+    let looks: Option<bool> =
+        sqlx::query_scalar("SELECT check_at = url_expires_at + interval '5 minutes' FROM uploads")
+            .fetch_one(&mut stack.connect().await)
+            .await
+            .unwrap();
+    assert_eq!(looks, Some(true));
 }
 
 #[tokio::test]
