@@ -319,6 +319,7 @@ fn edge(config: &Config) -> Edge {
         trusted_proxies: config.server.trusted_proxies.clone(),
         cors_origins: config.server.cors_origins.clone(),
         request_timeout: config.server.request_timeout_seconds.as_seconds(),
+        export_timeout: config.uploads.export_timeout_seconds.as_seconds(),
         max_query_bytes: config.server.max_query_bytes.count(),
         max_body_bytes: config.server.max_body_bytes.count(),
         allowed_hosts: config.outbound.allowed_hosts.clone(),

@@ -36,6 +36,7 @@ mod extract;
 mod guard;
 mod language;
 pub mod listener;
+mod number;
 pub mod openapi;
 mod ops;
 mod oss;
@@ -64,6 +65,8 @@ pub struct Edge {
     pub trusted_proxies: Vec<IpNet>,
     pub cors_origins: Vec<String>,
     pub request_timeout: Duration,
+    /// How long an export may take, which is a request of its own kind.
+    pub export_timeout: Duration,
     pub max_query_bytes: usize,
     pub max_body_bytes: usize,
     /// Hosts that a bucket's endpoint may name though they are not public.

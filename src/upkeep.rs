@@ -32,24 +32,29 @@ pub struct UpkeepOptions {
     pub retention_months: u32,
 }
 
-/// Keeps the tables, until it is dropped.
+/// Keeps the tables, until it is dropped. No job waits for another, or fails with it.
 pub async fn run(store: Store, clock: Clock, options: UpkeepOptions) {
-    tokio::join!(fold_again_and_again(&store, options), keep_again_and_again(&store, &clock, options));
+    let (store, clock, months) = (&store, &clock, options.retention_months);
+    tokio::join!(
+        again_and_again(Pauses::new(options.fold_every), "usage not folded yet", || fold_usage(store)),
+        again_and_again(Pauses::new(KEEP_EVERY), "partitions not made yet", || ensure_partitions(store, clock.now())),
+        again_and_again(Pauses::new(KEEP_EVERY), "what has expired is not removed yet", || {
+            remove_expired(store, clock.now())
+        }),
+        // Each time that one tries, those who write wait a moment: it is not tried again soon.
+        again_and_again(Pauses::always(KEEP_EVERY), "old partitions not dropped yet", || {
+            drop_old_partitions(store, clock.now(), months)
+        }),
+    );
 }
 
-async fn fold_again_and_again(store: &Store, options: UpkeepOptions) {
-    let mut pauses = Pauses::new(options.fold_every);
+async fn again_and_again<T, F>(mut pauses: Pauses, failed: &'static str, job: impl Fn() -> F)
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
     loop {
-        let outcome = fold_usage(store).await;
-        tokio::time::sleep(pauses.after(outcome, "usage not folded yet")).await;
-    }
-}
-
-async fn keep_again_and_again(store: &Store, clock: &Clock, options: UpkeepOptions) {
-    let mut pauses = Pauses::new(KEEP_EVERY);
-    loop {
-        let outcome = keep(store, clock.now(), options.retention_months).await;
-        tokio::time::sleep(pauses.after(outcome, "partitions not made, or old ones not dropped, yet")).await;
+        let outcome = job().await.map(drop);
+        tokio::time::sleep(pauses.after(outcome, failed)).await;
     }
 }
 
@@ -58,7 +63,11 @@ async fn keep_again_and_again(store: &Store, clock: &Clock, options: UpkeepOptio
 /// # Errors
 /// The database is away, or the role may not.
 pub async fn ensure_partitions(store: &Store, now: DateTime<Utc>) -> Result<i32, StoreError> {
-    partitions::ensure_any_tenant(store, now - BEHIND, now + AHEAD).await
+    let made = partitions::ensure_any_tenant(store, now - BEHIND, now + AHEAD).await?;
+    if made > 0 {
+        tracing::info!(made, "partitions of uploads made");
+    }
+    Ok(made)
 }
 
 /// Folds all usage that waits.
@@ -70,18 +79,22 @@ pub async fn fold_usage(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Everything that is done once an hour.
+/// Removes idempotency keys that ran out.
 ///
 /// # Errors
-/// The database is away, a right is missing, or the ledger is too busy for now.
-pub async fn keep(store: &Store, now: DateTime<Utc>, retention_months: u32) -> Result<(), StoreError> {
-    let made = ensure_partitions(store, now).await?;
-    if made > 0 {
-        tracing::info!(made, "partitions of uploads made");
-    }
+/// The database is away.
+pub async fn remove_expired(store: &Store, now: DateTime<Utc>) -> Result<(), StoreError> {
     while expired::remove_idempotency_keys_any_tenant(store, now, REMOVED_AT_ONCE).await?
         >= REMOVED_AT_ONCE.unsigned_abs()
     {}
+    Ok(())
+}
+
+/// Drops the months that are older than is kept.
+///
+/// # Errors
+/// The database is away, a right is missing, or the ledger is in use: then for another time.
+pub async fn drop_old_partitions(store: &Store, now: DateTime<Utc>, retention_months: u32) -> Result<(), StoreError> {
     // Everything that is wholly before this moment is older than a month, and than what is kept.
     let Some(before) = oldest_kept(now, retention_months) else { return Ok(()) };
     while let Some(partition) = partitions::drop_oldest_any_tenant(store, before).await? {
@@ -100,22 +113,29 @@ fn oldest_kept(now: DateTime<Utc>, retention_months: u32) -> Option<DateTime<Utc
 /// How long to wait until the next time: after a failure shorter, but ever longer while it goes on failing.
 struct Pauses {
     usual: Duration,
+    first: Duration,
     next: Duration,
+    longest: Duration,
 }
 
 impl Pauses {
     const fn new(usual: Duration) -> Self {
-        Self { usual, next: FIRST_PAUSE }
+        Self { usual, first: FIRST_PAUSE, next: FIRST_PAUSE, longest: LONGEST_PAUSE }
+    }
+
+    /// The same whatever happens.
+    const fn always(usual: Duration) -> Self {
+        Self { usual, first: usual, next: usual, longest: usual }
     }
 
     fn after(&mut self, outcome: Result<(), StoreError>, failed: &'static str) -> Duration {
         let Err(error) = outcome else {
-            self.next = FIRST_PAUSE;
+            self.next = self.first;
             return self.usual;
         };
         tracing::warn!(cause = %chain(&error), "{failed}");
         let pause = self.next;
-        self.next = (pause * 2).min(LONGEST_PAUSE);
+        self.next = (pause * 2).min(self.longest);
         pause
     }
 }

@@ -12,6 +12,7 @@ pub struct UploadsConfig {
     pub recorder_max_batch: Bounded<1, 10_000>,
     pub commit_timeout_ms: Milliseconds,
     pub max_exports: Bounded<1, 1_000>,
+    pub export_timeout_seconds: Seconds,
     pub usage_fold_seconds: Seconds,
     pub retention_months: Bounded<0, 1200>,
     pub bucket_timeout_ms: Bounded<1, 60_000>,

@@ -32,6 +32,12 @@ macro_rules! id {
                 Self(Uuid::from_u128(milliseconds << 80))
             }
 
+            /// The smallest id that is greater.
+            #[must_use]
+            pub const fn following(self) -> Self {
+                Self(Uuid::from_u128(self.0.as_u128().saturating_add(1)))
+            }
+
             /// The bare UUID, for the store.
             #[must_use]
             pub const fn uuid(self) -> Uuid {

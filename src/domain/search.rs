@@ -1,8 +1,6 @@
 //! Which uploads are looked for, in which order, and where a page of them goes on.
 
-use std::fmt::Debug;
-
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, SecondsFormat, Utc};
 use uuid::Uuid;
 
 use super::Invalid;
@@ -135,6 +133,34 @@ impl UploadFilter {
         }
         Ok(filter)
     }
+
+    /// The terms as a query would have them, each in one way only. Cursors are checked by it: another text of the same filter
+    /// makes those worthless that clients hold.
+    fn text(&self) -> String {
+        let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let terms = [
+            ("from", self.from.map(time)),
+            ("to", self.to.map(time)),
+            ("type", self.kind.map(|kind| kind.as_str().to_owned())),
+            ("ext", self.ext.map(|ext| ext.as_str().to_owned())),
+            ("state", self.state.map(|state| state.as_str().to_owned())),
+            ("key", self.object_key.as_ref().map(|term| term.text.clone())),
+            ("subject", self.subject.clone()),
+            ("api_key", self.api_key.clone()),
+            ("bucket", self.bucket.as_ref().map(|alias| alias.as_str().to_owned())),
+            ("min_width", self.width.least.map(|pixels| pixels.to_string())),
+            ("max_width", self.width.most.map(|pixels| pixels.to_string())),
+            ("min_height", self.height.least.map(|pixels| pixels.to_string())),
+            ("max_height", self.height.most.map(|pixels| pixels.to_string())),
+            ("min_duration", self.duration.least.map(|seconds| seconds.to_string())),
+            ("max_duration", self.duration.most.map(|seconds| seconds.to_string())),
+            ("min_size", self.size.least.map(|bytes| bytes.to_string())),
+            ("max_size", self.size.most.map(|bytes| bytes.to_string())),
+        ];
+        let escaped = |value: String| value.replace('%', "%25").replace('&', "%26");
+        let named = terms.into_iter().filter_map(|(name, value)| Some(format!("&{name}={}", escaped(value?))));
+        named.collect()
+    }
 }
 
 impl ObjectKeyTerm {
@@ -208,14 +234,14 @@ impl Search {
 
     /// No secret: it tells mistakes. Who makes up a cursor sees rows of the own list, from another place on.
     fn checksum(&self, tenant_id: Option<TenantId>, place: &str) -> String {
-        // Another version may write it otherwise, and refuse this one's cursors: the list is begun anew then.
-        let whose = format!("{place} {tenant_id:?} {:?} {:?}", self.order, self.filter);
+        let tenant = tenant_id.map(|id| format!("tenant={}&", id.uuid())).unwrap_or_default();
+        let whose = format!("{place}?{tenant}order={}{}", self.order.as_str(), self.filter.text());
         format!("{:08x}", crc32fast::hash(whose.as_bytes()))
     }
 }
 
 /// A time, or the beginning of a day, in UTC.
-fn moment(field: &'static str, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Invalid> {
+pub(super) fn moment(field: &'static str, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Invalid> {
     let day = |text: &str| Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
     let read = |text: &str| {
         text.parse().ok().or_else(|| day(text)).filter(|time: &DateTime<Utc>| YEARS.contains(&time.year()))

@@ -116,10 +116,10 @@ impl Seconds {
         Self::new(value).filter(|_| begins_with_digit)
     }
 
-    /// Finite, 0 … 1e9.
+    /// Finite, 0 … 1e9; without a sign, which zero can have.
     #[must_use]
     pub fn new(value: f64) -> Option<Self> {
-        (0.0..=1e9).contains(&value).then_some(Self(value))
+        (0.0..=1e9).contains(&value).then_some(Self(value + 0.0))
     }
 
     #[must_use]

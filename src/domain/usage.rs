@@ -3,6 +3,7 @@
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use super::Invalid;
+use super::search::moment;
 
 /// Days that one question may be about.
 pub const MOST_DAYS: i64 = 400;
@@ -61,6 +62,14 @@ pub struct UsageRange {
 }
 
 impl UsageRange {
+    /// The same, as a query has it: times, or days for their beginnings.
+    ///
+    /// # Errors
+    /// What is neither, and as of [`new`](Self::new).
+    pub fn parse(from: Option<&str>, to: Option<&str>, now: DateTime<Utc>) -> Result<Self, Invalid> {
+        Self::new(moment("from", from)?, moment("to", to)?, now)
+    }
+
     /// The hours that are asked for; the last 30 days up to the end of the current hour, where nothing is said.
     ///
     /// # Errors

@@ -8,7 +8,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::domain::Invalid;
 use crate::domain::page::Page;
+use crate::domain::tenant::Slug;
 
 use super::SharedGateway;
 
@@ -57,6 +59,11 @@ pub(super) fn routes() -> OpenApiRouter<SharedGateway> {
         .routes(routes!(uploads::export))
         .routes(routes!(usage::show))
         .routes(routes!(sweeper::status))
+}
+
+/// The tenant whose slug a field named `tenant` has.
+fn tenant_term(slug: Option<&str>) -> Result<Option<Slug>, Invalid> {
+    slug.map(Slug::parse).transpose().map_err(|invalid| Invalid { field: "tenant", ..invalid })
 }
 
 /// A page of a list.

@@ -118,7 +118,12 @@ fn clipped(name: &str) -> String {
 /// Says it in words that somebody who knows no Rust understands.
 fn in_words(expected: &str) -> &str {
     match expected.split(" at line").next().unwrap_or_default() {
-        "u16" | "u32" | "u64" | "i32" | "i64" => NUMBER,
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" => "a whole number from 0 to 18446744073709551615",
+        "i32" => "a whole number from -2147483648 to 2147483647",
+        "i64" => "a whole number from -9223372036854775808 to 9223372036854775807",
+        "f64" => "a number",
         "a sequence" => "a list",
         "a boolean" | "bool" => "true or false",
         expected if expected.starts_with("struct ") => "an object",

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::header;
@@ -16,8 +16,8 @@ use crate::domain::Invalid;
 use crate::error::ApiError;
 use crate::uploads::export::{Export, ExportFormat};
 
-/// What is handed over at a time, at most; also what a client must take within [`PATIENCE`].
-const PIECE_BYTES: usize = 64 * 1024;
+/// What the last line says of an export that took too long.
+const TIMED_OUT: &str = "timed_out";
 /// How long a client may take nothing. The listener cuts most of those off before; one of HTTP/2 can hide it behind pings.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -28,11 +28,12 @@ pub(super) fn format(text: Option<&str>) -> Result<ExportFormat, ApiError> {
 }
 
 /// Answers with the export. One that fails before anything was said is answered with an error like any other.
-pub(super) async fn stream(mut export: Export) -> Result<Response, ApiError> {
+pub(super) async fn stream(mut export: Export, longest: Duration) -> Result<Response, ApiError> {
+    let deadline = Instant::now() + longest;
     let first = export.next().await?;
     let format = export.format();
     let (pieces, received) = mpsc::channel(1);
-    tokio::spawn(write(export, first, pieces).in_current_span());
+    tokio::spawn(write(export, first, deadline, pieces).in_current_span());
     let content_type = match format {
         ExportFormat::Csv => "text/csv; charset=utf-8; header=present",
         ExportFormat::Ndjson => "application/x-ndjson",
@@ -58,14 +59,14 @@ const fn disposition(format: ExportFormat) -> &'static str {
 struct Gone;
 
 /// Reads the export to its end, as fast as the pieces are taken.
-async fn write(mut export: Export, first: Option<Vec<u8>>, pieces: mpsc::Sender<Option<Bytes>>) {
-    let written = write_rows(&mut export, first, &pieces).await;
+async fn write(mut export: Export, first: Option<Vec<u8>>, deadline: Instant, pieces: mpsc::Sender<Option<Bytes>>) {
+    let written = write_rows(&mut export, first, deadline, &pieces).await;
     let rows = export.rows();
     let Ok(ended) = written else {
         tracing::info!(rows, "export given up: its client does not read on");
         return;
     };
-    let reason = ended.err().map(|error| error.reason.as_str());
+    let reason = ended.err();
     tracing::info!(rows, reason, whole = reason.is_none(), "export ended");
     let last = Bytes::from(export.end(reason));
     if send(&pieces, last).await.is_ok() {
@@ -76,25 +77,29 @@ async fn write(mut export: Export, first: Option<Vec<u8>>, pieces: mpsc::Sender<
 async fn write_rows(
     export: &mut Export,
     first: Option<Vec<u8>>,
+    deadline: Instant,
     pieces: &mpsc::Sender<Option<Bytes>>,
-) -> Result<Result<(), ApiError>, Gone> {
+) -> Result<Result<(), &'static str>, Gone> {
     let mut next = first;
     while let Some(text) = next {
         send(pieces, Bytes::from(text)).await?;
+        if Instant::now() >= deadline {
+            return Ok(Err(TIMED_OUT));
+        }
         next = match export.next().await {
             Ok(next) => next,
-            Err(error) => return Ok(Err(error.into())),
+            Err(error) => return Ok(Err(ApiError::from(error).reason.as_str())),
         };
     }
     Ok(Ok(()))
 }
 
-async fn send(pieces: &mpsc::Sender<Option<Bytes>>, mut text: Bytes) -> Result<(), Gone> {
+/// Hands over a piece; it must be taken within [`PATIENCE`].
+async fn send(pieces: &mpsc::Sender<Option<Bytes>>, piece: Bytes) -> Result<(), Gone> {
     if pieces.is_closed() {
         return Err(Gone);
     }
-    while !text.is_empty() {
-        let piece = text.split_to(text.len().min(PIECE_BYTES));
+    if !piece.is_empty() {
         timeout(PATIENCE, pieces.send(Some(piece))).await.map_err(|_| Gone)?.map_err(|_| Gone)?;
     }
     Ok(())

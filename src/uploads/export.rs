@@ -1,15 +1,14 @@
 //! Exporting uploads: everything that matches, a piece at a time, in memory that does not grow with it.
 //!
-//! Pages by id, so that between two of them nothing is held in the database. Uploads issued after the export began are no
-//! part of it, so that it ends. The last line says whether it is whole.
+//! Pages by id, so that between two of them nothing is held in the database. Uploads whose ids are greater than all there were
+//! when the export began are no part of it, so that it ends. The last line says whether it is whole.
 
+use std::collections::HashMap;
 use std::fmt::Write;
-use std::sync::Arc;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::caller::Scope;
-use crate::domain::ids::UploadId;
+use crate::domain::ids::{TenantId, UploadId};
 use crate::domain::search::Search;
 use crate::domain::tenant::Slug;
 use crate::domain::upload::Upload;
@@ -24,6 +23,8 @@ mod csv;
 
 /// Rows that are read at a time.
 const PAGE_ROWS: u16 = 1000;
+/// What is written at a time; the last row may reach over it.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// What an export is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,18 +53,47 @@ impl ExportFormat {
     }
 }
 
-/// How many exports there may be at a time, on this instance.
+/// How many exports there may be at a time, on this instance. Nobody takes more than half of the places: not a tenant, nor
+/// all operators together.
 #[derive(Debug, Clone)]
-pub struct ExportPlaces(Arc<Semaphore>);
+pub struct ExportPlaces {
+    most: usize,
+    taken: Arc<Mutex<HashMap<Option<TenantId>, usize>>>,
+}
+
+/// One export's place, until it is dropped.
+#[derive(Debug)]
+struct Place {
+    places: ExportPlaces,
+    /// `None` for operators.
+    of: Option<TenantId>,
+}
 
 impl ExportPlaces {
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self(Arc::new(Semaphore::new(most)))
+        Self { most, taken: Arc::default() }
     }
 
-    fn take(&self) -> Result<OwnedSemaphorePermit, UploadError> {
-        Arc::clone(&self.0).try_acquire_owned().map_err(|_| UploadError::TooManyExports)
+    fn take(&self, of: Option<TenantId>) -> Result<Place, UploadError> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let (all, own) = (taken.values().sum::<usize>(), taken.get(&of).copied().unwrap_or_default());
+        if all >= self.most || own >= (self.most / 2).max(1) {
+            return Err(UploadError::TooManyExports);
+        }
+        taken.insert(of, own + 1);
+        drop(taken);
+        Ok(Place { places: self.clone(), of })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = taken.remove(&self.of).unwrap_or_default().saturating_sub(1);
+        if left > 0 {
+            taken.insert(self.of, left);
+        }
     }
 }
 
@@ -76,8 +106,10 @@ pub struct Export {
     format: ExportFormat,
     until: UploadId,
     progress: Progress,
+    /// Read, and not written yet.
+    read: std::vec::IntoIter<Upload>,
     rows: u64,
-    _place: Option<OwnedSemaphorePermit>,
+    _place: Option<Place>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,10 +124,16 @@ impl Uploads {
     ///
     /// # Errors
     /// The caller may not read them, or too many exports are under way.
-    pub fn export(&self, admitted: &Admitted, search: Search, format: ExportFormat) -> Result<Export, UploadError> {
+    pub async fn export(
+        &self,
+        admitted: &Admitted,
+        search: Search,
+        format: ExportFormat,
+    ) -> Result<Export, UploadError> {
         let caller = demand(admitted, Scope::UploadsRead)?;
-        let place = self.exports.take()?;
-        Ok(self.ledger().begin(Reach::Tenant(caller.tenant.id), search, format, Some(place)))
+        let place = self.exports.take(Some(caller.tenant.id))?;
+        let export = self.ledger().begin(Reach::Tenant(caller.tenant.id), search, format).await?;
+        Ok(Export { _place: Some(place), ..export })
     }
 
     /// Begins an export of a tenant's uploads, or of all; for operators.
@@ -108,7 +146,7 @@ impl Uploads {
         search: Search,
         format: ExportFormat,
     ) -> Result<Export, UploadError> {
-        let place = self.exports.take()?;
+        let place = self.exports.take(None)?;
         Ok(Export { _place: Some(place), ..self.ledger().export_any_tenant(tenant, search, format).await? })
     }
 }
@@ -124,39 +162,54 @@ impl Ledger {
         search: Search,
         format: ExportFormat,
     ) -> Result<Export, UploadError> {
-        Ok(self.clone().begin(self.reach(tenant).await?, search, format, None))
+        self.clone().begin(self.reach(tenant).await?, search, format).await
     }
 
-    fn begin(self, reach: Reach, search: Search, format: ExportFormat, place: Option<OwnedSemaphorePermit>) -> Export {
-        let until = self.next_id();
-        Export { ledger: self, reach, search, format, until, progress: Progress::Begun, rows: 0, _place: place }
+    async fn begin(self, reach: Reach, search: Search, format: ExportFormat) -> Result<Export, UploadError> {
+        let until = self.next_id(reach).await?;
+        let (progress, read) = (Progress::Begun, Vec::new().into_iter());
+        Ok(Export { ledger: self, reach, search, format, until, progress, read, rows: 0, _place: None })
     }
 }
 
 impl Export {
-    /// The next piece, which may be empty; `None` after the last, when only the [`end`](Self::end) is left to say.
+    /// The next piece, of whole rows, which may be empty; `None` after the last, when only the [`end`](Self::end) is left to
+    /// say.
     ///
     /// # Errors
     /// The rest cannot be read: the export is not whole.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, UploadError> {
+        // One size, again and again: what grows leaves holes behind.
+        let mut text = String::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
+        if self.read.len() == 0 {
+            if self.progress == Progress::Done {
+                return Ok(None);
+            }
+            self.read_on(&mut text).await?;
+        }
+        while text.len() < PIECE_BYTES {
+            let Some(upload) = self.read.next() else { break };
+            self.write(&mut text, &upload);
+            self.rows += 1;
+        }
+        Ok(Some(text.into_bytes()))
+    }
+
+    /// Reads another page; begins the text, if it is the first.
+    async fn read_on(&mut self, text: &mut String) -> Result<(), UploadError> {
         let after = match self.progress {
-            Progress::Begun => None,
             Progress::After(id) => Some(id),
-            Progress::Done => return Ok(None),
+            Progress::Begun | Progress::Done => None,
         };
         let Search { filter, order, .. } = &self.search;
         let page = self.ledger.query(filter, *order, after, Some(self.until), PAGE_ROWS);
         let Found { uploads, more_behind } = self.ledger.find(self.reach, page).await?;
-        let mut text = String::new();
         if self.progress == Progress::Begun && self.format == ExportFormat::Csv {
-            csv::write_header(&mut text);
+            csv::write_header(text);
         }
-        for upload in &uploads {
-            self.write(&mut text, upload);
-            self.rows += 1;
-        }
+        self.read = uploads.into_iter();
         self.progress = more_behind.map_or(Progress::Done, Progress::After);
-        Ok(Some(text.into_bytes()))
+        Ok(())
     }
 
     /// The last line: whether all is there, and if not, the reason's stable word.

@@ -101,10 +101,11 @@ impl Ledger {
         let limit = search.page.limit();
         let query = self.query(&search.filter, search.order, after, until, limit);
         let Found { uploads, more_behind } = self.find(reach, query).await?;
+        let Some(after) = more_behind else { return Ok(Page { items: uploads, next_cursor: None }) };
         // Oldest first, what arrives meanwhile would come at the end.
-        let until = until.or_else(|| (search.order == Order::Oldest && place.is_none()).then(|| self.next_id()));
-        let next_cursor = more_behind.map(|after| search.cursor(tenant_id, Place { after, until }));
-        Ok(Page { items: uploads, next_cursor })
+        let begins = search.order == Order::Oldest && place.is_none();
+        let until = if begins { Some(self.next_id(reach).await?) } else { until };
+        Ok(Page { items: uploads, next_cursor: Some(search.cursor(tenant_id, Place { after, until })) })
     }
 
     pub(super) const fn query<'a>(
@@ -136,8 +137,11 @@ impl Ledger {
         })
     }
 
-    /// An id that is greater than those of until now.
-    pub(super) fn next_id(&self) -> UploadId {
-        UploadId::first_at(self.clock.now() + TimeDelta::milliseconds(1))
+    /// An id that is greater than those of until now, also than those of instances whose clocks are ahead of this one's.
+    pub(super) async fn next_id(&self, reach: Reach) -> Result<UploadId, UploadError> {
+        let everything = UploadFilter::default();
+        let newest = self.walk(reach, self.query(&everything, Order::Newest, None, None, 1)).await?;
+        let by_clock = UploadId::first_at(self.clock.now() + TimeDelta::milliseconds(1));
+        Ok(newest.uploads.first().map_or(by_clock, |newest| newest.id.following().max(by_clock)))
     }
 }

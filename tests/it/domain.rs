@@ -1,6 +1,7 @@
 //! Values that parse.
 
 mod binding;
+mod search;
 mod upload;
 
 use chrono::DateTime;

@@ -1,11 +1,11 @@
 //! What the gateway does for its tables: partitions ahead of time, old ones dropped, what has expired removed.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::upkeep;
+use presign_gateway::upkeep::{self, UpkeepOptions};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Connection, Executor, PgConnection};
@@ -38,6 +38,40 @@ async fn partitions_are_made_ahead_of_time_however_many_instances_do() {
     );
 }
 
+#[tokio::test]
+async fn a_month_has_a_place_though_a_detached_table_has_its_name() {
+    let url = postgres::fresh_database().await;
+    let (store, mut connection) = (postgres::open(url.clone()), postgres::connect(&url).await);
+    let now = time("2027-08-31T23:59:00Z");
+    upkeep::ensure_partitions(&store, now).await.unwrap();
+    connection.execute("ALTER TABLE uploads DETACH PARTITION uploads_2027_10").await.unwrap();
+    assert_eq!(upkeep::ensure_partitions(&store, now).await.unwrap(), 1);
+    let has_place = "SELECT has_upload_partition('2027-10-15T00:00:00Z')";
+    assert!(sqlx::query_scalar::<_, bool>(has_place).fetch_one(&mut connection).await.unwrap());
+    assert_eq!(upkeep::ensure_partitions(&store, now).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn no_table_is_made_for_a_month_that_an_older_partition_holds() {
+    let url = postgres::fresh_database().await;
+    let (store, mut connection) = (postgres::open(url.clone()), postgres::connect(&url).await);
+    let prepare = "CREATE TABLE uploads_first (LIKE uploads INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+        DO $$ BEGIN EXECUTE format('ALTER TABLE uploads ATTACH PARTITION uploads_first FOR VALUES FROM (%L) TO (%L)',
+            upload_id_at('2027-07-01T00:00:00Z'), upload_id_at('2027-10-01T00:00:00Z')); END $$;
+        CREATE SEQUENCE tables_made;
+        CREATE FUNCTION count_table() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM nextval('public.tables_made'); END $$;
+        CREATE EVENT TRIGGER count_tables ON ddl_command_start WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION count_table()";
+    connection.execute(prepare).await.unwrap();
+    // A sequence counts those as well that are rolled back.
+    assert_eq!(
+        upkeep::ensure_partitions(&store, time("2027-08-31T23:59:00Z")).await.unwrap(),
+        3,
+        "October to December"
+    );
+    let tried: i64 = sqlx::query_scalar("SELECT last_value FROM tables_made").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(tried, 3);
+}
+
 /// One upload in each of these months, by SQL.
 async fn insert_in_months(stack: &TestStack, months: &[&str]) {
     let mut connection = stack.connect().await;
@@ -65,14 +99,14 @@ async fn months_that_are_older_than_is_kept_are_dropped_and_stay_counted() {
     assert_eq!(ask().await, 3);
     let store = postgres::open(stack.database_url.clone());
     // Nothing is dropped where all is kept.
-    upkeep::keep(&store, Clock::System.now(), 0).await.unwrap();
+    upkeep::drop_old_partitions(&store, Clock::System.now(), 0).await.unwrap();
     assert_eq!(stack.recorded().await, 3);
     // In April two whole months before are kept.
-    upkeep::keep(&store, time("2026-04-30T23:00:00Z"), 2).await.unwrap();
+    upkeep::drop_old_partitions(&store, time("2026-04-30T23:00:00Z"), 2).await.unwrap();
     let left = partitions(&mut stack.connect().await).await;
     assert!(!left.contains(&"uploads_2026_01".to_owned()) && left.contains(&"uploads_2026_02".to_owned()), "{left:?}");
     assert_eq!((stack.recorded().await, ask().await), (2, 3.into()));
-    upkeep::keep(&store, Clock::System.now(), 1).await.unwrap();
+    upkeep::drop_old_partitions(&store, Clock::System.now(), 1).await.unwrap();
     assert_eq!((stack.recorded().await, ask().await), (0, 3.into()));
     upkeep::fold_usage(&store).await.unwrap();
     assert_eq!(ask().await, 3);
@@ -100,25 +134,83 @@ async fn a_month_that_is_in_use_is_dropped_another_time() {
     let mut reading = stack.connect().await;
     let mut transaction = reading.begin().await.unwrap();
     transaction.execute("SELECT count(*) FROM uploads").await.unwrap();
-    assert!(upkeep::keep(&store, Clock::System.now(), 1).await.is_err());
+    assert!(upkeep::drop_old_partitions(&store, Clock::System.now(), 1).await.is_err());
     transaction.rollback().await.unwrap();
     assert_eq!(stack.recorded().await, 1);
-    upkeep::keep(&store, Clock::System.now(), 1).await.unwrap();
+    upkeep::drop_old_partitions(&store, Clock::System.now(), 1).await.unwrap();
     assert_eq!(stack.recorded().await, 0);
+}
+
+/// Who reads the ledger for hours, as a backup does, must not make those wait again and again who write.
+#[tokio::test]
+async fn a_month_that_is_in_use_keeps_nobody_waiting() {
+    let stack = TestStack::start().await;
+    insert_in_months(&stack, &["2026-01"]).await;
+    let store = postgres::open(stack.database_url.clone());
+    let mut reading = stack.connect().await;
+    let mut transaction = reading.begin().await.unwrap();
+    transaction.execute("SELECT count(*) FROM uploads").await.unwrap();
+    let mut shortest = Duration::MAX;
+    for _ in 0..3 {
+        let started = Instant::now();
+        upkeep::drop_old_partitions(&store, Clock::System.now(), 1).await.unwrap_err();
+        shortest = shortest.min(started.elapsed());
+    }
+    assert!(shortest < Duration::from_millis(300), "writers waited for {shortest:?}");
+}
+
+/// Has it fail each time, and count how often.
+async fn fails(connection: &mut PgConnection, function: &str, returns: &str) {
+    let replace = format!(
+        "CREATE SEQUENCE tried_{name};
+         CREATE OR REPLACE FUNCTION {function} RETURNS {returns} LANGUAGE plpgsql AS $$
+         BEGIN PERFORM nextval('tried_{name}'); RAISE EXCEPTION 'on purpose'; END $$",
+        name = function.split('(').next().unwrap()
+    );
+    connection.execute(sqlx::AssertSqlSafe(replace)).await.unwrap();
+}
+
+async fn insert_idempotency_keys(connection: &mut PgConnection) {
+    let insert = "INSERT INTO idempotency_keys (id, tenant_id, request_sha256, upload_ids, created_at, expires_at)
+        SELECT sha256(n::text::bytea), gen_random_uuid(), sha256(''), '{}', now(), now() + (n - 2500) * interval '1 hour'
+        FROM generate_series(1, 2510) AS n";
+    connection.execute(insert).await.unwrap();
+}
+
+async fn idempotency_keys(connection: &mut PgConnection) -> i64 {
+    sqlx::query_scalar("SELECT count(*) FROM idempotency_keys").fetch_one(connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_job_that_fails_stops_no_other_and_a_drop_is_not_tried_again_at_once() {
+    let url = postgres::fresh_database().await;
+    let mut connection = postgres::connect(&url).await;
+    fails(&mut connection, "ensure_upload_partitions(first timestamptz, last timestamptz)", "integer").await;
+    fails(&mut connection, "drop_upload_partition(before timestamptz)", "text").await;
+    insert_idempotency_keys(&mut connection).await;
+    let options = UpkeepOptions { fold_every: Duration::from_hours(1), retention_months: 1 };
+    let upkeep = tokio::spawn(upkeep::run(postgres::open(url.clone()), Clock::System, options));
+    let url = &url;
+    let removed = async || (idempotency_keys(&mut postgres::connect(url).await).await == 10).then_some(());
+    eventually("what has expired is removed", removed).await;
+    let tried = async |what: &str| -> i64 {
+        let tried = format!("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tried_{what}");
+        let mut connection = postgres::connect(url).await;
+        sqlx::query_scalar(sqlx::AssertSqlSafe(tried)).fetch_one(&mut connection).await.unwrap()
+    };
+    let again = async || (tried("ensure_upload_partitions").await >= 3).then_some(());
+    within(Duration::from_secs(30), "partitions are tried again soon", again).await;
+    assert_eq!(tried("drop_upload_partition").await, 1);
+    upkeep.abort();
 }
 
 #[tokio::test]
 async fn idempotency_keys_that_ran_out_are_removed() {
     let url = postgres::fresh_database().await;
     let mut connection = postgres::connect(&url).await;
-    let insert = "INSERT INTO idempotency_keys (id, tenant_id, request_sha256, upload_ids, created_at, expires_at)
-        SELECT sha256(n::text::bytea), gen_random_uuid(), sha256(''), '{}', now(), now() + (n - 2500) * interval '1 hour'
-        FROM generate_series(1, 2510) AS n";
-    connection.execute(insert).await.unwrap();
-    upkeep::keep(&postgres::open(url.clone()), Clock::System.now(), 0).await.unwrap();
-    let left: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM idempotency_keys").fetch_one(&mut connection).await.unwrap();
-    assert_eq!(left, 10);
+    insert_idempotency_keys(&mut connection).await;
+    upkeep::remove_expired(&postgres::open(url.clone()), Clock::System.now()).await.unwrap();
+    assert_eq!(idempotency_keys(&mut connection).await, 10);
 }
 
 #[tokio::test]
@@ -209,7 +301,9 @@ async fn a_role_that_owns_no_table_is_enough_to_serve() {
     };
     eventually("usage is folded", folded).await;
     insert_in_months(&stack, &["2026-01"]).await;
-    upkeep::keep(&postgres::open(gateways.clone()), Clock::System.now() - TimeDelta::days(1), 1).await.unwrap();
+    upkeep::drop_old_partitions(&postgres::open(gateways.clone()), Clock::System.now() - TimeDelta::days(1), 1)
+        .await
+        .unwrap();
     assert!(!partitions(&mut owner).await.contains(&"uploads_2026_01".to_owned()));
     let readyz = stack.client.get(format!("{}/readyz", stack.ops_url)).send().await.unwrap();
     assert_eq!(readyz.status().as_u16(), 200);

@@ -9,7 +9,6 @@ use crate::domain::Invalid;
 use crate::domain::api_key::ApiKey;
 use crate::domain::caller::Scopes;
 use crate::domain::page::PageRequest;
-use crate::domain::tenant::Slug;
 use crate::error::ApiError;
 use crate::http::body::{Body, Query};
 use crate::http::envelope::{Success, SuccessBody};
@@ -18,9 +17,9 @@ use crate::http::path::Path;
 use crate::tenants::view::ApiKeyView;
 use crate::tenants::{ApiKeyChanges, NewApiKey};
 
-use super::PageView;
 use super::operator::Operator;
 use super::patch::{not_null, nullable};
+use super::{PageView, tenant_term};
 
 /// A new API key.
 #[derive(Deserialize, ToSchema)]
@@ -88,6 +87,7 @@ pub(super) struct ApiKeyQuery {
     /// The `next_cursor` of an earlier page.
     cursor: Option<String>,
     /// Rows, 1 to 500; 100, where left out.
+    #[serde(default, deserialize_with = "crate::http::number::limit")]
     limit: Option<u16>,
 }
 
@@ -98,7 +98,7 @@ pub(super) async fn list(
     Operator(tenants): Operator,
     Query(query): Query<ApiKeyQuery>,
 ) -> Result<Success<PageView<ApiKeyView>>, ApiError> {
-    let slug = query.tenant.as_deref().map(Slug::parse).transpose()?;
+    let slug = tenant_term(query.tenant.as_deref())?;
     let page = PageRequest::new(query.cursor.as_deref(), query.limit)?;
     Ok(Success(tenants.list_api_keys(slug.as_ref(), &page).await?.view().into()))
 }
@@ -111,7 +111,7 @@ pub(super) async fn create(
     Operator(tenants): Operator,
     Body(body): Body<ApiKeyCreate>,
 ) -> Result<Created<NewApiKeyView>, ApiError> {
-    let tenant = body.tenant.as_deref().map(Slug::parse).transpose()?;
+    let tenant = tenant_term(body.tenant.as_deref())?;
     let scopes = match (&tenant, body.scopes) {
         (Some(_), Some(scopes)) => parse_scopes(&scopes)?,
         (Some(_), None) => Scopes::usual(),

@@ -5,15 +5,14 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::domain::page::PageRequest;
-use crate::domain::tenant::Slug;
 use crate::error::ApiError;
 use crate::http::body::Query;
 use crate::http::envelope::{Success, SuccessBody};
 use crate::tenants::AuditFilter;
 use crate::tenants::view::AuditEventView;
 
-use super::PageView;
 use super::operator::Operator;
+use super::{PageView, tenant_term};
 
 /// Which changes are listed.
 #[derive(Deserialize, IntoParams)]
@@ -35,6 +34,7 @@ pub(super) struct AuditQuery {
     /// The `next_cursor` of an earlier page.
     cursor: Option<String>,
     /// Rows, 1 to 500; 100, where left out.
+    #[serde(default, deserialize_with = "crate::http::number::limit")]
     limit: Option<u16>,
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn list(
     Query(query): Query<AuditQuery>,
 ) -> Result<Success<PageView<AuditEventView>>, ApiError> {
     let AuditQuery { tenant, actor, action, subject, from, to, cursor, limit } = query;
-    let tenant = tenant.as_deref().map(Slug::parse).transpose()?;
+    let tenant = tenant_term(tenant.as_deref())?;
     let filter = AuditFilter { tenant, actor, action, subject, from, to };
     let page = tenants.list_audit_events(filter, &PageRequest::new(cursor.as_deref(), limit)?).await?;
     Ok(Success(page.view().into()))

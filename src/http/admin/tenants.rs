@@ -125,6 +125,7 @@ pub(super) struct TenantQuery {
     /// The `next_cursor` of an earlier page.
     cursor: Option<String>,
     /// Rows, 1 to 500; 100, where left out.
+    #[serde(default, deserialize_with = "crate::http::number::limit")]
     limit: Option<u16>,
 }
 

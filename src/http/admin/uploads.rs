@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use crate::domain::ids::UploadId;
 use crate::domain::search::Search;
-use crate::domain::tenant::Slug;
 use crate::error::ApiError;
 use crate::error::code::Reason;
 use crate::http::SharedGateway;
@@ -17,8 +16,8 @@ use crate::http::path::Path;
 use crate::http::search::search_query;
 use crate::uploads::view::UploadView;
 
-use super::PageView;
 use super::operator::Operator;
+use super::{PageView, tenant_term};
 
 search_query! {
     /// Which uploads are listed.
@@ -28,6 +27,7 @@ search_query! {
         /// The `next_cursor` of an earlier page, with the same filters and order.
         cursor: Option<String>,
         /// Rows, 1 to 500; 100, where left out.
+        #[serde(default, deserialize_with = "crate::http::number::limit")]
         limit: Option<u16>,
     }
 }
@@ -46,7 +46,9 @@ search_query! {
 /// List uploads of all tenants.
 ///
 /// A page looks at so many uploads at most, and may be short, or empty: there is more as long as there is a `next_cursor`.
-/// The page of a cursor is the same whenever it is asked for, whatever is issued meanwhile.
+/// The page of a cursor is the same whenever it is asked for, but for uploads that are being committed just now, or have their
+/// time from a clock that is behind: for some seconds (the commit timeout, and what the instances' clocks differ by) such a one
+/// can still appear in an earlier page.
 #[utoipa::path(get, path = "/admin/v1/uploads", tag = "uploads", operation_id = "list_uploads", params(AdminUploadQuery),
     responses((status = 200, description = "A page of uploads", body = SuccessBody<PageView<UploadView>>)))]
 pub(super) async fn list(
@@ -55,7 +57,7 @@ pub(super) async fn list(
     Query(mut query): Query<AdminUploadQuery>,
 ) -> Result<Success<PageView<UploadView>>, ApiError> {
     let search = Search::parse(&query.terms(), query.cursor.as_deref(), query.limit)?;
-    let tenant = query.tenant.as_deref().map(Slug::parse).transpose()?;
+    let tenant = tenant_term(query.tenant.as_deref())?;
     Ok(Success(gateway.uploads.ledger().list_any_tenant(tenant.as_ref(), &search).await?.view().into()))
 }
 
@@ -75,9 +77,11 @@ pub(super) async fn show(
 
 /// Export uploads of all tenants.
 ///
-/// Everything that matches and was on record when the export began. The last line says whether it is whole: in NDJSON
+/// Everything that matches and was on record when the export began; of what is committed while it goes on, some may be there
+/// and some not. `from` and `to` that are some seconds past (the commit timeout, and what the instances' clocks differ by) give
+/// the same each time. The last line says whether it is whole: in NDJSON
 /// `{"end":true,"rows":2,"whole":true}`, in CSV `# whole: 2 rows`. Where a failure came between, it is
-/// `{"end":true,"rows":2,"whole":false,"reason":"unavailable"}` or `# NOT whole: 2 rows, unavailable`; where there is no such
+/// `{"end":true,"rows":2,"whole":false,"reason":"unavailable"}` or `# NOT whole: 2 rows, unavailable` (`timed_out`, where it took longer than the gateway allows); where there is no such
 /// line at all, the connection was cut. A cell of CSV that a spreadsheet would take for a formula has an apostrophe before it.
 #[utoipa::path(get, path = "/admin/v1/uploads/export", tag = "uploads", operation_id = "export_uploads", params(AdminExportQuery),
     responses((status = 200, description = "The uploads, a line each", content((String = "text/csv"), (String = "application/x-ndjson")))))]
@@ -88,6 +92,7 @@ pub(super) async fn export(
 ) -> Result<Response, ApiError> {
     let search = Search::parse(&query.terms(), None, None)?;
     let format = export::format(query.format.as_deref())?;
-    let tenant = query.tenant.as_deref().map(Slug::parse).transpose()?;
-    export::stream(gateway.uploads.export_any_tenant(tenant.as_ref(), search, format).await?).await
+    let tenant = tenant_term(query.tenant.as_deref())?;
+    let export = gateway.uploads.export_any_tenant(tenant.as_ref(), search, format).await?;
+    export::stream(export, gateway.edge.export_timeout).await
 }

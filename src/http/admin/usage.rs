@@ -1,10 +1,8 @@
 //! `/admin/v1/usage`.
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::domain::tenant::Slug;
 use crate::domain::usage::{UsageBy, UsageRange};
 use crate::error::ApiError;
 use crate::http::body::Query;
@@ -12,6 +10,7 @@ use crate::http::envelope::{Success, SuccessBody};
 use crate::uploads::usage::UsageView;
 
 use super::operator::Operator;
+use super::tenant_term;
 
 /// Which uploads are counted, and what is told apart.
 #[derive(Deserialize, IntoParams)]
@@ -20,10 +19,11 @@ use super::operator::Operator;
 pub(super) struct UsageQuery {
     /// Uploads of this tenant (its slug); left out, of all.
     tenant: Option<String>,
-    /// Uploads that were issued from this moment on, a whole hour in UTC; left out, 30 days before `to`.
-    from: Option<DateTime<Utc>>,
-    /// Before this moment, a whole hour in UTC, at most 400 days after `from`; left out, the end of the current hour.
-    to: Option<DateTime<Utc>>,
+    /// Uploads that were issued from this moment on, a whole hour in UTC (`2026-11-22T18:00:00Z`) or a day; left out, 30 days before `to`.
+    #[param(example = "2026-11-01")]
+    from: Option<String>,
+    /// Before this moment, a whole hour in UTC or a day, at most 400 days after `from`; left out, the end of the current hour.
+    to: Option<String>,
     /// `day`, `type`, `state`, `ext`, `api_key` or `tenant`; left out, only the total is told.
     by: Option<String>,
 }
@@ -38,9 +38,9 @@ pub(super) async fn show(
     Query(query): Query<UsageQuery>,
 ) -> Result<Success<UsageView>, ApiError> {
     let UsageQuery { tenant, from, to, by } = query;
-    let tenant = tenant.as_deref().map(Slug::parse).transpose()?;
+    let tenant = tenant_term(tenant.as_deref())?;
     let by = by.map(|by| UsageBy::parse(&by, &UsageBy::ALL)).transpose()?;
-    let range = UsageRange::new(from, to, tenants.clock.now())?;
+    let range = UsageRange::parse(from.as_deref(), to.as_deref(), tenants.clock.now())?;
     let usage = tenants.usage(tenant.as_ref(), range, by).await?;
     Ok(Success(UsageView::from(&usage)))
 }

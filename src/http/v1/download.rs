@@ -22,6 +22,7 @@ use super::uploads::upload_id;
 #[into_params(parameter_in = Query)]
 pub(super) struct DownloadQuery {
     /// How long the URL lives, in seconds: 1 to the app's longest; the app's usual time, where left out.
+    #[serde(default, deserialize_with = "crate::http::number::seconds_text")]
     expires_in: Option<u32>,
     /// `inline` to show it, `attachment` to save it. Where left out: `attachment` if there is a `filename`, else the bucket's own.
     disposition: Option<String>,

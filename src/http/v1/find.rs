@@ -20,6 +20,7 @@ search_query! {
         /// The `next_cursor` of an earlier page, with the same filters and order.
         cursor: Option<String>,
         /// Rows, 1 to 500; 100, where left out.
+        #[serde(default, deserialize_with = "crate::http::number::limit")]
         limit: Option<u16>,
     }
 }
@@ -36,7 +37,9 @@ search_query! {
 /// List uploads of this app.
 ///
 /// A page looks at so many uploads at most, and may be short, or empty: there is more as long as there is a `next_cursor`.
-/// The page of a cursor is the same whenever it is asked for, whatever is issued meanwhile.
+/// The page of a cursor is the same whenever it is asked for, but for uploads that are being committed just now, or have their
+/// time from a clock that is behind: for some seconds (the commit timeout, and what the instances' clocks differ by) such a one
+/// can still appear in an earlier page.
 #[utoipa::path(get, path = "/v1/uploads", tag = "uploads", operation_id = "list_uploads", params(UploadQuery), security(("bearer" = [])),
     responses((status = 200, description = "A page of uploads", body = SuccessBody<PageView<UploadView>>)))]
 pub(super) async fn list(
@@ -50,9 +53,11 @@ pub(super) async fn list(
 
 /// Export uploads of this app.
 ///
-/// Everything that matches and was on record when the export began. The last line says whether it is whole: in NDJSON
+/// Everything that matches and was on record when the export began; of what is committed while it goes on, some may be there
+/// and some not. `from` and `to` that are some seconds past (the commit timeout, and what the instances' clocks differ by) give
+/// the same each time. The last line says whether it is whole: in NDJSON
 /// `{"end":true,"rows":2,"whole":true}`, in CSV `# whole: 2 rows`. Where a failure came between, it is
-/// `{"end":true,"rows":2,"whole":false,"reason":"unavailable"}` or `# NOT whole: 2 rows, unavailable`; where there is no such
+/// `{"end":true,"rows":2,"whole":false,"reason":"unavailable"}` or `# NOT whole: 2 rows, unavailable` (`timed_out`, where it took longer than the gateway allows); where there is no such
 /// line at all, the connection was cut. A cell of CSV that a spreadsheet would take for a formula has an apostrophe before it.
 #[utoipa::path(get, path = "/v1/uploads/export", tag = "uploads", operation_id = "export_uploads", params(ExportQuery), security(("bearer" = [])),
     responses((status = 200, description = "The uploads, a line each", content((String = "text/csv"), (String = "application/x-ndjson")))))]
@@ -63,5 +68,6 @@ pub(super) async fn export(
 ) -> Result<Response, ApiError> {
     let search = Search::parse(&query.terms(), None, None)?;
     let format = export::format(query.format.as_deref())?;
-    export::stream(gateway.uploads.export(&admitted, search, format)?).await
+    let export = gateway.uploads.export(&admitted, search, format).await?;
+    export::stream(export, gateway.edge.export_timeout).await
 }

@@ -14,10 +14,12 @@ use crate::domain::extension::Extension;
 use crate::domain::upload::{FileFacts, Pixels, Seconds, UploadKind, UploadRequest};
 use crate::error::ApiError;
 use crate::error::code::Reason;
+use crate::http::number;
 
 /// The largest object that one PUT can carry: 5 GiB
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>).
 const MOST_PUT_BYTES: u64 = 5 << 30;
+const MOST_PIXELS: u64 = 2_147_483_647;
 const LONGEST_FILENAME: usize = 255;
 
 /// A place for one file. At least one of `ext`, `filename` and `content_type` says what kind of file it is.
@@ -37,20 +39,24 @@ pub(super) struct UploadCreate {
     kind: Option<String>,
     /// Pixels.
     #[schema(minimum = 1, maximum = 2_147_483_647, example = 1024)]
+    #[serde(default, deserialize_with = "number::whole::<_, _, 1, MOST_PIXELS>")]
     width: Option<i32>,
     /// Pixels.
     #[schema(minimum = 1, maximum = 2_147_483_647, example = 768)]
+    #[serde(default, deserialize_with = "number::whole::<_, _, 1, MOST_PIXELS>")]
     height: Option<i32>,
     /// Seconds.
     #[schema(minimum = 0, maximum = 1_000_000_000)]
     duration: Option<f64>,
     /// Bytes: the PUT must be of exactly this size.
     #[schema(minimum = 0, maximum = 5_368_709_120_u64, example = 183_271)]
+    #[serde(default, deserialize_with = "number::whole::<_, _, 0, MOST_PUT_BYTES>")]
     size: Option<u64>,
     /// The PUT must be of exactly these bytes: their SHA-256, as 64 hexadecimal digits or in base64.
     sha256: Option<String>,
     /// How long the URL lives, in seconds; as the app's policy has it, where left out.
     #[schema(minimum = 1)]
+    #[serde(default, deserialize_with = "number::seconds")]
     expires_in: Option<u32>,
     /// The alias of one of the app's buckets; the default one, where left out.
     bucket: Option<String>,
@@ -101,9 +107,6 @@ impl UploadCreate {
             height: self.height.map(|value| pixels("height", value)).transpose()?,
             duration: self.duration.map(seconds).transpose()?,
         };
-        if self.size.is_some_and(|bytes| bytes > MOST_PUT_BYTES) {
-            return Err(invalid("size", format!("must be 0 to {MOST_PUT_BYTES} bytes: what one PUT can carry")));
-        }
         let bindings = Bindings {
             size_bytes: self.size,
             content_type: Some(ext.content_type()),

@@ -1,7 +1,6 @@
 //! `/v1/usage`.
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -18,10 +17,11 @@ use crate::uploads::usage::UsageView;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct UsageQuery {
-    /// Uploads that were issued from this moment on, a whole hour in UTC; left out, 30 days before `to`.
-    from: Option<DateTime<Utc>>,
-    /// Before this moment, a whole hour in UTC, at most 400 days after `from`; left out, the end of the current hour.
-    to: Option<DateTime<Utc>>,
+    /// Uploads that were issued from this moment on, a whole hour in UTC (`2026-11-22T18:00:00Z`) or a day; left out, 30 days before `to`.
+    #[param(example = "2026-11-01")]
+    from: Option<String>,
+    /// Before this moment, a whole hour in UTC or a day, at most 400 days after `from`; left out, the end of the current hour.
+    to: Option<String>,
     /// `day`, `type`, `state`, `ext` or `api_key`; left out, only the total is told.
     by: Option<String>,
 }
@@ -38,7 +38,7 @@ pub(super) async fn show(
 ) -> Result<Success<UsageView>, ApiError> {
     let UsageQuery { from, to, by } = query;
     let by = by.map(|by| UsageBy::parse(&by, &UsageBy::OF_TENANT)).transpose()?;
-    let range = UsageRange::new(from, to, gateway.uploads.clock.now())?;
+    let range = UsageRange::parse(from.as_deref(), to.as_deref(), gateway.uploads.clock.now())?;
     let usage = gateway.uploads.usage(&admitted, range, by).await?;
     Ok(Success(UsageView::from(&usage)))
 }

@@ -34,9 +34,9 @@ const HEADER: [&str; 27] = [
     "mismatches",
 ];
 
-/// A cell that begins with one of these is taken for a formula
+/// A cell that begins with one of these is taken for a formula, in a spreadsheet of some language at least
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>).
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
 /// The line that names the columns.
 pub(super) fn write_header(text: &mut String) {

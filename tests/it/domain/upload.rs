@@ -10,7 +10,7 @@ use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::{BucketId, TenantId, UploadId};
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::tenant::Slug;
-use presign_gateway::domain::upload::{FileFacts, SeenObject, Upload, UploadState};
+use presign_gateway::domain::upload::{FileFacts, Seconds, SeenObject, Upload, UploadState};
 use proptest::prelude::*;
 
 fn upload(bindings: Bindings, declared_etag: Option<String>) -> Upload {
@@ -90,4 +90,10 @@ proptest! {
         let fields: Vec<&str> = seen.mismatches().iter().map(|mismatch| mismatch.field).collect();
         prop_assert_eq!(fields, expected);
     }
+}
+
+#[test]
+fn no_seconds_are_shown_without_a_sign() {
+    assert!(Seconds::new(-0.0).unwrap().get().is_sign_positive());
+    assert_eq!(Seconds::new(-0.1), None);
 }

@@ -94,6 +94,11 @@ async fn a_cell_that_a_spreadsheet_would_run_is_made_harmless() {
         "a \"quote\"",
         "a=b",
         "line\nbreak",
+        "＝1+1",
+        "＋1",
+        "－1",
+        "＠SUM(A1)",
+        "\n=1+1",
     ];
     let now = Clock::System.now();
     let rows = subjects.iter().enumerate().map(|(number, subject)| {
@@ -117,11 +122,16 @@ async fn a_cell_that_a_spreadsheet_would_run_is_made_harmless() {
         ",a=b,",
         ",\"line\nbreak\",",
         ",'\t=1+1,",
+        ",'＝1+1,",
+        ",'＋1,",
+        ",'－1,",
+        ",'＠SUM(A1),",
+        ",\"'\n=1+1\",",
         ",\"{\"\"name\"\":\"\"=1,\\\"\"+1\"\"}\",",
     ] {
         assert!(csv.contains(expected), "{expected} is not in {csv}");
     }
-    for start in ["=", "+", "-", "@", "\t", "\"=", "\"+", "\"-", "\"@"] {
+    for start in ["=", "+", "-", "@", "\t", "\"=", "\"+", "\"-", "\"@", "＝", "＋", "－", "＠", "\"\n"] {
         assert!(!csv.contains(&format!(",{start}")), "{start} begins a cell of {csv}");
     }
 }
@@ -157,6 +167,79 @@ async fn an_export_that_postgres_leaves_midway_says_that_it_is_not_whole() {
     }
 }
 
+#[tokio::test]
+async fn what_an_instance_with_a_faster_clock_recorded_is_in_an_export_and_in_a_list_of_the_oldest() {
+    let stack = TestStack::start().await;
+    let mut connection = stack.connect().await;
+    let (tenant, bucket) = ledger::place_of(&mut connection, "alpha").await;
+    let ahead = |seconds| ledger::row(tenant, bucket, Clock::System.now() + TimeDelta::seconds(seconds));
+    ledger::insert(&mut connection, &[ahead(20), ahead(-20), ahead(-40)]).await;
+    let (rows, end) = parse(&export(&stack, "format=ndjson").await);
+    assert_eq!((rows.len(), &end["whole"]), (3, &json!(true)));
+    let page = async |query: &str| {
+        let path = format!("/v1/uploads?order=oldest&limit=1{query}");
+        stack.get(&path).bearer(&stack.demo.alpha.api_key).send().await.data(200).clone()
+    };
+    let (mut seen, mut cursor) = (1, page("").await["next_cursor"].clone());
+    while let Some(next) = cursor.as_str() {
+        let next = page(&format!("&cursor={next}")).await;
+        seen += next["items"].as_array().unwrap().len();
+        cursor = next["next_cursor"].clone();
+    }
+    assert_eq!(seen, 3);
+    let all = stack.admin(Method::GET, "/uploads/export?format=ndjson").send().await;
+    assert_eq!(parse(&all.text).0.len(), 3);
+}
+
+#[tokio::test]
+async fn one_tenant_leaves_places_for_the_exports_of_others() {
+    let stack = Setup::new().set("UPLOADS__MAX_EXPORTS", "4").start().await;
+    fill(&stack, 60_000).await;
+    let of = |path: &str, bearer: &str| {
+        stack.client.get(format!("{path}/uploads/export?format=csv")).bearer_auth(bearer.to_owned()).send()
+    };
+    let public = format!("{}/v1", stack.url);
+    let held = (begin(&stack, "format=csv").await, begin(&stack, "format=csv").await);
+    assert_eq!(
+        (held.0.status(), held.1.status(), begin(&stack, "format=csv").await.status().as_u16()),
+        (reqwest::StatusCode::OK, reqwest::StatusCode::OK, 503)
+    );
+    let betas = of(&public, &stack.demo.beta.api_key).await.unwrap();
+    assert_eq!(betas.status(), 200);
+    drop(betas);
+    drop(held);
+    // Operators leave some, too.
+    let admin = format!("{}/admin/v1", stack.ops_url);
+    let first = of(&admin, &stack.demo.operator_key).await.unwrap();
+    let second = of(&admin, &stack.demo.operator_key).await.unwrap();
+    let third = of(&admin, &stack.demo.operator_key).await.unwrap();
+    assert_eq!((first.status().as_u16(), second.status().as_u16(), third.status().as_u16()), (200, 200, 503));
+    let alphas = async || (begin(&stack, "format=csv").await.status() == 200).then_some(());
+    eventually("alpha has a place again", alphas).await;
+}
+
+#[tokio::test]
+async fn an_export_that_takes_too_long_ends_behind_a_whole_row_and_says_so() {
+    let stack = Setup::new().set("UPLOADS__EXPORT_TIMEOUT_SECONDS", "1").start().await;
+    fill(&stack, 60_000).await;
+    let mut stream = slow_reader(&stack).await;
+    let (mut text, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
+    let mut pause = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        pause.tick().await;
+        let read = stream.read(&mut piece).await.unwrap();
+        if read == 0 {
+            break;
+        }
+        text.extend_from_slice(&piece[..read]);
+    }
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains(",\"whole\":false,\"reason\":\"timed_out\"}\n"), "{}", &text[text.len() - 300..]);
+    let rows: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let end = rows.iter().find(|row| row["end"] == true).unwrap();
+    assert!(end["rows"].as_i64().unwrap() < 30_000, "{end}");
+}
+
 /// An export whose head was read, and nothing more.
 async fn begin(stack: &TestStack, query: &str) -> Response {
     let request = stack.client.get(format!("{}/v1/uploads/export?{query}", stack.url));
@@ -165,7 +248,7 @@ async fn begin(stack: &TestStack, query: &str) -> Response {
 
 #[tokio::test]
 async fn only_so_many_exports_are_under_way_at_a_time() {
-    let stack = Setup::new().set("UPLOADS__MAX_EXPORTS", "2").start().await;
+    let stack = Setup::new().set("UPLOADS__MAX_EXPORTS", "4").start().await;
     fill(&stack, 60_000).await;
     let first = begin(&stack, "format=ndjson").await;
     let second = begin(&stack, "format=csv").await;

@@ -88,7 +88,9 @@ async fn each_field_that_is_wrong_is_named_with_what_would_be_right() {
         ("order=best", "order", "newest or oldest"),
         ("limit=0", "limit", "500"),
         ("limit=501", "limit", "500"),
-        ("limit=x", "limit", "whole number"),
+        ("limit=x", "limit", "a whole number from 1 to 500"),
+        ("limit=65536", "limit", "a whole number from 1 to 500"),
+        ("limit=-1", "limit", "a whole number from 1 to 500"),
         ("cursor=x", "cursor", "next_cursor"),
     ] {
         let answer = list(&stack, query).await;

@@ -105,6 +105,25 @@ async fn what_does_not_fit_is_refused_by_its_fields_name_and_leaves_nothing_on_r
     ] {
         stack.issue(&asked).await.assert_field(400, "invalid_field", field);
     }
+    let one_and_a_half = json!({"ext": "jpg", "size": 1.5});
+    for (asked, told) in [
+        (json!({"ext": "jpg", "width": 2_147_483_648_u32}), "width must be a whole number from 1 to 2147483647"),
+        (json!({"ext": "jpg", "height": 1e30}), "height must be a whole number from 1 to 2147483647"),
+        (json!({"ext": "jpg", "height": "9"}), "height must be a whole number from 1 to 2147483647"),
+        (json!({"ext": "jpg", "size": 5_368_709_121_u64}), "size must be a whole number from 0 to 5368709120"),
+        (one_and_a_half, "size must be a whole number from 0 to 5368709120"),
+        (json!({"ext": "jpg", "expires_in": 99_999_999_999_u64}), "expires_in must be 1 to 3600 seconds"),
+        (json!({"ext": "jpg", "expires_in": 1e30}), "expires_in must be 1 to 3600 seconds"),
+        (json!({"ext": "jpg", "expires_in": -1}), "expires_in must be 1 to 3600 seconds"),
+        (json!({"ext": "jpg", "expires_in": 1.5}), "expires_in must be a whole number of seconds"),
+    ] {
+        let answer = stack.issue(&asked).await;
+        assert!(answer.message().contains(told), "{asked}: {}", answer.text);
+    }
+    stack
+        .issue(&json!({"ext": "jpg", "width": null, "size": null, "expires_in": null, "bucket": "other"}))
+        .await
+        .assert_field(400, "invalid_field", "bucket");
     for (asked, field) in [
         (json!({"ext": "exe"}), "ext"),
         (json!({"filename": "jpg"}), "filename"),

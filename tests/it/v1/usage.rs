@@ -207,6 +207,15 @@ async fn what_is_asked_for_wrongly_is_named() {
     }
     let unknown = stack.get("/v1/usage?tenant=beta").bearer(&stack.demo.alpha.api_key).send().await;
     assert_eq!((unknown.status.as_u16(), unknown.reason()), (400, "unknown_field"));
+    let answer = stack.get("/v1/usage?to=soon").bearer(&stack.demo.alpha.api_key).send().await;
+    assert!(answer.text.contains("2026-11-22T18:00:00Z, or a day such as 2026-11-22"), "{}", answer.text);
+    let days = ask(&stack, "from=2026-11-21&to=2026-11-22").await;
+    assert_eq!((&days["from"], &days["to"]), (&json!("2026-11-21T00:00:00Z"), &json!("2026-11-22T00:00:00Z")));
+    let admins = stack.admin(reqwest::Method::GET, "/usage?from=2026-11-21&tenant=alpha").send().await;
+    assert_eq!(admins.data(200)["from"], "2026-11-21T00:00:00Z");
+    for path in ["/usage?tenant=ALPHA", "/uploads?tenant=ALPHA", "/uploads/export?format=csv&tenant=ALPHA"] {
+        stack.admin(reqwest::Method::GET, path).send().await.assert_field(400, "invalid_field", "tenant");
+    }
     // Any offset is fine that makes a whole hour.
     ask(&stack, "from=2026-11-22T00:00:00%2B08:00&to=2026-11-22T20:00:00Z").await;
     let usual = ask(&stack, "").await;

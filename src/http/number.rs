@@ -1,0 +1,50 @@
+//! Whole numbers of bodies and queries: one that does not fit is refused with what would, whatever it is kept in.
+
+use serde::de::{Deserialize, Deserializer, Error};
+use serde_json::{Number, Value};
+
+use crate::domain::page::MOST_LIMIT;
+
+/// Of a JSON body, within these bounds.
+pub(super) fn whole<'de, D, T, const LEAST: u64, const MOST: u64>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<u64>,
+{
+    let Some(value) = Option::<Value>::deserialize(deserializer)? else { return Ok(None) };
+    let number = value.as_u64().filter(|number| (LEAST..=MOST).contains(number));
+    let number = number.and_then(|number| T::try_from(number).ok());
+    number.map(Some).ok_or_else(|| Error::custom(format!("expected a whole number from {LEAST} to {MOST}")))
+}
+
+/// Seconds of a JSON body. What is too many or too few becomes the most or none: what the bounds are, the app's policy says.
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let Some(value) = Option::<Value>::deserialize(deserializer)? else { return Ok(None) };
+    value.as_number().and_then(clamped).map(Some).ok_or_else(no_seconds)
+}
+
+fn clamped(number: &Number) -> Option<u32> {
+    if let Some(whole) = number.as_u64() {
+        return Some(u32::try_from(whole).unwrap_or(u32::MAX));
+    }
+    let far = number.as_f64().filter(|value| number.is_i64() || value.abs() >= 1e18)?;
+    Some(if far > 0.0 { u32::MAX } else { 0 })
+}
+
+/// The same, of a query.
+pub(super) fn seconds_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().unwrap_or(u32::MAX)).map(Some).ok_or_else(no_seconds)
+}
+
+fn no_seconds<E: Error>() -> E {
+    E::custom("expected a whole number of seconds")
+}
+
+/// The rows of a page, of a query.
+pub(super) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let rows = text.parse().ok().filter(|rows| (1..=MOST_LIMIT).contains(rows));
+    rows.map(Some).ok_or_else(|| Error::custom(format!("expected a whole number from 1 to {MOST_LIMIT}")))
+}
