@@ -88,6 +88,7 @@ impl Config {
         let outbound: Option<OutboundConfig> = section(layers, "outbound", faults);
         let vault: Option<VaultConfig> = section(layers, "vault", faults);
         let uploads: Option<UploadsConfig> = section(layers, "uploads", faults);
+        faults.extend(uploads.as_ref().and_then(UploadsConfig::fault));
         let telemetry: Option<TelemetryConfig> = section(layers, "telemetry", faults);
         Some(Self {
             server: server?,
