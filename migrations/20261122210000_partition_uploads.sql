@@ -26,6 +26,14 @@ CREATE INDEX uploads_to_check ON uploads (bucket_id, check_at) WHERE check_at IS
 CREATE FUNCTION upload_id_at(moment timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN rpad(lpad(to_hex(floor(extract(epoch FROM moment) * 1000)::bigint), 12, '0'), 32, '0')::uuid;
 
+-- What partitions there are, whatever they are called.
+CREATE FUNCTION upload_partitions() RETURNS TABLE (name text, first_id uuid, end_id uuid) LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT relname::text, coalesce(substring(bounds FROM 'FROM \(''([^'']+)''\)')::uuid, upload_id_at('epoch')), substring(bounds FROM 'TO \(''([^'']+)''\)')::uuid
+    FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid CROSS JOIN pg_get_expr(relpartbound, inhrelid) AS bounds
+    WHERE inhparent = 'uploads'::regclass AND bounds LIKE 'FOR VALUES%';
+END;
+
 -- Makes the months' partitions that are not there yet, and says how many. The server's role may call it without the right to
 -- make tables. A table is made first and attached then: that neither waits for those who write, nor makes them wait.
 CREATE FUNCTION ensure_upload_partitions(first timestamptz, last timestamptz) RETURNS integer
@@ -33,7 +41,10 @@ LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     month timestamp := date_trunc('month', first AT TIME ZONE 'UTC');
     following timestamp;
+    least_id uuid;
+    behind_id uuid;
     partition text;
+    others integer;
     made integer := 0;
 BEGIN
     IF last - first > interval '20 years' THEN
@@ -43,17 +54,18 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('presign_gateway.upload_partitions', 0));
     WHILE month <= last AT TIME ZONE 'UTC' LOOP
         following := month + interval '1 month';
-        partition := 'uploads_' || to_char(month, 'YYYY_MM');
-        IF to_regclass(partition) IS NULL THEN
-            BEGIN
-                EXECUTE format('CREATE TABLE %I (LIKE uploads INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition);
-                EXECUTE format('ALTER TABLE uploads ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', partition,
-                               upload_id_at(month AT TIME ZONE 'UTC'), upload_id_at(following AT TIME ZONE 'UTC'));
-                made := made + 1;
-            EXCEPTION WHEN invalid_object_definition THEN
-                -- The month is within a partition that is older than monthly ones.
-                NULL;
-            END;
+        least_id := upload_id_at(month AT TIME ZONE 'UTC');
+        behind_id := upload_id_at(following AT TIME ZONE 'UTC');
+        IF NOT EXISTS (SELECT FROM upload_partitions() WHERE first_id < behind_id AND coalesce(end_id > least_id, true)) THEN
+            partition := 'uploads_' || to_char(month, 'YYYY_MM');
+            others := 1;
+            WHILE to_regclass(partition) IS NOT NULL LOOP
+                others := others + 1;
+                partition := 'uploads_' || to_char(month, 'YYYY_MM') || '_' || others;
+            END LOOP;
+            EXECUTE format('CREATE TABLE %I (LIKE uploads INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition);
+            EXECUTE format('ALTER TABLE uploads ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', partition, least_id, behind_id);
+            made := made + 1;
         END IF;
         month := following;
     END LOOP;

@@ -1,13 +1,5 @@
--- What partitions there are, for readiness; and old ones are dropped, for who wants no ledger for ever. What was issued in them
--- stays counted: to drop a table is no DELETE.
-CREATE FUNCTION upload_partitions() RETURNS TABLE (name text, first_id uuid, end_id uuid) LANGUAGE sql STABLE
-BEGIN ATOMIC
-    SELECT relname::text, coalesce(substring(bounds FROM 'FROM \(''([^'']+)''\)')::uuid, upload_id_at('epoch')), substring(bounds FROM 'TO \(''([^'']+)''\)')::uuid
-    FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid CROSS JOIN pg_get_expr(relpartbound, inhrelid) AS bounds
-    WHERE inhparent = 'uploads'::regclass AND bounds LIKE 'FOR VALUES%';
-END;
-
--- Whether an upload of that moment has a place.
+-- For readiness, whether an upload of that moment has a place; and old partitions are dropped, for who wants no ledger for ever. What was
+-- issued in them stays counted: to drop a table is no DELETE.
 CREATE FUNCTION has_upload_partition(moment timestamptz) RETURNS boolean LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT EXISTS (SELECT FROM upload_partitions() WHERE first_id <= upload_id_at(moment) AND end_id > upload_id_at(moment));

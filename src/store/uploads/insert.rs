@@ -13,17 +13,6 @@ use crate::domain::caller::CallerKind;
 use crate::domain::upload::{NewUpload, Pixels, Seconds, UploadKind};
 use crate::store::StoreError;
 
-/// Writes the rows, and what they add to the usage, in one statement.
-pub(super) async fn insert(connection: &mut PgConnection, rows: &[&NewUpload]) -> Result<(), StoreError> {
-    let counts = Counts::of(rows);
-    // Every array costs, and most uploads are bound to nothing.
-    if rows.iter().any(|row| is_bound(row)) {
-        insert_bound(connection, rows, &counts).await
-    } else {
-        insert_bare(connection, rows, &counts).await
-    }
-}
-
 fn is_bound(row: &NewUpload) -> bool {
     let bindings = &row.bindings;
     let is_promised = bindings.size_bytes.is_some() || bindings.content_type.is_some() || bindings.sha256.is_some();
@@ -80,57 +69,11 @@ impl Counts {
     }
 }
 
-async fn insert_bare(connection: &mut PgConnection, rows: &[&NewUpload], counts: &Counts) -> Result<(), StoreError> {
-    sqlx::query!(
-        "WITH counted AS (
-             INSERT INTO usage_deltas (tenant_id, hour, kind, ext, caller_kind, api_key_id, uploads, promised_bytes, state, stored_bytes)
-             SELECT *, 'issued', 0 FROM UNNEST($17::uuid[], $18::timestamptz[], $19::text[], $20::text[], $21::text[],
-                                               $22::uuid[], $23::int8[],
-                                               $24::int8[])
-         )
-         INSERT INTO uploads (id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds,
-                              caller_kind, caller_id, caller_subject, client_address,
-                              access_key_id, issued_at, url_expires_at)
-         SELECT id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds, caller_kind,
-                caller_id, caller_subject, client_address::inet, access_key_id, issued_at,
-                url_expires_at
-         FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::int4[], $8::int4[],
-                     $9::float8[], $10::text[], $11::uuid[], $12::text[], $13::text[], $14::text[],
-                     $15::timestamptz[], $16::timestamptz[])
-           AS row (id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds, caller_kind,
-                   caller_id, caller_subject, client_address, access_key_id, issued_at,
-                   url_expires_at)",
-        &column(rows, |row| row.id.uuid()),
-        &column(rows, |row| row.tenant_id.uuid()),
-        &column(rows, |row| row.bucket_id.uuid()),
-        &column(rows, |row| row.object_key.as_str()) as &[&str],
-        &column(rows, |row| row.file.ext.as_str()) as &[&str],
-        &column(rows, |row| row.file.kind.map(UploadKind::as_str)) as &[Option<&str>],
-        &column(rows, |row| row.file.width.map(Pixels::get)) as &[Option<i32>],
-        &column(rows, |row| row.file.height.map(Pixels::get)) as &[Option<i32>],
-        &column(rows, |row| row.file.duration.map(Seconds::get)) as &[Option<f64>],
-        &column(rows, |row| row.caller_kind.as_str()) as &[&str],
-        &column(rows, |row| row.caller_id) as &[Option<uuid::Uuid>],
-        &column(rows, |row| row.caller_subject.as_deref()) as &[Option<&str>],
-        &column(rows, |row| row.client_address.to_string()),
-        &column(rows, |row| row.access_key_id.as_str()) as &[&str],
-        &column(rows, |row| row.issued_at),
-        &column(rows, |row| row.url_expires_at),
-        &counts.tenant_ids,
-        &counts.hours,
-        &counts.kinds as &[Option<&str>],
-        &counts.exts as &[&str],
-        &counts.caller_kinds as &[&str],
-        &counts.api_key_ids as &[Option<uuid::Uuid>],
-        &counts.uploads,
-        &counts.promised_bytes,
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-async fn insert_bound(connection: &mut PgConnection, rows: &[&NewUpload], counts: &Counts) -> Result<(), StoreError> {
+/// Writes the rows, and what they add to the usage, in one statement.
+pub(super) async fn insert(connection: &mut PgConnection, rows: &[&NewUpload]) -> Result<(), StoreError> {
+    let counts = Counts::of(rows);
+    // Every array costs, and most uploads are bound to nothing: UNNEST fills up with nulls what is shorter than the rest.
+    let bound = if rows.iter().any(|row| is_bound(row)) { rows } else { &[] };
     sqlx::query!(
         "WITH counted AS (
              INSERT INTO usage_deltas (tenant_id, hour, kind, ext, caller_kind, api_key_id, uploads, promised_bytes, state, stored_bytes)
@@ -145,7 +88,7 @@ async fn insert_bound(connection: &mut PgConnection, rows: &[&NewUpload], counts
                               once, metadata, check_at)
          SELECT id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds, caller_kind,
                 caller_id, caller_subject, client_address::inet, access_key_id, issued_at,
-                url_expires_at, declared_size_bytes, declared_content_type, declared_sha256, once,
+                url_expires_at, declared_size_bytes, declared_content_type, declared_sha256, coalesce(once, false),
                 metadata, check_at
          FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::int4[], $8::int4[],
                      $9::float8[], $10::text[], $11::uuid[], $12::text[], $13::text[], $14::text[],
@@ -171,12 +114,12 @@ async fn insert_bound(connection: &mut PgConnection, rows: &[&NewUpload], counts
         &column(rows, |row| row.access_key_id.as_str()) as &[&str],
         &column(rows, |row| row.issued_at),
         &column(rows, |row| row.url_expires_at),
-        &column(rows, |row| row.bindings.size_bytes.and_then(stored)) as &[Option<i64>],
-        &column(rows, |row| row.bindings.content_type) as &[Option<&str>],
-        &column(rows, |row| row.bindings.sha256.as_ref().map(|digest| digest.bytes().as_slice())) as &[Option<&[u8]>],
-        &column(rows, |row| row.bindings.once),
-        &column(rows, |row| Some(row.metadata.pairs()).filter(|pairs| !pairs.is_empty()).map(Json)) as &[Option<Json<_>>],
-        &column(rows, |row| row.check_at) as &[Option<DateTime<Utc>>],
+        &column(bound, |row| row.bindings.size_bytes.and_then(stored)) as &[Option<i64>],
+        &column(bound, |row| row.bindings.content_type) as &[Option<&str>],
+        &column(bound, |row| row.bindings.sha256.as_ref().map(|digest| digest.bytes().as_slice())) as &[Option<&[u8]>],
+        &column(bound, |row| row.bindings.once),
+        &column(bound, |row| Some(row.metadata.pairs()).filter(|pairs| !pairs.is_empty()).map(Json)) as &[Option<Json<_>>],
+        &column(bound, |row| row.check_at) as &[Option<DateTime<Utc>>],
         &counts.tenant_ids,
         &counts.hours,
         &counts.kinds as &[Option<&str>],
