@@ -129,7 +129,7 @@ impl From<IssueError> for ApiError {
             IssueError::Invalid(invalid) => invalid.clone().into(),
             IssueError::Vault(VaultError::NoSuchBucket(_)) => no_such_bucket(),
             IssueError::Vault(VaultError::NoBucket) => ours(Reason::TenantNotReady, &error),
-            IssueError::Vault(VaultError::Sealed { .. }) | IssueError::Presign(_) => ours(Reason::Internal, &error),
+            IssueError::Vault(VaultError::Sealed { .. }) => ours(Reason::Internal, &error),
             IssueError::Vault(VaultError::Store(_))
             | IssueError::Record(
                 RecordError::QueueFull | RecordError::TimedOut | RecordError::Closed | RecordError::NotCommitted(_),
@@ -161,7 +161,7 @@ fn of_upload(error: &UploadError) -> ApiError {
         UploadError::Vault(VaultError::NoSuchBucket(_)) => no_such_bucket(),
         UploadError::Vault(VaultError::NoBucket) => ours(Reason::TenantNotReady, error),
         UploadError::Vault(VaultError::Store(_)) => ours(Reason::Unavailable, error),
-        UploadError::Presign(_) | UploadError::Vault(VaultError::Sealed { .. }) => ours(Reason::Internal, error),
+        UploadError::Vault(VaultError::Sealed { .. }) => ours(Reason::Internal, error),
         UploadError::Store(error) => of_store(error),
     }
 }

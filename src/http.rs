@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodFilter, on};
 use ipnet::IpNet;
-use tower::util::option_layer;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::{ServiceBuilder, service_fn};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -114,22 +112,28 @@ fn ops_routes() -> OpenApiRouter<SharedGateway> {
     admin::routes().routes(routes!(ops::livez)).routes(routes!(ops::readyz))
 }
 
-/// The layers; the last one named meets a request first.
+/// The layers; the first one named meets a request first.
+///
+/// They are one service: of layers that are added to a router one by one each is boxed, and is cloned for each request together
+/// with all that are within it, which cost as much as all the rest of a presign (`docs/performance.md`).
 fn layered(
     routes: Router<SharedGateway>,
     gateway: &SharedGateway,
     timeout: Duration,
     cors: Option<CorsLayer>,
 ) -> Router {
-    routes
-        .fallback(guard::not_found)
-        .layer(from_fn_with_state(Arc::clone(gateway), guard::sizes))
-        .layer(CatchPanicLayer::custom(guard::panicked))
-        .layer(from_fn_with_state(timeout, guard::timeout))
-        .layer(from_fn(envelope::write_errors))
-        .layer(option_layer(cors))
-        .layer(from_fn_with_state(Arc::clone(gateway), request_log::observe))
-        .with_state(Arc::clone(gateway))
+    let (observed, protected) = (Arc::clone(gateway), Arc::clone(gateway));
+    let layers = ServiceBuilder::new()
+        .layer_fn(move |mut inner| {
+            let gateway = Arc::clone(&observed);
+            service_fn(move |request| request_log::observe(&gateway, &mut inner, request))
+        })
+        .option_layer(cors)
+        .layer_fn(move |mut inner| {
+            let gateway = Arc::clone(&protected);
+            service_fn(move |request| guard::protect(&gateway.edge, timeout, &mut inner, request))
+        });
+    routes.fallback(guard::not_found).layer(layers).with_state(Arc::clone(gateway))
 }
 
 /// Which web pages may call; none, where no origin is named.

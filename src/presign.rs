@@ -4,20 +4,20 @@
 //! (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>). Everything that is promised stands in
 //! the query and is signed, so that the URL alone is enough: a bare PUT succeeds. No checksum is ever put there: the one
 //! that some SDKs add is that of an empty body, and stores refuse a real one for it.
+//!
+//! It is written by hand, since it is the most of what a presign costs (`docs/adr/0011-we-sign-ourselves.md`); a property test
+//! holds it to what `aws-sdk-s3` makes of the same request.
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime};
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{
-    PercentEncodingMode, SignableBody, SignableRequest, SignatureLocation, SigningError, SigningSettings,
-    UriPathNormalizationMode, sign as sign_request,
-};
-use aws_sigv4::sign::v4;
-use aws_smithy_runtime_api::client::identity::Identity;
-use chrono::{DateTime, Utc};
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac::{self, HMAC_SHA256};
+use chrono::{DateTime, NaiveDate, Timelike, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 use crate::domain::bucket::{Addressing, Location};
 use crate::domain::credential::Credential;
@@ -40,33 +40,44 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// The parameters that say what is done; `x-id` is what the SDKs add for their logs.
-    fn parameters(self) -> Vec<(Cow<'static, str>, String)> {
+    /// The header fields that are signed, by name.
+    fn headers(self, host: &'a str) -> Vec<(&'a str, &'a str)> {
+        let bound = match self {
+            Self::Put { headers, .. } => headers,
+            Self::Get { .. } => &[],
+        };
+        let mut headers = Vec::with_capacity(bound.len() + 1);
+        headers.push(("host", host));
+        headers.extend(bound.iter().map(|(name, value)| (*name, value.as_str())));
+        headers.sort_unstable();
+        headers
+    }
+
+    /// The parameters that say what is done, by name; `x-id` is what the SDKs add for their logs.
+    fn push_parameters(self, query: &mut String) {
         match self {
             Self::Put { metadata, .. } => {
-                let id = [(Cow::Borrowed("x-id"), "PutObject".to_owned())];
-                let metadata = metadata
-                    .iter()
-                    .map(|(name, value)| (Cow::Owned(format!("x-amz-meta-{name}")), value.clone().into_owned()));
-                metadata.chain(id).collect()
+                let mut metadata: Vec<_> = metadata.iter().collect();
+                metadata.sort_unstable();
+                for (name, value) in metadata {
+                    query.push_str("&x-amz-meta-");
+                    push_encoded(query, name);
+                    query.push('=');
+                    push_encoded(query, value);
+                }
+                query.push_str("&x-id=PutObject");
             }
             Self::Get { content_disposition, content_type } => {
                 let named =
                     [("response-content-disposition", content_disposition), ("response-content-type", content_type)];
-                let named =
-                    named.into_iter().filter_map(|(name, value)| Some((Cow::Borrowed(name), value?.to_owned())));
-                named.chain([(Cow::Borrowed("x-id"), "GetObject".to_owned())]).collect()
+                for (name, value) in named {
+                    let Some(value) = value else { continue };
+                    query.extend(["&", name, "="]);
+                    push_encoded(query, value);
+                }
+                query.push_str("&x-id=GetObject");
             }
         }
-    }
-
-    /// The header fields that are signed beside `Host`.
-    fn headers(self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let headers = match self {
-            Self::Put { headers, .. } => headers,
-            Self::Get { .. } => &[],
-        };
-        headers.iter().map(|(name, value)| (*name, value.as_str()))
     }
 }
 
@@ -79,6 +90,12 @@ impl SignedUrl {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// The same, without a copy.
+    #[must_use]
+    pub fn reveal(self) -> String {
+        self.0
+    }
 }
 
 impl std::fmt::Debug for SignedUrl {
@@ -87,98 +104,179 @@ impl std::fmt::Debug for SignedUrl {
     }
 }
 
-/// Why a URL could not be signed: a fault of ours, since everything that goes in has been parsed.
-#[derive(Debug, thiserror::Error)]
-pub enum PresignError {
-    #[error("the signing parameters are not complete")]
-    Parameters(#[from] v4::signing_params::BuildError),
-    #[error("the request cannot be signed")]
-    Signing(#[from] SigningError),
-}
-
 /// Everything but the unreserved characters of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The same, but for the slashes of an object key.
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
-/// Signs a URL that lets its holder do one operation on one object for `expires_in_seconds` from `now`.
-///
-/// # Errors
-/// See [`PresignError`]; it does not happen with values that were parsed.
-pub fn sign(
-    credential: &Credential,
-    location: &Location,
-    operation: Operation<'_>,
-    object_key: &str,
-    expires_in_seconds: u32,
-    now: DateTime<Utc>,
-) -> Result<SignedUrl, PresignError> {
-    let address = address(location, object_key);
-    let mut parameters = operation.parameters();
-    parameters.push((Cow::Borrowed("X-Amz-Content-Sha256"), "UNSIGNED-PAYLOAD".to_owned()));
-
-    let unsigned = format!("{address}?{}", query(&mut parameters));
-    let request =
-        SignableRequest::new(operation.method(), unsigned, operation.headers(), SignableBody::UnsignedPayload)?;
-    let identity = identity(credential);
-    let signing = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(location.region.as_str())
-        .name("s3")
-        .time(SystemTime::from(now))
-        .settings(settings(expires_in_seconds))
-        .build()?
-        .into();
-    let (instructions, _) = sign_request(request, &signing)?.into_parts();
-    let (_, signature) = instructions.into_parts();
-    parameters.extend(signature.into_iter().map(|(name, value)| (Cow::Borrowed(name), value.into_owned())));
-    Ok(SignedUrl(format!("{address}?{}", query(&mut parameters))))
+/// Signs in the name of one credential, for one bucket.
+pub struct Signer {
+    /// Scheme, host and port.
+    origin: String,
+    /// As it is signed: host and port.
+    host: String,
+    /// The path up to the object key.
+    folder: String,
+    region: String,
+    access_key_id: String,
+    secret_access_key: SecretString,
+    /// As it stands in a query.
+    session_token: Option<SecretString>,
+    /// What is the same all day, and costs as much as all the rest: four hashes in a row.
+    today: Mutex<Option<Arc<Day>>>,
 }
 
-/// The URL of an object, without a query.
-fn address(location: &Location, object_key: &str) -> String {
-    let scheme = location.endpoint.scheme();
-    let authority = location.endpoint.authority();
-    let bucket = location.bucket_name.as_str();
-    let path = utf8_percent_encode(object_key, RESERVED_IN_PATH);
-    match location.addressing {
-        Addressing::Path => format!("{scheme}://{authority}/{bucket}/{path}"),
-        Addressing::VirtualHosted => format!("{scheme}://{bucket}.{authority}/{path}"),
+/// What is the same for all URLs of one day (UTC).
+struct Day {
+    date: NaiveDate,
+    /// `YYYYMMDD`
+    text: String,
+    /// `YYYYMMDD/region/s3/aws4_request`
+    scope: String,
+    /// The access key id and the scope, as they stand in a query.
+    credential: String,
+    signing_key: hmac::Key,
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signer").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
     }
 }
 
-/// Sorts by name, as the contract's example is, and encodes.
-fn query(parameters: &mut [(Cow<'static, str>, String)]) -> String {
-    parameters.sort_unstable();
-    let mut text = String::with_capacity(512);
-    for (name, value) in parameters {
-        if !text.is_empty() {
-            text.push('&');
+impl Signer {
+    #[must_use]
+    pub fn new(credential: &Credential, location: &Location) -> Self {
+        let (scheme, authority) = (location.endpoint.scheme(), location.endpoint.authority());
+        let bucket = location.bucket_name.as_str();
+        let (host, folder) = match location.addressing {
+            Addressing::Path => (authority.to_owned(), format!("/{bucket}/")),
+            Addressing::VirtualHosted => (format!("{bucket}.{authority}"), "/".to_owned()),
+        };
+        Self {
+            origin: format!("{scheme}://{host}"),
+            host,
+            folder,
+            region: location.region.as_str().to_owned(),
+            access_key_id: credential.access_key_id.clone(),
+            secret_access_key: credential.secret_access_key.clone(),
+            session_token: credential.session_token.as_ref().map(|token| encoded(token.expose_secret()).into()),
+            today: Mutex::new(None),
         }
-        text.extend(utf8_percent_encode(name, RESERVED));
-        text.push('=');
-        text.extend(utf8_percent_encode(value, RESERVED));
     }
-    text
+
+    /// Signs a URL that lets its holder do one operation on one object for `expires_in_seconds` from `now`.
+    #[must_use]
+    pub fn sign(
+        &self,
+        operation: Operation<'_>,
+        object_key: &str,
+        expires_in_seconds: u32,
+        now: DateTime<Utc>,
+    ) -> SignedUrl {
+        let day = self.day(now);
+        let time = format!("{}T{:02}{:02}{:02}Z", day.text, now.hour(), now.minute(), now.second());
+        let headers = operation.headers(&self.host);
+        let signed_headers = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
+
+        let mut path = String::with_capacity(128);
+        path.push_str(&self.folder);
+        path.extend(utf8_percent_encode(object_key, RESERVED_IN_PATH));
+        let (before, after) = self.query(operation, &day, &time, expires_in_seconds, &signed_headers);
+
+        let request = canonical_request(operation.method(), &path, [&before, &after], &headers, &signed_headers);
+        let signature = day.sign(&time, &request);
+        let query = [&self.origin, &path, "?", &before, "&X-Amz-Signature=", &hex(signature.as_ref()), &after];
+        SignedUrl(query.concat())
+    }
+
+    /// The query, by name, as the contract's example and the signature have it: what comes before the signature, and what after.
+    fn query(
+        &self,
+        operation: Operation<'_>,
+        day: &Day,
+        time: &str,
+        expires_in_seconds: u32,
+        signed_headers: &str,
+    ) -> (String, String) {
+        let mut before = String::with_capacity(256);
+        before.push_str("X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&X-Amz-Credential=");
+        // Writing to a String cannot fail.
+        let _ = write!(before, "{}&X-Amz-Date={time}&X-Amz-Expires={expires_in_seconds}", day.credential);
+        if let Some(token) = &self.session_token {
+            before.push_str("&X-Amz-Security-Token=");
+            before.push_str(token.expose_secret());
+        }
+        let mut after = String::with_capacity(256);
+        after.push_str("&X-Amz-SignedHeaders=");
+        push_encoded(&mut after, signed_headers);
+        operation.push_parameters(&mut after);
+        (before, after)
+    }
+
+    fn day(&self, now: DateTime<Utc>) -> Arc<Day> {
+        let date = now.date_naive();
+        let mut today = self.today.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(day) = today.as_ref().filter(|day| day.date == date) {
+            return Arc::clone(day);
+        }
+        let day = Arc::new(Day::new(date, &self.region, &self.access_key_id, &self.secret_access_key));
+        *today = Some(Arc::clone(&day));
+        day
+    }
 }
 
-fn identity(credential: &Credential) -> Identity {
-    let token = credential.session_token.as_ref().map(|token| token.expose_secret().to_owned());
-    Credentials::new(
-        &credential.access_key_id,
-        credential.secret_access_key.expose_secret(),
-        token,
-        None,
-        "presign-gateway",
-    )
-    .into()
+impl Day {
+    fn new(date: NaiveDate, region: &str, access_key_id: &str, secret_access_key: &SecretString) -> Self {
+        let text = date.format("%Y%m%d").to_string();
+        let scope = format!("{text}/{region}/s3/aws4_request");
+        let credential = encoded(&format!("{access_key_id}/{scope}"));
+        let secret = Zeroizing::new(format!("AWS4{}", secret_access_key.expose_secret()));
+        let mut signing_key = hmac::Key::new(HMAC_SHA256, secret.as_bytes());
+        for part in [text.as_str(), region, "s3", "aws4_request"] {
+            signing_key = hmac::Key::new(HMAC_SHA256, hmac::sign(&signing_key, part.as_bytes()).as_ref());
+        }
+        Self { date, text, scope, credential, signing_key }
+    }
+
+    /// The signature of a canonical request.
+    fn sign(&self, time: &str, canonical_request: &str) -> hmac::Tag {
+        let hash = hex(digest(&SHA256, canonical_request.as_bytes()).as_ref());
+        let to_sign = ["AWS4-HMAC-SHA256\n", time, "\n", &self.scope, "\n", &hash].concat();
+        hmac::sign(&self.signing_key, to_sign.as_bytes())
+    }
 }
 
-fn settings(expires_in_seconds: u32) -> SigningSettings {
-    let mut settings = SigningSettings::default();
-    settings.signature_location = SignatureLocation::QueryParams;
-    settings.percent_encoding_mode = PercentEncodingMode::Single;
-    settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-    settings.expires_in = Some(Duration::from_secs(expires_in_seconds.into()));
-    settings
+/// The request in the one form that both sides sign.
+fn canonical_request(
+    method: &str,
+    path: &str,
+    query: [&str; 2],
+    headers: &[(&str, &str)],
+    signed_headers: &str,
+) -> String {
+    let mut request = String::with_capacity(1024);
+    request.extend([method, "\n", path, "\n"]);
+    request.extend(query);
+    request.push('\n');
+    for (name, value) in headers {
+        request.extend([name, ":", value, "\n"]);
+    }
+    request.extend(["\n", signed_headers, "\nUNSIGNED-PAYLOAD"]);
+    request
+}
+
+fn push_encoded(query: &mut String, text: &str) {
+    query.extend(utf8_percent_encode(text, RESERVED));
+}
+
+fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// Lower-case, as signatures are written.
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

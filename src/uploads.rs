@@ -18,7 +18,7 @@ use crate::domain::ids::UploadId;
 use crate::domain::randomness::Randomness;
 use crate::domain::upload::{Upload, UploadRequest};
 use crate::limit::Admitted;
-use crate::presign::{PresignError, SignedUrl};
+use crate::presign::SignedUrl;
 use crate::store::{Store, StoreError, uploads};
 use crate::vault::{Vault, VaultError};
 
@@ -59,8 +59,6 @@ pub enum IssueError {
     #[error(transparent)]
     Vault(#[from] VaultError),
     #[error(transparent)]
-    Presign(#[from] PresignError),
-    #[error(transparent)]
     Record(#[from] RecordError),
     /// The same request came before, and its upload can be had no more.
     #[error(transparent)]
@@ -83,8 +81,6 @@ pub enum UploadError {
     Deleted,
     #[error("the bucket of this upload is archived")]
     BucketArchived,
-    #[error(transparent)]
-    Presign(#[from] PresignError),
     #[error("there is no such tenant")]
     NoSuchTenant,
     #[error("too many exports are under way")]

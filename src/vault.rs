@@ -11,6 +11,7 @@ use crate::cache::Cache;
 use crate::domain::bucket::{Alias, Bucket};
 use crate::domain::credential::Credential;
 use crate::domain::ids::{BucketId, TenantId};
+use crate::presign::Signer;
 use crate::store::announcements::Announced;
 use crate::store::buckets::SealedBucket;
 use crate::store::{Store, StoreError, buckets};
@@ -26,6 +27,16 @@ pub mod keyring;
 pub struct OpenBucket {
     pub bucket: Bucket,
     pub credential: Credential,
+    /// Signs by that credential.
+    pub signer: Signer,
+}
+
+impl OpenBucket {
+    #[must_use]
+    pub fn new(bucket: Bucket, credential: Credential) -> Self {
+        let signer = Signer::new(&credential, &bucket.location);
+        Self { bucket, credential, signer }
+    }
 }
 
 /// Why a credential could not be had.
@@ -128,7 +139,7 @@ fn binding(bucket_id: BucketId, column: &'static str, version: i32) -> Binding {
 pub fn open(keyring: &Keyring, sealed: SealedBucket) -> Result<OpenBucket, VaultError> {
     let bucket_id = sealed.bucket.id;
     let credential = open_credential(keyring, &sealed).map_err(|source| VaultError::Sealed { bucket_id, source })?;
-    Ok(OpenBucket { bucket: sealed.bucket, credential })
+    Ok(OpenBucket::new(sealed.bucket, credential))
 }
 
 fn open_credential(keyring: &Keyring, sealed: &SealedBucket) -> Result<Credential, CipherError> {

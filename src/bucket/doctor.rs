@@ -6,7 +6,7 @@ use reqwest::{Response, header};
 use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
 use crate::outbound::{self, Outbound};
-use crate::presign::{self, Operation};
+use crate::presign::Operation;
 use crate::vault::OpenBucket;
 
 use super::{BucketClient, BucketError, OPERATION_TIMEOUT};
@@ -68,21 +68,9 @@ pub async fn examine(
     let id = uuid::Uuid::from_bytes(randomness.bytes());
     let object_key = format!("presign-gateway-doctor/{id}.txt");
     let metadata = [("width", "1".into())];
-    let location = &open.bucket.location;
-    let signed = presign::sign(
-        &open.credential,
-        location,
-        Operation::Put { metadata: &metadata, headers: &[] },
-        &object_key,
-        EXPIRY_SECONDS,
-        now,
-    );
-    let url = match signed {
-        Ok(url) => url,
-        Err(error) => return vec![Finding::bad("sign a URL", error.to_string(), "this is a bug; please report it")],
-    };
+    let url = open.signer.sign(Operation::Put { metadata: &metadata, headers: &[] }, &object_key, EXPIRY_SECONDS, now);
     let reachable = outbound
-        .client_for_endpoint(&location.endpoint)
+        .client_for_endpoint(&open.bucket.location.endpoint)
         .map_err(|error| error.to_string())
         .and_then(|client| Ok((client, BucketClient::new(open, outbound).map_err(|error| error.to_string())?)));
     let (client, bucket) = match reachable {
@@ -93,8 +81,10 @@ pub async fn examine(
         }
     };
 
-    let mut findings =
-        vec![Finding::good("sign a URL", format!("{} in {}", location.bucket_name.as_str(), location.endpoint))];
+    let mut findings = vec![Finding::good(
+        "sign a URL",
+        format!("{} in {}", open.bucket.location.bucket_name.as_str(), open.bucket.location.endpoint),
+    )];
     let put =
         client.put(url.expose()).timeout(OPERATION_TIMEOUT).header(header::ORIGIN, origin).body(BODY).send().await;
     let answer = match put {
@@ -103,7 +93,7 @@ pub async fn examine(
             findings.push(Finding::bad(
                 "PUT a file",
                 outbound::kind(&error).to_string(),
-                format!("check the endpoint {}, DNS and the firewall", location.endpoint),
+                format!("check the endpoint {}, DNS and the firewall", open.bucket.location.endpoint),
             ));
             return findings;
         }

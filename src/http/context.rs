@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, request::Parts};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use crate::domain::tenant::Tenant;
 use crate::limit::Quota;
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,7 +28,7 @@ struct Facts {
     request_id: HeaderValue,
     client_address: IpAddr,
     quota: Mutex<Option<Quota>>,
-    tenant: OnceLock<String>,
+    tenant: OnceLock<Arc<Tenant>>,
 }
 
 impl RequestContext {
@@ -41,8 +42,8 @@ impl RequestContext {
     }
 
     /// The context of a request that came through the layers; `None` only where they are missing.
-    pub(super) fn of(parts: &Parts) -> Option<&Self> {
-        parts.extensions.get()
+    pub(super) fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
     }
 
     pub(super) fn request_id(&self) -> &HeaderValue {
@@ -67,12 +68,12 @@ impl RequestContext {
     }
 
     /// Notes the tenant, for the log.
-    pub(super) fn note_tenant(&self, slug: &str) {
-        let _ = self.0.tenant.set(slug.to_owned());
+    pub(super) fn note_tenant(&self, tenant: &Arc<Tenant>) {
+        let _ = self.0.tenant.set(Arc::clone(tenant));
     }
 
     pub(super) fn tenant(&self) -> Option<&str> {
-        self.0.tenant.get().map(String::as_str)
+        self.0.tenant.get().map(|tenant| tenant.slug.as_str())
     }
 }
 
@@ -85,7 +86,7 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
     };
     headers.get(X_REQUEST_ID).filter(harmless).cloned().unwrap_or_else(|| {
         let id = Uuid::from_bytes(crate::domain::randomness::Randomness::System.bytes());
-        HeaderValue::from_str(&id.simple().to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+        HeaderValue::try_from(id.simple().to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
     })
 }
 

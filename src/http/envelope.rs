@@ -1,22 +1,22 @@
 //! The envelope: `{"code":0,"msg":"success","data":…}`, and for errors `{"code":…,"msg":…,"data":null,"reason":…,"request_id":…}`.
 
 use axum::body::Body;
-use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::ApiError;
-use crate::error::code::Reason;
+use crate::error::code::{Language, Reason};
 use crate::limit::{Quota, window_seconds};
 
 use super::context::RequestContext;
-use super::language;
 
 pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// A presigned URL and what is around it.
+const USUAL_BYTES: usize = 1024;
 
 /// A successful answer.
 pub struct Success<T>(pub T);
@@ -55,8 +55,9 @@ pub(super) struct ErrorBody<'a> {
 
 impl<T: Serialize> IntoResponse for Success<T> {
     fn into_response(self) -> Response {
-        match serde_json::to_vec(&SuccessBody { code: 0, msg: "success", data: self.0 }) {
-            Ok(body) => json(body),
+        let mut body = Vec::with_capacity(USUAL_BYTES);
+        match serde_json::to_writer(&mut body, &SuccessBody { code: 0, msg: "success", data: self.0 }) {
+            Ok(()) => json(body),
             Err(_) => ApiError::from(Reason::Internal).into_response(),
         }
     }
@@ -71,18 +72,15 @@ fn json(body: Vec<u8>) -> Response {
     (headers, Body::from(body)).into_response()
 }
 
-/// Layer: writes errors into the envelope, in the client's language, and says what is left of the limit.
-pub(super) async fn write_errors(request: Request, next: Next) -> Response {
-    let context = request.extensions().get::<RequestContext>().cloned();
-    let language = language::of(request.uri().path(), request.headers());
-    let mut response = next.run(request).await;
+/// Writes an error into the envelope, in the client's language, and says what is left of the limit.
+pub(super) fn complete(mut response: Response, context: Option<&RequestContext>, language: Language) -> Response {
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        let request_id = context.as_ref().map(RequestContext::request_id_text).unwrap_or_default();
+        let request_id = context.map(RequestContext::request_id_text).unwrap_or_default();
         response = write_error(&error, &error.message(language), request_id, response.headers());
         // For the log.
         response.extensions_mut().insert(error.reason);
     }
-    if let Some(quota) = context.and_then(|context| context.quota()) {
+    if let Some(quota) = context.and_then(RequestContext::quota) {
         write_quota(response.headers_mut(), quota);
     }
     response
@@ -117,7 +115,7 @@ fn write_quota(headers: &mut HeaderMap, quota: Quota) {
     let policy = format!("\"default\";q={};w={}", quota.limit.burst, window_seconds(quota.limit));
     let left = format!("\"default\";r={};t={}", quota.remaining, quota.reset_seconds);
     for (name, text) in [(RATELIMIT_POLICY, policy), (RATELIMIT, left)] {
-        if let Ok(value) = HeaderValue::from_str(&text) {
+        if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(name, value);
         }
     }

@@ -43,10 +43,10 @@ impl FromRequestParts<Arc<Gateway>> for Admit {
 
 /// `anonymous_tenant` is whose callers without any credential are.
 async fn admit(parts: &Parts, gateway: &Gateway, anonymous_tenant: Option<&Slug>) -> Result<Admitted, ApiError> {
-    let context = RequestContext::of(parts).ok_or(Reason::Internal)?;
+    let context = RequestContext::of(&parts.extensions).ok_or(Reason::Internal)?;
     let authenticated = authenticate(gateway, &parts.headers, context, anonymous_tenant).await;
     let caller = authenticated.map_err(|error| refuse(gateway, context, error))?;
-    context.note_tenant(caller.tenant.slug.as_str());
+    context.note_tenant(&caller.tenant);
     let (admitted, quota) =
         gateway.limits.admit(caller, context.client_address()).inspect_err(|limited| note(context, limited))?;
     context.note_quota(quota);

@@ -1,45 +1,73 @@
 //! What is refused before a use case sees it, and what happens when one fails badly.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header;
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tokio::time::timeout;
+use tower::Service;
 
 use crate::error::ApiError;
 use crate::error::code::Reason;
 
-use super::Gateway;
+use super::context::RequestContext;
+use super::{Edge, envelope, language};
 
-/// Layer: refuses queries and bodies over the limit.
-pub(super) async fn sizes(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
-    let edge = &gateway.edge;
+/// Layer: refuses what is too large, answers within the time allowed whatever happens behind, and writes errors into the
+/// envelope.
+pub(super) fn protect<S>(
+    edge: &Edge,
+    allowed: Duration,
+    inner: &mut S,
+    request: Request,
+) -> impl Future<Output = Result<Response, Infallible>> + use<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    let context = RequestContext::of(request.extensions()).cloned();
+    let language = language::of(request.uri().path(), request.headers());
+    let answer = check_sizes(edge, &request).map(|()| inner.call(request));
+    async move {
+        let response = match answer {
+            Ok(answer) => finish(allowed, answer).await,
+            Err(error) => error.into_response(),
+        };
+        Ok(envelope::complete(response, context.as_ref(), language))
+    }
+}
+
+/// Queries and bodies over the limit; a body that declares no length is cut off where it is read.
+fn check_sizes(edge: &Edge, request: &Request) -> Result<(), ApiError> {
     if request.uri().query().is_some_and(|query| query.len() > edge.max_query_bytes) {
-        return ApiError::with_detail(Reason::QueryTooLong, edge.max_query_bytes.to_string()).into_response();
+        return Err(ApiError::with_detail(Reason::QueryTooLong, edge.max_query_bytes.to_string()));
     }
     let declared =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    // One that declares nothing is cut off where it is read.
     if declared.is_some_and(|bytes| bytes > edge.max_body_bytes) {
-        return ApiError::with_detail(Reason::BodyTooLarge, edge.max_body_bytes.to_string()).into_response();
+        return Err(ApiError::with_detail(Reason::BodyTooLarge, edge.max_body_bytes.to_string()));
     }
-    next.run(request).await
+    Ok(())
 }
 
-/// Layer: answers within the time allowed, whatever happens behind.
-pub(super) async fn timeout(State(allowed): State<Duration>, request: Request, next: Next) -> Response {
-    tokio::time::timeout(allowed, next.run(request)).await.unwrap_or_else(|_| {
-        tracing::error!(reason = Reason::Unavailable.as_str(), cause = "the request timed out", "request failed");
-        ApiError::from(Reason::Unavailable).into_response()
-    })
+/// The answer, if there is one in time.
+async fn finish(allowed: Duration, answer: impl Future<Output = Result<Response, Infallible>>) -> Response {
+    match timeout(allowed, AssertUnwindSafe(answer).catch_unwind()).await {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Err(panic)) => panicked(&*panic),
+        Err(_) => {
+            tracing::error!(reason = Reason::Unavailable.as_str(), cause = "the request timed out", "request failed");
+            ApiError::from(Reason::Unavailable).into_response()
+        }
+    }
 }
 
-/// What the panic catcher answers; a panic is a bug, and is logged as one.
-#[expect(clippy::needless_pass_by_value, reason = "the layer wants a function that takes the payload")]
-pub(super) fn panicked(payload: Box<dyn Any + Send>) -> Response {
+/// A panic is a bug, and is logged as one.
+fn panicked(payload: &(dyn Any + Send)) -> Response {
     let cause =
         payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     tracing::error!(reason = Reason::Internal.as_str(), cause = cause.unwrap_or("unknown"), "request panicked");

@@ -65,7 +65,7 @@ pub(super) async fn presign(
 ) -> Result<Success<Presigned>, ApiError> {
     let request = UploadRequest::bare(parse(query.as_deref().unwrap_or_default())?);
     let issued = gateway.uploads.issue(&admitted, request, context.client_address()).await?;
-    Ok(Success(Presigned { url: issued.url.expose().to_owned(), object_key: issued.object_key }))
+    Ok(Success(Presigned { url: issued.url.reveal(), object_key: issued.object_key }))
 }
 
 const PARAMETERS: [&str; 5] = ["ext", "width", "height", "duration", "type"];

@@ -2,13 +2,13 @@
 //!
 //! Never logged: queries, headers, bodies, and what is in an answer.
 
-use std::sync::Arc;
+use std::convert::Infallible;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::StatusCode;
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request};
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use tower::Service;
 use tracing::Instrument;
 
 use crate::error::code::Reason;
@@ -17,7 +17,14 @@ use super::Gateway;
 use super::context::{PeerAddress, RequestContext, X_REQUEST_ID};
 
 /// Layer: gives a request its context and its span, and logs how it ended.
-pub(super) async fn observe(State(gateway): State<Arc<Gateway>>, mut request: Request, next: Next) -> Response {
+pub(super) fn observe<S>(
+    gateway: &Gateway,
+    inner: &mut S,
+    mut request: Request,
+) -> impl Future<Output = Result<Response, Infallible>> + use<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
     let started = Instant::now();
     let peer = request.extensions().get::<PeerAddress>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
     let context = RequestContext::new(request.headers(), peer, &gateway.edge.trusted_proxies);
@@ -26,9 +33,16 @@ pub(super) async fn observe(State(gateway): State<Arc<Gateway>>, mut request: Re
     request.extensions_mut().insert(context.clone());
 
     let span = tracing::info_span!("request", request_id = context.request_id_text());
-    let mut response = next.run(request).instrument(span).await;
-    response.headers_mut().insert(X_REQUEST_ID, context.request_id().clone());
+    let answer = inner.call(request).instrument(span);
+    async move {
+        let mut response = answer.await?;
+        response.headers_mut().insert(X_REQUEST_ID, context.request_id().clone());
+        log(&context, started, &method, route.as_ref(), &response);
+        Ok(response)
+    }
+}
 
+fn log(context: &RequestContext, started: Instant, method: &Method, route: Option<&MatchedPath>, response: &Response) {
     let status = response.status();
     let reason = response.extensions().get::<Reason>().map(|reason| reason.as_str());
     macro_rules! log {
@@ -36,7 +50,7 @@ pub(super) async fn observe(State(gateway): State<Arc<Gateway>>, mut request: Re
             tracing::$level!(
                 request_id = context.request_id_text(),
                 http.request.method = method.as_str(),
-                http.route = route.as_ref().map(MatchedPath::as_str),
+                http.route = route.map(MatchedPath::as_str),
                 http.response.status_code = status.as_u16(),
                 client.address = %context.client_address(),
                 tenant = context.tenant(),
@@ -51,5 +65,4 @@ pub(super) async fn observe(State(gateway): State<Arc<Gateway>>, mut request: Re
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => log!(warn),
         _ => log!(info),
     }
-    response
 }

@@ -115,7 +115,7 @@ impl Tenants {
     }
 
     async fn try_credential(&self, bucket: Bucket, credential: Credential) -> Result<Vec<Finding>, ManageError> {
-        let candidate = OpenBucket { bucket, credential };
+        let candidate = OpenBucket::new(bucket, credential);
         let findings = doctor::examine(&candidate, USUAL_ORIGIN, &self.outbound, &self.clock, &self.randomness).await;
         let bad = findings.iter().find(|finding| finding.health == Health::Bad);
         match bad {

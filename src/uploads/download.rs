@@ -9,7 +9,7 @@ use crate::domain::extension::Extension;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::UploadState;
 use crate::limit::Admitted;
-use crate::presign::{self, Operation, SignedUrl};
+use crate::presign::{Operation, SignedUrl};
 
 use super::{UploadError, Uploads, demand};
 
@@ -81,8 +81,7 @@ impl Uploads {
         let operation =
             Operation::Get { content_disposition: content_disposition.as_deref(), content_type: Some(content_type) };
         let now = self.clock.now();
-        let location = &open.bucket.location;
-        let url = presign::sign(&open.credential, location, operation, &upload.object_key, seconds, now)?;
+        let url = open.signer.sign(operation, &upload.object_key, seconds, now);
         Ok(Download { url, expires_at: now + TimeDelta::seconds(seconds.into()) })
     }
 }

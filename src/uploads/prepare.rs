@@ -13,7 +13,7 @@ use crate::domain::ids::UploadId;
 use crate::domain::object_key::Naming;
 use crate::domain::tenant::Policy;
 use crate::domain::upload::{FileFacts, NewUpload, UploadRequest};
-use crate::presign::{self, Operation};
+use crate::presign::Operation;
 
 use super::verify::GRACE;
 use super::{IssueError, IssuedUpload, Uploads};
@@ -43,8 +43,7 @@ impl Uploads {
         let headers = headers(&bindings);
         let signed_metadata = signed_metadata(&file, &metadata);
         let operation = Operation::Put { metadata: &signed_metadata, headers: &headers };
-        let location = &open.bucket.location;
-        let url = presign::sign(&open.credential, location, operation, &object_key, expires_in_seconds, issued_at)?;
+        let url = open.signer.sign(operation, &object_key, expires_in_seconds, issued_at);
 
         let expires_at = issued_at + TimeDelta::seconds(expires_in_seconds.into());
         let upload = NewUpload {

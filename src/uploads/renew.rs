@@ -6,7 +6,7 @@ use crate::domain::caller::{Caller, Scope};
 use crate::domain::ids::UploadId;
 use crate::domain::upload::{Upload, UploadState};
 use crate::limit::Admitted;
-use crate::presign::{self, Operation};
+use crate::presign::Operation;
 use crate::store::uploads::{self, Renewal};
 use crate::vault::OpenBucket;
 
@@ -34,7 +34,7 @@ impl Uploads {
         let is_same = open.credential.access_key_id == upload.access_key_id && open.bucket.archived_at.is_none();
         // What is on record holds for it: so this needs no commit.
         if left > 0 && is_same && upload.state != UploadState::Deleted {
-            return issued(&open, upload, left, now);
+            return Ok(issued(&open, upload, left, now));
         }
         self.renew_upload(caller, upload).await
     }
@@ -52,7 +52,7 @@ impl Uploads {
         let policy = &caller.tenant.policy;
         let (now, seconds) = (self.clock.now(), policy.expiry.default_seconds);
         let (tenant_id, id) = (upload.tenant_id, upload.id);
-        let issued = issued(&open, upload, seconds, now)?;
+        let issued = issued(&open, upload, seconds, now);
         let renewal = Renewal {
             url_expires_at: issued.expires_at,
             access_key_id: &open.credential.access_key_id,
@@ -72,17 +72,11 @@ impl Uploads {
 }
 
 /// Signs the upload's URL for so many seconds from now.
-fn issued(
-    open: &OpenBucket,
-    upload: Upload,
-    expires_in_seconds: u32,
-    now: DateTime<Utc>,
-) -> Result<IssuedUpload, UploadError> {
+fn issued(open: &OpenBucket, upload: Upload, expires_in_seconds: u32, now: DateTime<Utc>) -> IssuedUpload {
     let headers = headers(&upload.bindings);
     let metadata = signed_metadata(&upload.file, &upload.metadata);
     let operation = Operation::Put { metadata: &metadata, headers: &headers };
-    let location = &open.bucket.location;
-    let url = presign::sign(&open.credential, location, operation, &upload.object_key, expires_in_seconds, now)?;
+    let url = open.signer.sign(operation, &upload.object_key, expires_in_seconds, now);
     let expires_at = now + TimeDelta::seconds(expires_in_seconds.into());
-    Ok(IssuedUpload { id: upload.id, object_key: upload.object_key, url, headers, expires_at })
+    IssuedUpload { id: upload.id, object_key: upload.object_key, url, headers, expires_at }
 }

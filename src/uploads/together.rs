@@ -250,7 +250,7 @@ impl IssueError {
                 | UploadError::BucketArchived,
             )
             | Self::IdempotencyMismatch => true,
-            Self::Vault(_) | Self::Presign(_) | Self::Record(_) | Self::Replay(_) => false,
+            Self::Vault(_) | Self::Record(_) | Self::Replay(_) => false,
         }
     }
 }

@@ -48,7 +48,7 @@ fn open(url: &str, bucket: &str, credential: Credential) -> OpenBucket {
         archived_at: None,
         revision: 1,
     };
-    OpenBucket { bucket, credential }
+    OpenBucket::new(bucket, credential)
 }
 
 fn anywhere() -> Outbound {

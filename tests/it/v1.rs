@@ -17,7 +17,7 @@ use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::credential::Credential;
 use presign_gateway::domain::outbound::AllowedHosts;
-use presign_gateway::presign::{Operation, sign};
+use presign_gateway::presign::{Operation, Signer};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -72,7 +72,7 @@ pub(crate) async fn put_by_credential(
         session_token: None,
     };
     let put = Operation::Put { metadata: &[], headers };
-    let url = sign(&credential, &location, put, object_key, 60, Clock::System.now()).unwrap();
+    let url = Signer::new(&credential, &location).sign(put, object_key, 60, Clock::System.now());
     let mut request = stack.client.put(url.expose()).body(body.to_owned());
     for (name, value) in headers {
         request = request.header(*name, value);

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use reqwest::{Client, StatusCode};
 
 use crate::domain::binding::{Binding, Sha256};
-use crate::presign::{self, Operation};
+use crate::presign::Operation;
 use crate::vault::OpenBucket;
 
 use super::{BODY, EXPIRY_SECONDS, Finding, OPERATION_TIMEOUT};
@@ -34,8 +34,7 @@ async fn is_refused(
 ) -> Option<bool> {
     let headers = [header];
     let operation = Operation::Put { metadata: &[], headers: &headers };
-    let location = &open.bucket.location;
-    let url = presign::sign(&open.credential, location, operation, object_key, EXPIRY_SECONDS, now).ok()?;
+    let url = open.signer.sign(operation, object_key, EXPIRY_SECONDS, now);
     let [(name, value)] = headers;
     let put = client.put(url.expose()).timeout(OPERATION_TIMEOUT).header(name, value).body(BODY).send().await.ok()?;
     match put.status() {

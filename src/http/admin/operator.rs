@@ -18,7 +18,7 @@ impl FromRequestParts<SharedGateway> for Operator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &SharedGateway) -> Result<Self, ApiError> {
-        let context = RequestContext::of(parts).ok_or(Reason::Internal)?;
+        let context = RequestContext::of(&parts.extensions).ok_or(Reason::Internal)?;
         let may_look_up = || !gateway.limits.has_failed_too_often(context.client_address());
         let authenticated = match presented(&parts.headers) {
             Some(presented) => gateway.auth.authenticate_operator(&presented, may_look_up).await,

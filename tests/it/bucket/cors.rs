@@ -15,7 +15,7 @@ use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::cors::CorsRule;
 use presign_gateway::domain::credential::Credential;
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::presign::{Operation, sign};
+use presign_gateway::presign::Operation;
 use presign_gateway::vault::OpenBucket;
 use proptest::prelude::*;
 use reqwest::{Client, Method, Response};
@@ -87,7 +87,7 @@ impl Store {
     async fn put(&self, origin: &str) -> Response {
         let open = self.open("alpha-uploads", "alpha");
         let put = Operation::Put { metadata: &[], headers: &[] };
-        let url = sign(&open.credential, &open.bucket.location, put, "a.png", 60, Clock::System.now()).unwrap();
+        let url = open.signer.sign(put, "a.png", 60, Clock::System.now());
         self.client.put(url.expose()).header("origin", origin).body("bytes").send().await.unwrap()
     }
 

@@ -5,7 +5,7 @@ use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::credential::Credential;
 use presign_gateway::domain::outbound::AllowedHosts;
-use presign_gateway::presign::{Operation, sign};
+use presign_gateway::presign::{Operation, Signer};
 
 use crate::support::stack::TestStack;
 
@@ -62,7 +62,7 @@ async fn a_url_that_has_expired_fails() {
     };
     let issued = |ago| {
         let at: chrono::DateTime<Utc> = Clock::System.now() - TimeDelta::seconds(ago);
-        sign(&credential, &location, Operation::Put { metadata: &[], headers: &[] }, "a.png", 60, at).unwrap()
+        Signer::new(&credential, &location).sign(Operation::Put { metadata: &[], headers: &[] }, "a.png", 60, at)
     };
     assert_eq!(put(&stack, issued(61).expose()).await, 403);
     assert_eq!(put(&stack, issued(30).expose()).await, 200);

@@ -11,7 +11,7 @@ use presign_gateway::domain::binding::{Bindings, Sha256};
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::credential::Credential;
 use presign_gateway::domain::outbound::AllowedHosts;
-use presign_gateway::presign::{Operation, sign};
+use presign_gateway::presign::{Operation, Signer};
 use presign_gateway::uploads::prepare::headers;
 use proptest::prelude::*;
 
@@ -82,7 +82,8 @@ fn ours(case: &Case) -> String {
     };
     let now = DateTime::<Utc>::from_timestamp(case.unix_seconds, 0).unwrap();
     let operation = Operation::Put { metadata: &case.metadata, headers: &case.headers };
-    sign(&credential, &location, operation, &case.object_key, case.expires_in_seconds, now).unwrap().expose().to_owned()
+    let signer = Signer::new(&credential, &location);
+    signer.sign(operation, &case.object_key, case.expires_in_seconds, now).expose().to_owned()
 }
 
 async fn theirs(case: &Case) -> String {
