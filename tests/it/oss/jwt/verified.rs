@@ -378,15 +378,12 @@ async fn no_more_tokens_are_remembered_than_the_setting_says() {
             present(&auth, token).await.unwrap();
             assert!(auth.tokens().count().await <= most);
         }
-        let mut names = vec![AUDIENCE.to_owned()];
-        names.extend((0..5).map(|number| format!("{number}{}", "x".repeat(200))));
-        present(&auth, &hs256(SECRET, &claims_with("aud", json!(names)))).await.unwrap();
         // Whether it is remembered or not, it is let in.
         for caller in join_all(tokens.iter().map(|token| present(&auth, token))).await {
             caller.unwrap();
         }
         if most == 0 {
-            assert_eq!(auth.tokens().checked(), 41);
+            assert_eq!(auth.tokens().checked(), 40);
         }
     }
 }
