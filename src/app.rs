@@ -271,7 +271,11 @@ async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListene
 }
 
 fn cache_bounds(config: &Config) -> CacheBounds {
-    CacheBounds { max_entries: config.auth.cache_entries.get(), max_age: config.auth.cache_seconds.as_seconds() }
+    CacheBounds {
+        max_entries: config.auth.cache_entries.get(),
+        max_age: config.auth.cache_seconds.as_seconds(),
+        max_tokens: config.auth.cache_tokens.get(),
+    }
 }
 
 fn jwks(config: &Config, outbound: &Outbound) -> Jwks {

@@ -10,30 +10,32 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::cache::Cache;
-use crate::domain::Invalid;
 use crate::domain::api_key::ApiKey;
 use crate::domain::caller::{Caller, CallerKind, Scope, Scopes};
 use crate::domain::clock::Clock;
-use crate::domain::ids::{JwtIssuerId, TenantId};
-use crate::domain::jwt_issuer::{JwtIssuer, Verification};
+use crate::domain::ids::TenantId;
 use crate::domain::tenant::{Slug, Tenant, TenantStatus};
 use crate::store::announcements::Announced;
-use crate::store::{Store, StoreError, api_keys, jwt_issuers, tenants};
-use crate::vault::cipher::Binding;
+use crate::store::{Store, StoreError, api_keys, tenants};
 use crate::vault::keyring::Keyring;
 
 use self::api_key::PresentedApiKey;
 pub use self::error::{AuthError, IssuerFault, Refusal};
+use self::issuers::{Issuers, KnownIssuer};
+pub use self::issuers::{hmac_secret_binding, open_keys};
 use self::jwks::Jwks;
-use self::jwt::keys::{KeyMaterial, Keys};
-use self::jwt::{Claimed, KeySource, Verifier};
+use self::jwt::{Claimed, LONGEST_TOKEN_BYTES};
 use self::last_used::LastUsed;
+use self::verified::{TokenDigest, VerifiedToken, VerifiedTokens};
 
 pub mod api_key;
 pub mod error;
+pub mod fingerprint;
+mod issuers;
 pub mod jwks;
 pub mod jwt;
 pub mod last_used;
+pub mod verified;
 
 /// What a client shows to prove who it is.
 pub enum Presented {
@@ -56,6 +58,8 @@ impl Presented {
 pub struct CacheBounds {
     pub max_entries: u64,
     pub max_age: Duration,
+    /// How many tokens that were checked are remembered; they are asked again for all that ages.
+    pub max_tokens: u64,
 }
 
 struct KnownApiKey {
@@ -65,25 +69,16 @@ struct KnownApiKey {
     noted: AtomicBool,
 }
 
-/// Issuers are few, but a stranger's made-up one is remembered too, with up to a kilobyte of names.
-const MOST_ISSUERS: u64 = 10_000;
-
-struct KnownIssuer {
-    row: JwtIssuer,
-    verifier: Verifier,
-}
-
 /// Turns what clients present into callers.
 pub struct Auth {
     store: Store,
-    keyring: Arc<Keyring>,
     clock: Clock,
     // `None` is remembered too, so that a stranger who repeats himself does not reach the database each time.
     api_keys: Cache<String, Option<Arc<KnownApiKey>>>,
-    issuers: Cache<(String, String), Option<Arc<KnownIssuer>>>,
+    issuers: Issuers,
+    tokens: VerifiedTokens,
     tenants: Cache<TenantId, Option<Arc<Tenant>>>,
     tenant_ids: Cache<Slug, Option<TenantId>>,
-    jwks: Jwks,
     last_used: LastUsed,
 }
 
@@ -92,14 +87,13 @@ impl Auth {
     pub fn new(store: Store, keyring: Arc<Keyring>, clock: Clock, bounds: CacheBounds, jwks: Jwks) -> Self {
         Self {
             last_used: LastUsed::new(store.clone()),
+            issuers: Issuers::new(store.clone(), keyring, bounds, jwks),
             store,
-            keyring,
             clock,
             api_keys: Cache::new(bounds.max_entries, bounds.max_age),
-            issuers: Cache::new(bounds.max_entries.min(MOST_ISSUERS), bounds.max_age),
+            tokens: VerifiedTokens::new(bounds.max_tokens),
             tenants: Cache::new(bounds.max_entries, bounds.max_age),
             tenant_ids: Cache::new(bounds.max_entries, bounds.max_age),
-            jwks,
         }
     }
 
@@ -145,6 +139,12 @@ impl Auth {
         self.last_used.flush().await
     }
 
+    /// The tokens that are remembered.
+    #[must_use]
+    pub const fn tokens(&self) -> &VerifiedTokens {
+        &self.tokens
+    }
+
     /// Forgets what has changed; of the next request it is read anew.
     pub async fn forget(&self, changed: &Announced) {
         match changed {
@@ -155,9 +155,7 @@ impl Auth {
                 }
             }
             Announced::ApiKeys { public_id } => self.api_keys.forget(public_id).await,
-            Announced::JwtIssuers { issuer, audience } => {
-                self.issuers.forget(&(issuer.clone(), audience.clone())).await;
-            }
+            Announced::JwtIssuers { issuer, audience } => self.issuers.forget(issuer, audience).await,
             Announced::Buckets { .. } => {}
         }
     }
@@ -256,57 +254,52 @@ impl Auth {
     }
 
     async fn authenticate_jwt(&self, token: &str, may_look_up: &impl Fn() -> bool) -> Result<Caller, AuthError> {
-        let claimed = Claimed::read(token).ok_or(AuthError::Refused(Refusal::Malformed))?;
-        let mut found = None;
-        for audience in claimed.audiences {
-            let issuer = self.find_issuer((claimed.issuer.clone(), audience), may_look_up).await?;
-            // A token that names two tenants names none.
-            if issuer.is_some() && found.is_some() {
-                return Err(AuthError::Refused(Refusal::UnknownIssuer));
-            }
-            found = found.or(issuer);
+        if token.len() > LONGEST_TOKEN_BYTES {
+            return Err(AuthError::Refused(Refusal::Malformed));
         }
-        let known = found.ok_or(AuthError::Refused(Refusal::UnknownIssuer))?;
-        let verified = known.verifier.verify(token, self.clock.now(), may_look_up).await?;
-        let tenant = self.active_tenant(known.row.tenant_id).await?;
+        let digest = TokenDigest::of(token);
+        let recalled = self.recall(&digest, may_look_up).await?;
+        let is_new = recalled.is_none();
+        let (issuer, checked) = match recalled {
+            Some(recalled) => recalled,
+            None => self.check_jwt(token, may_look_up).await?,
+        };
+        let tenant = self.active_tenant(issuer.row.tenant_id).await?;
+        if is_new {
+            self.tokens.insert(digest, Arc::clone(&checked)).await;
+        }
         Ok(Caller {
             tenant,
             kind: CallerKind::Jwt,
-            id: Some(known.row.id.uuid()),
-            subject: Some(verified.subject.into()),
-            scopes: verified.scopes,
+            id: Some(issuer.row.id.uuid()),
+            subject: Some(Arc::clone(&checked.verified.subject)),
+            scopes: checked.verified.scopes,
         })
     }
 
-    async fn find_issuer(
+    /// What a check in full would find, for a token that passed one: its issuer is found as it is then, and nothing that the
+    /// check saw may have changed since.
+    async fn recall(
         &self,
-        pair: (String, String),
+        digest: &TokenDigest,
         may_look_up: &impl Fn() -> bool,
-    ) -> Result<Option<Arc<KnownIssuer>>, AuthError> {
-        if let Some(known) = self.issuers.get(&pair).await {
-            return Ok(known);
-        }
-        if !may_look_up() {
-            return Err(AuthError::LookUpDenied);
-        }
-        let (issuer, audience) = pair.clone();
-        let find = async {
-            let Some(row) = jwt_issuers::find_any_tenant(&self.store, &issuer, &audience).await.map_err(Arc::new)?
-            else {
-                return Ok(None);
-            };
-            let keys = match &row.verification {
-                Verification::JwksUrl(url) => {
-                    KeySource::Published(self.jwks.published(row.id, url, row.algorithm).await)
-                }
-                _ => KeySource::Row(
-                    open_keys(&self.keyring, &row).map_err(|fault| AuthError::IssuerUnusable(row.id.uuid(), fault))?,
-                ),
-            };
-            let verifier = Verifier::new(&row, keys);
-            Ok(Some(Arc::new(KnownIssuer { row, verifier })))
-        };
-        self.issuers.get_or_read(&pair, find).await.map_err(|error: Arc<AuthError>| Arc::unwrap_or_clone(error))
+    ) -> Result<Option<(Arc<KnownIssuer>, Arc<VerifiedToken>)>, AuthError> {
+        let Some(known) = self.tokens.get(digest).await else { return Ok(None) };
+        let issuer = self.issuers.get(&known.claimed, may_look_up).await?;
+        let holds = issuer.verifier.still_holds(&known.verified, self.clock.now());
+        Ok(holds.then_some((issuer, known)))
+    }
+
+    async fn check_jwt(
+        &self,
+        token: &str,
+        may_look_up: &impl Fn() -> bool,
+    ) -> Result<(Arc<KnownIssuer>, Arc<VerifiedToken>), AuthError> {
+        let claimed = Claimed::read(token).ok_or(AuthError::Refused(Refusal::Malformed))?;
+        let issuer = self.issuers.get(&claimed, may_look_up).await?;
+        self.tokens.note_check();
+        let verified = issuer.verifier.verify(token, self.clock.now(), may_look_up).await?;
+        Ok((issuer, Arc::new(VerifiedToken { claimed, verified })))
     }
 
     async fn active_tenant(&self, id: TenantId) -> Result<Arc<Tenant>, AuthError> {
@@ -319,27 +312,4 @@ impl Auth {
             TenantStatus::Suspended | TenantStatus::Archived => Err(AuthError::TenantSuspended(tenant.slug.clone())),
         }
     }
-}
-
-/// Where an issuer's HMAC secret belongs.
-#[must_use]
-pub fn hmac_secret_binding(issuer_id: JwtIssuerId, version: i32) -> Binding {
-    Binding { table: "jwt_issuers", row: issuer_id.uuid(), column: "sealed_hmac_secret", version }
-}
-
-/// The keys that stand in an issuer's row.
-///
-/// # Errors
-/// The secret does not open, or the key material is not valid; so is a URL, which holds none.
-pub fn open_keys(keyring: &Keyring, row: &JwtIssuer) -> Result<Keys, IssuerFault> {
-    let new = |material: KeyMaterial<'_>| Keys::new(row.algorithm, &material);
-    Ok(match &row.verification {
-        Verification::SealedHmacSecret { sealing_key_id, sealed, version } => {
-            let secret = keyring.open(sealing_key_id, hmac_secret_binding(row.id, *version), sealed)?;
-            new(KeyMaterial::HmacSecret(&secret))?
-        }
-        Verification::Jwks(jwks) => new(KeyMaterial::Jwks(jwks))?,
-        Verification::PublicKeyPem(pem) => new(KeyMaterial::PublicKeyPem(pem))?,
-        Verification::JwksUrl(_) => return Err(Invalid::new("jwks_url", "must be fetched").into()),
-    })
 }

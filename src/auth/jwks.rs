@@ -3,6 +3,7 @@
 //!
 //! Ages are measured by the monotonic clock, which nobody can set.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::domain::jwt_issuer::{JwksUrl, JwtAlgorithm};
 use crate::outbound::{FetchError, Outbound};
 
 use super::AuthError;
+use super::fingerprint::Fingerprint;
 use super::jwt::keys::{KeySet, LONGEST_PUBLIC_KEYS_BYTES};
 
 /// Issuers whose keys are kept; more work, but fetch more often.
@@ -81,6 +83,7 @@ impl Jwks {
                 algorithm,
                 outbound: self.outbound.clone(),
                 timing: self.timing,
+                fresh: Fresh::new(),
                 state: Mutex::default(),
             })
         };
@@ -96,7 +99,38 @@ pub struct PublishedKeys {
     algorithm: JwtAlgorithm,
     outbound: Outbound,
     timing: JwksTiming,
+    fresh: Fresh,
     state: Mutex<State>,
+}
+
+/// Which keys need no refresh yet, and until when: what each request asks, without a lock that all of an issuer's share.
+struct Fresh {
+    fingerprint: AtomicU64,
+    until_ms: AtomicU64,
+    /// From which milliseconds count.
+    origin: Instant,
+}
+
+impl Fresh {
+    fn new() -> Self {
+        Self { fingerprint: AtomicU64::new(0), until_ms: AtomicU64::new(0), origin: Instant::now() }
+    }
+
+    fn set(&self, keys: Fingerprint, period: Duration) {
+        // Never the old keys with the new time: nothing is fresh in between.
+        self.until_ms.store(0, Ordering::SeqCst);
+        self.fingerprint.store(keys.bits(), Ordering::SeqCst);
+        self.until_ms.store(milliseconds(self.origin.elapsed() + period), Ordering::SeqCst);
+    }
+
+    fn is(&self, keys: Fingerprint) -> bool {
+        let until_ms = self.until_ms.load(Ordering::SeqCst);
+        milliseconds(self.origin.elapsed()) < until_ms && self.fingerprint.load(Ordering::SeqCst) == keys.bits()
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    time.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 #[derive(Default)]
@@ -142,6 +176,28 @@ impl PublishedKeys {
         }
     }
 
+    /// Whether these are the keys that a token would be checked with now. Has them fetched anew where that is due, as a check
+    /// would: an issuer whose tokens are all remembered must not be believed for ever.
+    pub(super) fn are_still(self: &Arc<Self>, keys: Fingerprint) -> bool {
+        if self.fresh.is(keys) {
+            return true;
+        }
+        let mut state = self.lock();
+        let Some((known, at)) = state.known.clone() else { return false };
+        let are_still = known.fingerprint() == keys && at.elapsed() <= self.timing.refresh + self.timing.stale;
+        if are_still {
+            self.refresh_if_old(&mut state, at);
+        }
+        are_still
+    }
+
+    fn refresh_if_old(self: &Arc<Self>, state: &mut State, fetched_at: Instant) {
+        let is_old = fetched_at.elapsed() > self.timing.refresh;
+        if is_old && state.may_try(UNHURRIED_RETRY_PAUSE) && state.running().is_none() {
+            self.start(state);
+        }
+    }
+
     fn next_step(self: &Arc<Self>, kid: &str, has_waited: bool, may_look_up: &impl Fn() -> bool) -> Step {
         let mut state = self.lock();
         let unavailable = || Step::Fail(AuthError::IssuerUnavailable(self.issuer.uuid()));
@@ -153,9 +209,8 @@ impl PublishedKeys {
         if let Some((keys, at)) = &usable
             && is_known
         {
-            let is_old = !just_fetched && at.elapsed() > self.timing.refresh;
-            if is_old && may_try && state.running().is_none() {
-                self.start(&mut state);
+            if !just_fetched {
+                self.refresh_if_old(&mut state, *at);
             }
             return Step::Use(Arc::clone(keys));
         }
@@ -197,6 +252,7 @@ impl PublishedKeys {
         match fetched {
             Ok(keys) => {
                 tracing::debug!(jwt_issuer = %self.issuer, host = self.url.host(), "keys of a JWT issuer fetched");
+                self.fresh.set(keys.fingerprint(), self.timing.refresh);
                 (state.known, state.failed_at) = (Some((Arc::new(keys), Instant::now())), None);
             }
             // Once for each fetch: the requests that it fails do not say it again.

@@ -15,10 +15,11 @@ use serde_json::{Map, Value};
 use crate::domain::caller::Scopes;
 use crate::domain::jwt_issuer::{JwtAlgorithm, JwtIssuer};
 
+use super::fingerprint::Fingerprint;
 use super::jwks::PublishedKeys;
 use super::{AuthError, Refusal};
 
-use self::claims::{Claims, Now};
+use self::claims::{Claims, Lifetime, Now};
 use self::keys::{Keys, library_algorithm};
 
 pub mod claims;
@@ -78,6 +79,12 @@ impl Claimed {
         audiences.dedup();
         Some(Self { issuer: names.iss, audiences })
     }
+
+    /// How many bytes of names there are.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.audiences.iter().map(String::len).sum::<usize>() + self.issuer.len()
+    }
 }
 
 /// What a token says of how to check it; it may choose among the issuer's keys, and nothing else.
@@ -104,12 +111,17 @@ impl Header {
     }
 }
 
-/// What a checked token says.
+/// What a checked token says, and what it was checked with.
 #[derive(Debug)]
 pub struct Verified {
-    pub subject: String,
+    pub subject: Arc<str>,
     /// What it may do.
     pub scopes: Scopes,
+    lifetime: Lifetime,
+    /// Of the issuer's row.
+    row: Fingerprint,
+    /// Of the keys that the issuer had published.
+    published: Option<Fingerprint>,
 }
 
 /// Where an issuer's keys come from.
@@ -128,6 +140,7 @@ pub struct Verifier {
     leeway_seconds: u32,
     scopes_claim: String,
     granted: Scopes,
+    row: Fingerprint,
 }
 
 impl Verifier {
@@ -140,6 +153,7 @@ impl Verifier {
             leeway_seconds: row.leeway_seconds,
             scopes_claim: row.scopes_claim.clone(),
             granted: row.scopes,
+            row: Fingerprint::of(row),
         }
     }
 
@@ -160,24 +174,43 @@ impl Verifier {
             return Err(invalid());
         }
         let verified = match &self.keys {
-            KeySource::Row(keys) => keys.find(header.kid()).and_then(|key| self.check(token, key, now)),
+            KeySource::Row(keys) => keys.find(header.kid()).and_then(|key| self.check(token, key, now, None)),
             KeySource::Published(published) => {
                 let kid = header.kid().ok_or_else(invalid)?;
                 let keys = published.get(kid, may_look_up).await?;
-                keys.find(kid).and_then(|key| self.check(token, key, now))
+                keys.find(kid).and_then(|key| self.check(token, key, now, Some(keys.fingerprint())))
             }
         };
         verified.ok_or_else(invalid)
     }
 
-    fn check(&self, token: &str, key: &DecodingKey, now: DateTime<Utc>) -> Option<Verified> {
+    fn check(
+        &self,
+        token: &str,
+        key: &DecodingKey,
+        now: DateTime<Utc>,
+        published: Option<Fingerprint>,
+    ) -> Option<Verified> {
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation).ok()?.claims;
-        let now = Now::new(now, self.leeway_seconds);
-        let in_time =
-            now.is_before_expiry(&claims) && now.is_not_before(&claims, "nbf") && now.is_not_before(&claims, "iat");
-        let subject = claims::subject(&claims)?.to_owned();
+        let lifetime = Lifetime::of(&claims)?;
+        let subject = claims::subject(&claims)?.into();
         let scopes = claims::scopes(&claims, &self.scopes_claim, self.granted)?;
-        in_time.then_some(Verified { subject, scopes })
+        let verified = Verified { subject, scopes, lifetime, row: self.row, published };
+        Now::new(now, self.leeway_seconds).is_within(&verified.lifetime).then_some(verified)
+    }
+
+    /// Whether a token that was checked before would pass once more, and say the same. That depends on the token, which is
+    /// the same, the row, the keys that are published, and the time.
+    #[must_use]
+    pub fn still_holds(&self, verified: &Verified, now: DateTime<Utc>) -> bool {
+        let keys_are_the_same = || match (&self.keys, verified.published) {
+            (KeySource::Row(_), None) => true,
+            (KeySource::Published(keys), Some(then)) => keys.are_still(then),
+            _ => false,
+        };
+        verified.row == self.row
+            && Now::new(now, self.leeway_seconds).is_within(&verified.lifetime)
+            && keys_are_the_same()
     }
 }
 

@@ -20,10 +20,13 @@ impl LastUsed {
         Self { store, noted: Mutex::default() }
     }
 
-    /// Notes a use; costs two atomic operations when the key is noted already.
+    /// Notes a use. All but the first within a second only read, so that processors that serve one key at once need not hand
+    /// its memory to and fro. All these operations are in one order: see `flush`.
     pub(super) fn note(&self, known: &Arc<KnownApiKey>, now: DateTime<Utc>) {
-        known.last_used_unix_seconds.fetch_max(now.timestamp(), Ordering::Relaxed);
-        if !known.noted.swap(true, Ordering::AcqRel) {
+        if known.last_used_unix_seconds.load(Ordering::SeqCst) < now.timestamp() {
+            known.last_used_unix_seconds.fetch_max(now.timestamp(), Ordering::SeqCst);
+        }
+        if !known.noted.load(Ordering::SeqCst) && !known.noted.swap(true, Ordering::SeqCst) {
             self.lock().push(Arc::clone(known));
         }
     }
@@ -37,14 +40,14 @@ impl LastUsed {
             .iter()
             .filter_map(|known| {
                 // Cleared before the time is read: a use in between is noted again.
-                known.noted.store(false, Ordering::Release);
-                let at = DateTime::from_timestamp(known.last_used_unix_seconds.load(Ordering::Relaxed), 0)?;
+                known.noted.store(false, Ordering::SeqCst);
+                let at = DateTime::from_timestamp(known.last_used_unix_seconds.load(Ordering::SeqCst), 0)?;
                 Some((known.row.id, at))
             })
             .collect();
         let written = api_keys::touch_any_tenant(&self.store, &used).await;
         if written.is_err() {
-            let unwritten = noted.into_iter().filter(|known| !known.noted.swap(true, Ordering::AcqRel));
+            let unwritten = noted.into_iter().filter(|known| !known.noted.swap(true, Ordering::SeqCst));
             self.lock().extend(unwritten);
         }
         written

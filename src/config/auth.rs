@@ -10,6 +10,7 @@ use super::bounded::{Bounded, Count, Seconds, SecondsOrNone};
 pub struct AuthConfig {
     pub cache_entries: Count,
     pub cache_seconds: SecondsOrNone,
+    pub cache_tokens: Bounded<0, 10_000_000>,
     pub last_used_flush_seconds: Seconds,
     pub jwks_refresh_seconds: SecondsOrNone,
     pub jwks_cooldown_seconds: SecondsOrNone,

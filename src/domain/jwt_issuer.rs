@@ -9,7 +9,7 @@ use super::ids::{JwtIssuerId, TenantId};
 use super::outbound::AllowedHosts;
 
 /// A JWT issuer, its secret sealed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct JwtIssuer {
     pub id: JwtIssuerId,
     pub tenant_id: TenantId,
@@ -32,7 +32,7 @@ pub struct JwtIssuer {
 }
 
 /// What an issuer's signatures are checked with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub enum Verification {
     SealedHmacSecret {
         sealing_key_id: String,
@@ -51,7 +51,7 @@ pub enum Verification {
 const LONGEST_JWKS_URL_BYTES: usize = 2000;
 
 /// Where an issuer publishes its JSON Web Key Set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JwksUrl(Url);
 
 impl JwksUrl {
@@ -92,7 +92,7 @@ impl JwksUrl {
 
 /// The one signature algorithm that an issuer uses; a token's own word for it is never believed
 /// (RFC 8725, section 3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JwtAlgorithm {
     Hs256,
     Rs256,

@@ -29,15 +29,49 @@ impl Now {
     /// `exp`, which must be there: the moment on and after which the token is not accepted (RFC 7519, section 4.1.4).
     #[must_use]
     pub fn is_before_expiry(self, claims: &Claims) -> bool {
-        time(claims, "exp").is_some_and(|expiry| self.seconds < expiry.saturating_add(self.leeway_seconds))
+        time(claims, "exp").is_some_and(|expiry| self.is_before(expiry))
     }
 
     /// `nbf` or `iat`, which may be missing, but must not be in the future.
     #[must_use]
     pub fn is_not_before(self, claims: &Claims, name: &str) -> bool {
-        let in_the_past = || time(claims, name).is_some_and(|begin| begin <= self.seconds + self.leeway_seconds);
-        !claims.contains_key(name) || in_the_past()
+        begin(claims, name).is_some_and(|begin| self.is_after(begin))
     }
+
+    /// Whether all three hold.
+    #[must_use]
+    pub const fn is_within(self, lifetime: &Lifetime) -> bool {
+        self.is_before(lifetime.expiry) && self.is_after(lifetime.begin)
+    }
+
+    const fn is_before(self, expiry: u64) -> bool {
+        self.seconds < expiry.saturating_add(self.leeway_seconds)
+    }
+
+    const fn is_after(self, begin: u64) -> bool {
+        begin <= self.seconds.saturating_add(self.leeway_seconds)
+    }
+}
+
+/// `exp`, `nbf` and `iat`, to be asked again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime {
+    expiry: u64,
+    /// The later of both.
+    begin: u64,
+}
+
+impl Lifetime {
+    /// `None` where one of them is no time, or `exp` is missing.
+    #[must_use]
+    pub fn of(claims: &Claims) -> Option<Self> {
+        Some(Self { expiry: time(claims, "exp")?, begin: begin(claims, "nbf")?.max(begin(claims, "iat")?) })
+    }
+}
+
+/// A time before which a token is not accepted; always in the past where it is missing.
+fn begin(claims: &Claims, name: &str) -> Option<u64> {
+    if claims.contains_key(name) { time(claims, name) } else { Some(0) }
 }
 
 /// A time in whole seconds; `None` for what is missing or no number, or before 1970.

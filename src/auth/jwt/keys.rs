@@ -13,6 +13,8 @@ use serde_json::Value;
 use crate::domain::Invalid;
 use crate::domain::jwt_issuer::JwtAlgorithm;
 
+use super::super::fingerprint::Fingerprint;
+
 /// The shortest HMAC secret in bytes: as long as the hash, which RFC 7518 (section 3.2) demands.
 pub const SHORTEST_HMAC_SECRET_BYTES: usize = 32;
 /// The longest HMAC secret in bytes.
@@ -70,7 +72,10 @@ pub fn needs_a_secret() -> Invalid {
 
 /// The keys of a JWKS that are for one algorithm, by their `kid`.
 #[derive(Debug)]
-pub struct KeySet(HashMap<String, DecodingKey>);
+pub struct KeySet {
+    keys: HashMap<String, DecodingKey>,
+    fingerprint: Fingerprint,
+}
 
 impl KeySet {
     /// Takes the keys that have a `kid` and are for signatures of this algorithm. All others are passed over, as RFC 7517
@@ -104,18 +109,24 @@ impl KeySet {
         if keys.is_empty() {
             return Err(invalid(format!("must hold at least one signature key with a kid for {}", algorithm.as_str())));
         }
-        Ok(Self(keys))
+        Ok(Self { keys, fingerprint: Fingerprint::of(jwks) })
     }
 
     /// The key of this `kid`.
     #[must_use]
     pub fn find(&self, kid: &str) -> Option<&DecodingKey> {
-        self.0.get(kid)
+        self.keys.get(kid)
     }
 
     /// Every `kid`, in no order.
     pub fn kids(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.keys.keys().map(String::as_str)
+    }
+
+    /// Of all that the JWKS says.
+    #[must_use]
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 }
 

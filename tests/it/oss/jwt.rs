@@ -14,6 +14,7 @@ use crate::support::tokens::{self, AUDIENCE, ISSUER, IssuerKey, claims, claims_w
 mod examine;
 mod manage;
 mod published;
+mod verified;
 mod wrong;
 
 const SECRET: &str = "a secret of thirty-two bytes or more, for tests";

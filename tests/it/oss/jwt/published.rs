@@ -215,7 +215,7 @@ async fn a_client_that_failed_too_often_fetches_nothing() {
         stack.tenants.store.clone(),
         Arc::clone(&stack.keyring),
         Clock::System,
-        CacheBounds { max_entries: 10, max_age: Duration::from_mins(1) },
+        CacheBounds { max_entries: 10, max_age: Duration::from_mins(1), max_tokens: 10 },
         Jwks::new(Outbound::new(AllowedHosts::any()), timing),
     );
     let present = |kid: &str| Presented::Jwt(key.token(Some(kid), &claims()).into());
