@@ -119,7 +119,7 @@ impl Auth {
     /// # Errors
     /// There is no such tenant, or it is suspended.
     pub async fn anonymous(&self, slug: &Slug) -> Result<Caller, AuthError> {
-        let find = async { tenants::find_id_by_slug(&self.store, slug).await };
+        let find = async || tenants::find_id_by_slug(&self.store, slug).await;
         let id = self.tenant_ids.get_or_read(slug, find).await?.ok_or(AuthError::NoAnonymousTenant)?;
         let tenant = self.active_tenant(id).await?;
         Ok(Caller {
@@ -244,7 +244,7 @@ impl Auth {
         if !may_look_up() {
             return Err(AuthError::LookUpDenied);
         }
-        let find = async {
+        let find = async || {
             let row = api_keys::find_any_tenant(&self.store, public_id).await?;
             Ok(row.map(|row| {
                 Arc::new(KnownApiKey { row, last_used_unix_seconds: AtomicI64::new(0), noted: AtomicBool::new(false) })
@@ -303,7 +303,7 @@ impl Auth {
     }
 
     async fn active_tenant(&self, id: TenantId) -> Result<Arc<Tenant>, AuthError> {
-        let find = async { Ok(tenants::find(&self.store, id).await?.map(Arc::new)) };
+        let find = async || Ok(tenants::find(&self.store, id).await?.map(Arc::new));
         let tenant = self.tenants.get_or_read(&id, find).await.map_err(|error: Arc<StoreError>| error)?;
         // Rows refer to their tenant by foreign key, so one that is missing was never there.
         let tenant = tenant.ok_or(AuthError::Refused(Refusal::Malformed))?;

@@ -36,16 +36,21 @@ where
     ///
     /// # Errors
     /// That of `read`; it is not remembered.
-    pub async fn get_or_read<E: Send + Sync + 'static>(
+    pub async fn get_or_read<E, R>(
         &self,
         name: &K,
-        read: impl Future<Output = Result<V, E>>,
-    ) -> Result<V, Arc<E>> {
+        read: impl FnOnce() -> R,
+    ) -> Result<V, Arc<E>>
+    where
+        E: Send + Sync + 'static,
+        R: Future<Output = Result<V, E>>,
+    {
         if let Some(known) = self.entries.get(name).await {
             return Ok(known);
         }
         let before = self.forgotten.load(Ordering::Acquire);
-        let value = self.entries.try_get_with_by_ref(name, read).await?;
+        // Boxed: a query makes a large future, which every request would carry along for the few that read.
+        let value = Box::pin(self.entries.try_get_with_by_ref(name, read())).await?;
         // A change that was announced while we read came before our entry was there to be forgotten.
         if self.forgotten.load(Ordering::Acquire) != before {
             self.entries.invalidate(name).await;

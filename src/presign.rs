@@ -5,7 +5,7 @@
 //! the query and is signed, so that the URL alone is enough: a bare PUT succeeds. No checksum is ever put there: the one
 //! that some SDKs add is that of an empty body, and stores refuse a real one for it.
 //!
-//! It is written by hand, since it is the most of what a presign costs (`docs/adr/0011-we-sign-ourselves.md`); a property test
+//! It is written by hand, since it is the most of what a presign costs (`docs/adr/0012-we-sign-ourselves.md`); a property test
 //! holds it to what `aws-sdk-s3` makes of the same request.
 
 use std::borrow::Cow;

@@ -102,7 +102,7 @@ impl Vault {
     }
 
     async fn open_buckets(&self, tenant_id: TenantId) -> Result<Arc<OpenBuckets>, VaultError> {
-        self.open_buckets.get_or_read(&tenant_id, self.read(tenant_id)).await.map_err(Arc::unwrap_or_clone)
+        self.open_buckets.get_or_read(&tenant_id, || self.read(tenant_id)).await.map_err(Arc::unwrap_or_clone)
     }
 
     /// Forgets the opened credential that has changed.

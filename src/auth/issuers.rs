@@ -91,7 +91,7 @@ impl Issuers {
             return Err(AuthError::LookUpDenied);
         }
         let pair = (issuer.to_owned(), audience.to_owned());
-        let read = self.known.get_or_read(&pair, self.read(issuer, audience)).await;
+        let read = self.known.get_or_read(&pair, || self.read(issuer, audience)).await;
         read.map_err(|error: Arc<AuthError>| Arc::unwrap_or_clone(error))
     }
 

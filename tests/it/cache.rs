@@ -8,7 +8,7 @@ use presign_gateway::cache::Cache;
 const LONG: Duration = Duration::from_mins(10);
 
 async fn read(cache: &Cache<u8, u8>, value: u8) -> u8 {
-    cache.get_or_read(&1, async move { Ok::<_, ()>(value) }).await.unwrap()
+    cache.get_or_read(&1, || async move { Ok::<_, ()>(value) }).await.unwrap()
 }
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn a_value_is_read_once_until_it_is_forgotten() {
 async fn a_value_whose_reading_began_before_a_change_is_not_kept_after_it() {
     for forget_all in [false, true] {
         let cache = Arc::new(Cache::new(10, LONG));
-        let old = cache.get_or_read(&1, async {
+        let old = cache.get_or_read(&1, || async {
             // The old row has been read; the change is announced before it is in memory.
             if forget_all {
                 cache.forget_all();
@@ -42,6 +42,6 @@ async fn a_value_whose_reading_began_before_a_change_is_not_kept_after_it() {
 #[tokio::test]
 async fn an_error_is_not_kept() {
     let cache = Cache::<u8, u8>::new(10, LONG);
-    cache.get_or_read(&1, async { Err("away") }).await.unwrap_err();
+    cache.get_or_read(&1, || async { Err("away") }).await.unwrap_err();
     assert_eq!(read(&cache, 1).await, 1);
 }
