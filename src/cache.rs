@@ -36,11 +36,7 @@ where
     ///
     /// # Errors
     /// That of `read`; it is not remembered.
-    pub async fn get_or_read<E, R>(
-        &self,
-        name: &K,
-        read: impl FnOnce() -> R,
-    ) -> Result<V, Arc<E>>
+    pub async fn get_or_read<E, R>(&self, name: &K, read: impl FnOnce() -> R) -> Result<V, Arc<E>>
     where
         E: Send + Sync + 'static,
         R: Future<Output = Result<V, E>>,

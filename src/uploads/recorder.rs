@@ -1,18 +1,22 @@
 //! The recorder: commits uploads in groups.
 //!
-//! Requests put rows into a bounded queue and wait. A few writers each take whatever waits, up to a cap, and write it as
-//! one statement and one commit; then each request wakes with the fate of its own row. Under load a commit is shared by
-//! many rows; without load a row is written at once. A refused row does not sink its neighbours: they are tried one by one.
+//! Requests put rows into a bounded queue and wait. A few writers each take what waits, up to a cap, and write it as one
+//! statement and one commit; then each request wakes with the fate of its own row. Under load a commit is shared by many
+//! rows; without load a row is written at once. A refused row does not sink its neighbours: they are tried one by one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::domain::upload::NewUpload;
 use crate::store::{Store, StoreError, uploads};
+
+use self::queue::{Queue, Refused};
+
+mod queue;
 
 /// Why an upload is not on record; no URL may be handed out for it.
 #[derive(Debug, thiserror::Error)]
@@ -49,8 +53,7 @@ struct Waiting {
 
 /// Takes rows and tells when they are durable.
 pub struct Recorder {
-    queue: mpsc::Sender<Waiting>,
-    closing: watch::Sender<bool>,
+    queue: Arc<Queue<Waiting>>,
     writers: Mutex<JoinSet<()>>,
     commit_timeout: Duration,
 }
@@ -59,14 +62,12 @@ impl Recorder {
     /// Starts the writers. The store should be their own: a queue for connections would be a second, unseen one.
     #[must_use]
     pub fn start(store: &Store, options: RecorderOptions) -> Self {
-        let (queue, waiting) = mpsc::channel(options.queue);
-        let waiting = Arc::new(Mutex::new(waiting));
-        let (closing, _) = watch::channel(false);
+        let queue = Arc::new(Queue::new(options.queue, options.max_batch));
         let mut writers = JoinSet::new();
         for _ in 0..options.writers {
-            writers.spawn(write_batches(store.clone(), Arc::clone(&waiting), closing.subscribe(), options));
+            writers.spawn(write_batches(store.clone(), Arc::clone(&queue), options.commit_timeout));
         }
-        Self { queue, closing, writers: Mutex::new(writers), commit_timeout: options.commit_timeout }
+        Self { queue, writers: Mutex::new(writers), commit_timeout: options.commit_timeout }
     }
 
     /// Returns once the upload's row is committed.
@@ -75,9 +76,9 @@ impl Recorder {
     /// It is not, or it cannot be told whether it is.
     pub async fn record(&self, upload: NewUpload) -> Result<(), RecordError> {
         let (done, outcome) = oneshot::channel();
-        self.queue.try_send(Waiting { upload, done }).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => RecordError::QueueFull,
-            mpsc::error::TrySendError::Closed(_) => RecordError::Closed,
+        self.queue.push(Waiting { upload, done }).map_err(|refused| match refused {
+            Refused::Full => RecordError::QueueFull,
+            Refused::Closed => RecordError::Closed,
         })?;
         timeout(self.commit_timeout, outcome)
             .await
@@ -88,33 +89,17 @@ impl Recorder {
 
     /// Takes nothing more, writes what was taken, and returns when the last row's fate is known.
     pub async fn drain(&self) {
-        self.closing.send_replace(true);
+        self.queue.close();
         let mut writers = self.writers.lock().await;
         while writers.join_next().await.is_some() {}
     }
 }
 
-async fn write_batches(
-    store: Store,
-    waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>,
-    mut closing: watch::Receiver<bool>,
-    options: RecorderOptions,
-) {
-    let mut batch = Vec::with_capacity(options.max_batch);
-    loop {
-        {
-            let mut waiting = waiting.lock().await;
-            if *closing.borrow() {
-                waiting.close();
-            }
-            tokio::select! {
-                taken = waiting.recv_many(&mut batch, options.max_batch) => if taken == 0 { return },
-                Ok(()) = closing.changed() => continue,
-            }
-        }
+async fn write_batches(store: Store, queue: Arc<Queue<Waiting>>, commit_timeout: Duration) {
+    while let Some(mut batch) = queue.take().await {
         // A request that gave up was answered without a URL: its row would say that one was issued.
-        batch.retain(|waiting: &Waiting| !waiting.done.is_closed());
-        write(&store, &mut batch, options.commit_timeout).await;
+        batch.rows.retain(|waiting| !waiting.done.is_closed());
+        write(&store, &mut batch.rows, commit_timeout).await;
     }
 }
 

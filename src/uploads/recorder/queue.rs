@@ -1,0 +1,125 @@
+//! What waits to be written, and who may write next.
+//!
+//! A commit costs Postgres the same for one row as for ten, so a further writer starts only when enough rows wait to be worth
+//! one. Nobody is woken for a row but the writer that is going to take it.
+
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+/// Rows that wait before a further writer starts, while others write.
+const WORTH_A_WRITER: usize = 24;
+
+/// A bounded queue that gives out batches.
+pub(super) struct Queue<T> {
+    state: Mutex<State<T>>,
+    /// A batch may be taken, or it is time to end.
+    ready: Notify,
+    most: usize,
+    max_batch: usize,
+}
+
+struct State<T> {
+    waiting: Vec<T>,
+    writers_at_work: usize,
+    is_closed: bool,
+}
+
+/// Why a row was not taken in.
+pub(super) enum Refused {
+    Full,
+    Closed,
+}
+
+impl<T> State<T> {
+    fn is_ready(&self) -> bool {
+        !self.waiting.is_empty() && (self.writers_at_work == 0 || self.waiting.len() >= WORTH_A_WRITER)
+    }
+}
+
+impl<T> Queue<T> {
+    pub(super) fn new(most: usize, max_batch: usize) -> Self {
+        let state = State { waiting: Vec::new(), writers_at_work: 0, is_closed: false };
+        Self { state: Mutex::new(state), ready: Notify::new(), most, max_batch }
+    }
+
+    pub(super) fn push(&self, row: T) -> Result<(), Refused> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return Err(Refused::Closed);
+        }
+        if state.waiting.len() >= self.most {
+            return Err(Refused::Full);
+        }
+        let was_ready = state.is_ready();
+        state.waiting.push(row);
+        // Once for each batch, not for each row. One that finds all writers at work is found by the next that ends.
+        let is_new = state.is_ready() && !was_ready;
+        drop(state);
+        if is_new {
+            self.ready.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Waits until a batch is due; `None` once the queue is closed and empty.
+    pub(super) async fn take(&self) -> Option<Batch<'_, T>> {
+        loop {
+            // Made before looking: what becomes ready in between is not missed.
+            let ready = self.ready.notified();
+            {
+                let mut state = self.lock();
+                if state.is_ready() {
+                    return Some(self.batch(&mut state));
+                }
+                if state.is_closed && state.waiting.is_empty() {
+                    // The next one may end, too.
+                    self.ready.notify_one();
+                    return None;
+                }
+            }
+            ready.await;
+        }
+    }
+
+    fn batch(&self, state: &mut State<T>) -> Batch<'_, T> {
+        let rest =
+            if state.waiting.len() > self.max_batch { state.waiting.split_off(self.max_batch) } else { Vec::new() };
+        let rows = mem::replace(&mut state.waiting, rest);
+        state.writers_at_work += 1;
+        if state.is_ready() {
+            self.ready.notify_one();
+        }
+        Batch { rows, queue: self }
+    }
+
+    /// Takes nothing more in; what waits is still given out.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.ready.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Rows that one writer writes; while it is there, that writer is at work.
+pub(super) struct Batch<'a, T> {
+    pub(super) rows: Vec<T>,
+    queue: &'a Queue<T>,
+}
+
+impl<T> Drop for Batch<'_, T> {
+    fn drop(&mut self) {
+        let mut state = self.queue.lock();
+        state.writers_at_work -= 1;
+        let wakes = state.is_ready() || state.is_closed;
+        drop(state);
+        // Whoever was at work may be gone.
+        if wakes {
+            self.queue.ready.notify_one();
+        }
+    }
+}
