@@ -20,7 +20,7 @@ use crate::domain::tenant::RateLimit;
 use crate::error::chain;
 use crate::health::Health;
 use crate::http::listener::{ListenerOptions, serve};
-use crate::http::{Edge, Gateway, ops_router, public_router};
+use crate::http::{Edge, Gateway, ops_service, public_service};
 use crate::limit::Limits;
 use crate::outbound::Outbound;
 use crate::store::announcements::Announcements;
@@ -205,7 +205,7 @@ impl App {
         let (stop_ops, ops_stopped) = watch::channel(());
         let ops_options =
             ListenerOptions { max_connections: OPS_CONNECTIONS, drain_timeout: OPS_DRAIN_TIMEOUT, ..timing.public };
-        let ops = tokio::spawn(serve(ops, ops_router(&gateway), ops_options, closed(ops_stopped.clone())));
+        let ops = tokio::spawn(serve(ops, ops_service(&gateway), ops_options, closed(ops_stopped.clone())));
         let flusher = tokio::spawn(flush_last_used(Arc::clone(&gateway), timing.last_used_flush, closed(ops_stopped)));
 
         let follower = tokio::spawn(follow_changes(Arc::clone(&gateway), stores[0].clone(), announcements));
@@ -221,7 +221,7 @@ impl App {
             drop(stop_sweeping);
             tracing::info!("shutting down: finishing requests under way");
         };
-        serve(public, public_router(&gateway), timing.public, drain).await;
+        serve(public, public_service(&gateway), timing.public, drain).await;
         gateway.uploads.recorder.drain().await;
         // It gives up at once what it has not finished; only a database that hangs can hold it up.
         if tokio::time::timeout(SWEEPER_TIMEOUT, sweeper).await.is_err() {

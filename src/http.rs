@@ -2,14 +2,21 @@
 //!
 //! Handlers parse and shape; they decide nothing, and they never see the store.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler;
 use axum::http::{HeaderValue, Method, header};
+use axum::middleware::map_request;
+use axum::response::Response;
 use axum::routing::{MethodFilter, on};
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use ipnet::IpNet;
-use tower::{ServiceBuilder, service_fn};
+use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -74,6 +81,17 @@ pub struct Edge {
 /// The state of every handler.
 type SharedGateway = Arc<Gateway>;
 
+/// Answers every request.
+pub trait HttpService:
+    Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
+{
+}
+
+impl<S> HttpService for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static> + Clone + Send + 'static
+{
+}
+
 /// What an operator asks for may take this long: the doctor waits for a bucket several times.
 const OPS_REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -86,22 +104,29 @@ const NOT_GET: MethodFilter = MethodFilter::HEAD
     .or(MethodFilter::DELETE);
 
 /// The public listener: its routes, their description, and the page that shows it.
-pub fn public_router(gateway: &SharedGateway) -> Router {
+pub fn public_service(gateway: &SharedGateway) -> impl HttpService {
     let routes = Router::from(public_routes())
-        .route("/oss/presign", on(NOT_GET, guard::only_get))
+        .route(oss::PATH, on(NOT_GET, guard::only_get))
         .merge(v1::not_by_head())
-        .merge(openapi::page(openapi::PUBLIC_PATH, openapi::public_document()))
-        .method_not_allowed_fallback(guard::method_not_allowed);
-    let cors = cors(&gateway.edge.cors_origins);
-    layered(routes, gateway, gateway.edge.request_timeout, cors)
+        .merge(openapi::page(openapi::PUBLIC_PATH, openapi::public_document()));
+    let router = finished(routes, gateway);
+    let presigning = Arc::clone(gateway);
+    let service = service_fn(move |request: Request| {
+        if oss::is_presign(&request) {
+            // Nine of ten requests are this one. Without the router they cost a sixth less (`docs/performance.md`).
+            oss::note_route(&request);
+            Either::Left(oss::presign.call(request, Arc::clone(&presigning)).map(Ok))
+        } else {
+            Either::Right(router.clone().oneshot(request))
+        }
+    });
+    layered(service, gateway, gateway.edge.request_timeout, cors(&gateway.edge.cors_origins))
 }
 
 /// The operators' listener, never to be exposed: its routes, their description, and the page that shows it.
-pub fn ops_router(gateway: &SharedGateway) -> Router {
-    let routes = Router::from(ops_routes())
-        .merge(openapi::page(openapi::ADMIN_PATH, openapi::admin_document()))
-        .method_not_allowed_fallback(guard::method_not_allowed);
-    layered(routes, gateway, OPS_REQUEST_TIMEOUT, None)
+pub fn ops_service(gateway: &SharedGateway) -> impl HttpService {
+    let routes = Router::from(ops_routes()).merge(openapi::page(openapi::ADMIN_PATH, openapi::admin_document()));
+    layered(finished(routes, gateway), gateway, OPS_REQUEST_TIMEOUT, None)
 }
 
 fn public_routes() -> OpenApiRouter<SharedGateway> {
@@ -112,18 +137,27 @@ fn ops_routes() -> OpenApiRouter<SharedGateway> {
     admin::routes().routes(routes!(ops::livez)).routes(routes!(ops::readyz))
 }
 
+/// The routes, and what answers where there is none.
+fn finished(routes: Router<SharedGateway>, gateway: &SharedGateway) -> Router {
+    routes
+        .method_not_allowed_fallback(guard::method_not_allowed)
+        .fallback(guard::not_found)
+        .layer(map_request(request_log::note_route))
+        .with_state(Arc::clone(gateway))
+}
+
 /// The layers; the first one named meets a request first.
 ///
-/// They are one service: of layers that are added to a router one by one each is boxed, and is cloned for each request together
-/// with all that are within it, which cost as much as all the rest of a presign (`docs/performance.md`).
+/// They are around the router, and not in it: there each would be boxed, and be cloned for each request together with all that
+/// are within it, which cost as much as all the rest of a presign (`docs/performance.md`).
 fn layered(
-    routes: Router<SharedGateway>,
+    inner: impl HttpService,
     gateway: &SharedGateway,
     timeout: Duration,
     cors: Option<CorsLayer>,
-) -> Router {
+) -> impl HttpService {
     let (observed, protected) = (Arc::clone(gateway), Arc::clone(gateway));
-    let layers = ServiceBuilder::new()
+    ServiceBuilder::new()
         .layer_fn(move |mut inner| {
             let gateway = Arc::clone(&observed);
             service_fn(move |request| request_log::observe(&gateway, &mut inner, request))
@@ -132,8 +166,8 @@ fn layered(
         .layer_fn(move |mut inner| {
             let gateway = Arc::clone(&protected);
             service_fn(move |request| guard::protect(&gateway.edge, timeout, &mut inner, request))
-        });
-    routes.fallback(guard::not_found).layer(layers).with_state(Arc::clone(gateway))
+        })
+        .service(inner)
 }
 
 /// Which web pages may call; none, where no origin is named.

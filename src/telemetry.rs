@@ -30,7 +30,7 @@ pub fn start(config: TelemetryConfig) -> Result<(), TryInitError> {
 }
 
 /// Our own messages from `level` up; those of other libraries never below info, since some print signatures, URLs and
-/// headers there (aws-sigv4 its string to sign, s3s whole requests).
+/// headers there (aws-sdk-s3's signer its string to sign, s3s whole requests).
 #[must_use]
 pub fn filter(level: Level) -> Targets {
     let level = match level {

@@ -1,5 +1,6 @@
 //! What is known of a request from its first moment on, and what layers must learn of it later.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -29,6 +30,7 @@ struct Facts {
     client_address: IpAddr,
     quota: Mutex<Option<Quota>>,
     tenant: OnceLock<Arc<Tenant>>,
+    route: OnceLock<Cow<'static, str>>,
 }
 
 impl RequestContext {
@@ -38,6 +40,7 @@ impl RequestContext {
             client_address: client_address(headers, peer, trusted_proxies),
             quota: Mutex::new(None),
             tenant: OnceLock::new(),
+            route: OnceLock::new(),
         }))
     }
 
@@ -65,6 +68,15 @@ impl RequestContext {
 
     pub(super) fn quota(&self) -> Option<Quota> {
         *self.0.quota.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the route's pattern, for the log.
+    pub(super) fn note_route(&self, pattern: impl Into<Cow<'static, str>>) {
+        let _ = self.0.route.set(pattern.into());
+    }
+
+    pub(super) fn route(&self) -> Option<&str> {
+        self.0.route.get().map(AsRef::as_ref)
     }
 
     /// Notes the tenant, for the log.

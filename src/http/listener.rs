@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
+use super::HttpService;
 use super::context::PeerAddress;
 
 use self::activity::{Activity, WatchedStream};
@@ -42,7 +43,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `shutdown` completes, then finishes the requests under way.
 pub async fn serve(
     listener: TcpListener,
-    router: Router,
+    service: impl HttpService,
     options: ListenerOptions,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -63,7 +64,7 @@ pub async fn serve(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let connection = Connection { server: Arc::clone(&server), router: router.clone(), peer, options };
+        let connection = Connection { server: Arc::clone(&server), service: service.clone(), peer, options };
         let watcher = graceful.watcher();
         tokio::spawn(async move {
             connection.run(stream, watcher).await;
@@ -83,28 +84,28 @@ fn builder(options: ListenerOptions) -> Builder<TokioExecutor> {
     builder
 }
 
-struct Connection {
+struct Connection<S> {
     server: Arc<Builder<TokioExecutor>>,
-    router: Router,
+    service: S,
     peer: SocketAddr,
     options: ListenerOptions,
 }
 
-impl Connection {
+impl<S: HttpService> Connection<S> {
     async fn run(self, stream: TcpStream, watcher: Watcher) {
         // Answers are small and whole: waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        let Self { server, router, peer, options } = self;
+        let Self { server, service, peer, options } = self;
         let activity = Arc::new(Activity::default());
         let noted = Arc::clone(&activity);
-        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        let answering = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(PeerAddress(peer));
             let under_way = noted.begin();
-            let answer = router.clone().oneshot(request);
+            let answer = service.clone().oneshot(request.map(Body::new));
             async move { answer.await.map(|answer| answer.map(|body| under_way.until_sent(body))) }
         });
         let stream = TokioIo::new(WatchedStream::new(stream, Arc::clone(&activity)));
-        let connection = server.serve_connection(stream, service).into_owned();
+        let connection = server.serve_connection(stream, answering).into_owned();
         tokio::select! {
             // Clients that vanish or talk nonsense end here; there is nobody to tell.
             _ = watcher.watch(connection) => {}

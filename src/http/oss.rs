@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Extension as FromExtensions;
-use axum::extract::{RawQuery, State};
+use axum::extract::{RawQuery, Request, State};
+use axum::http::Method;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -17,6 +18,8 @@ use super::Gateway;
 use super::context::RequestContext;
 use super::envelope::{Success, SuccessBody};
 use super::extract::AdmittedOrAnonymous;
+
+pub(super) const PATH: &str = "/oss/presign";
 
 /// Where to upload.
 #[derive(Serialize, ToSchema)]
@@ -54,8 +57,20 @@ pub(super) struct PresignQuery {
     kind: Option<String>,
 }
 
+/// Whether [`presign`] is what answers.
+pub(super) fn is_presign(request: &Request) -> bool {
+    request.method() == Method::GET && request.uri().path() == PATH
+}
+
+/// What the router notes of the requests that come through it.
+pub(super) fn note_route(request: &Request) {
+    if let Some(context) = RequestContext::of(request.extensions()) {
+        context.note_route(PATH);
+    }
+}
+
 /// Ask for a place to upload a picture or a video to.
-#[utoipa::path(get, path = "/oss/presign", tag = "uploads", operation_id = "presign", params(PresignQuery), security(("bearer" = [])),
+#[utoipa::path(get, path = PATH, tag = "uploads", operation_id = "presign", params(PresignQuery), security(("bearer" = [])),
     responses((status = 200, description = "Where to upload; on record already", body = SuccessBody<Presigned>)))]
 pub(super) async fn presign(
     State(gateway): State<Arc<Gateway>>,

@@ -28,7 +28,6 @@ where
     let started = Instant::now();
     let peer = request.extensions().get::<PeerAddress>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
     let context = RequestContext::new(request.headers(), peer, &gateway.edge.trusted_proxies);
-    let route = request.extensions().get::<MatchedPath>().cloned();
     let method = request.method().clone();
     request.extensions_mut().insert(context.clone());
 
@@ -37,12 +36,21 @@ where
     async move {
         let mut response = answer.await?;
         response.headers_mut().insert(X_REQUEST_ID, context.request_id().clone());
-        log(&context, started, &method, route.as_ref(), &response);
+        log(&context, started, &method, &response);
         Ok(response)
     }
 }
 
-fn log(context: &RequestContext, started: Instant, method: &Method, route: Option<&MatchedPath>, response: &Response) {
+/// Layer, within the router: notes which of its routes it is.
+pub(super) async fn note_route(request: Request) -> Request {
+    let route = request.extensions().get::<MatchedPath>();
+    if let Some((context, route)) = RequestContext::of(request.extensions()).zip(route) {
+        context.note_route(route.as_str().to_owned());
+    }
+    request
+}
+
+fn log(context: &RequestContext, started: Instant, method: &Method, response: &Response) {
     let status = response.status();
     let reason = response.extensions().get::<Reason>().map(|reason| reason.as_str());
     macro_rules! log {
@@ -50,7 +58,7 @@ fn log(context: &RequestContext, started: Instant, method: &Method, route: Optio
             tracing::$level!(
                 request_id = context.request_id_text(),
                 http.request.method = method.as_str(),
-                http.route = route.map(MatchedPath::as_str),
+                http.route = context.route(),
                 http.response.status_code = status.as_u16(),
                 client.address = %context.client_address(),
                 tenant = context.tenant(),
