@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # What all parts of bench/run use.
 
 say() { echo "$(date -u +%H:%M:%S) $*" >&2; }
@@ -27,6 +27,9 @@ tree_usage() {
       printf "%.0f %.0f\n", time * 1000000 / hz, resident * page
     }'
 }
+
+# Microseconds that all processors have worked since boot, for anybody; what a hypervisor took is in it. Interrupts are not: kernels differ in whom they count them for.
+machine_busy() { awk -v hz="$(getconf CLK_TCK)" '/^cpu / { printf "%.0f", ($2 + $3 + $4 + $9) * 1000000 / hz; exit }' /proc/stat; }
 
 # Ends a process that this script started: kindly first.
 end_process() {

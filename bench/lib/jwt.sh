@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # JSON Web Tokens, signed by openssl.
 
 base64url() { openssl base64 -A | tr '+/' '-_' | tr -d '='; }
@@ -9,7 +9,7 @@ raw_ecdsa() {
   hexes=$(openssl asn1parse -inform DER | sed -n 's/.*INTEGER *://p')
   for half in $hexes; do
     while [ "${#half}" -lt 64 ]; do half="0$half"; done
-    # shellcheck disable=SC2059
+    # shellcheck disable=SC2001,SC2059
     printf "$(sed 's/../\\x&/g' <<<"$half")"
   done
 }

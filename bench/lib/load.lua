@@ -1,8 +1,9 @@
 -- wrk's side of bench/run. From the environment:
---   WRK_REPORT     where the figures go, as JSON
---   WRK_BODY       a body to POST
---   WRK_THINK_MS   each connection waits between its requests: at random, so long on average
---   WRK_API_KEYS   a file of API keys, taken in turn
+--   WRK_REPORT       where the figures go, as JSON
+--   WRK_BODY         a body to POST
+--   WRK_THINK_MS     each connection waits between its requests: at random, so long on average
+--   WRK_API_KEYS     a file of API keys, taken in turn
+--   WRK_OBJECT_KEYS  where the object keys that were answered go, one a line
 -- What is not asked for is not defined, so that wrk never calls Lua between requests.
 
 local body, think, api_keys = os.getenv("WRK_BODY"), tonumber(os.getenv("WRK_THINK_MS") or ""), os.getenv("WRK_API_KEYS")
@@ -28,6 +29,15 @@ if api_keys then
    function request()
       next_one = next_one % #requests + 1
       return requests[next_one]
+   end
+end
+
+local object_keys = os.getenv("WRK_OBJECT_KEYS")
+if object_keys then
+   local report = nil
+   function response(_, _, answer)
+      report = report or io.open(object_keys, "w")
+      for object_key in answer:gmatch('"key":"([^"]+)"') do report:write(object_key, "\n") end
    end
 end
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Load, and what is read off the machine meanwhile.
 
 # load CONTENDER CONNECTIONS SECONDS [THINK_MS]: wrk's figures go to $dir/wrk.json. An error of any kind ends the run.
@@ -12,7 +12,7 @@ load() {
     if [ -n "$body" ]; then export WRK_BODY=$body; fi
     if [ -n "$api_keys" ]; then export WRK_API_KEYS=$api_keys; fi
     if [ -n "${4:-}" ]; then export WRK_THINK_MS=$4; fi
-    exec wrk -t1 "-c$connections" "-d${seconds}s" -s bench/lib/load.lua -H "Authorization: Bearer $(credential_of "$contender")" "http://127.0.0.1:$port$(target_of "$contender")"
+    exec wrk -t1 "-c$connections" "-d${seconds}s" --timeout 5s -s bench/lib/load.lua -H "Authorization: Bearer $(credential_of "$contender")" "http://127.0.0.1:$port$(target_of "$contender")"
   ) >"$dir/wrk.out" 2>&1 || { cat "$dir/wrk.out" >&2; fail "$contender, $connections connections: wrk failed"; }
   kill -0 "$server_pid" 2>/dev/null || fail "$contender, $connections connections: the server died"
   errors=$(jq -r 'if .errors > 0 or .requests == 0 then "\(.errors) errors in \(.requests) answers: \(.error_kinds)" else "" end' "$dir/wrk.json")
@@ -33,31 +33,49 @@ try_server() {
 # Before it is measured: compiled by its JIT, connected to Postgres, and with all that it remembers in memory.
 warm_up() {
   local contender=$1 answered=0 wanted=1
-  if [ "$contender" = tenants_many ]; then wanted=$((3 * TENANTS)); fi
+  case $contender in
+    tenants_many) wanted=$((3 * TENANTS)) ;;
+    # Its compiler takes its time.
+    node) wanted=5000 ;;
+  esac
   while [ "$answered" -lt "$wanted" ]; do
     load "$contender" 64 "$WARMUP"
     answered=$((answered + $(jq .requests "$dir/wrk.json")))
   done
 }
 
+# Counting can be deceived by rows of requests that were cut off. So, for a second, each object key that was answered is looked for.
+prove_rows() {
+  local contender=$1 found
+  WRK_OBJECT_KEYS=$dir/object_keys load "$contender" 64 1
+  found=$(psql -XqAt -F ' ' -v ON_ERROR_STOP=1 "$(database_url "$contender")" -c "CREATE TEMP TABLE answered (object_key text)" \
+    -c "\\copy answered FROM '$dir/object_keys'" -c "SELECT count(*), count(*) FILTER (WHERE object_key NOT IN (SELECT object_key FROM uploads)) FROM answered")
+  case $found in
+    "0 "*) fail "$contender: no answer had an object key" ;;
+    *" 0") ;;
+    *) fail "$contender: of ${found% *} answers ${found#* } have no row" ;;
+  esac
+}
+
 # cell CONTENDER CONNECTIONS ROUND [THINK_MS]: one measurement, as a line of $dir/cells.
 cell() {
-  local contender=$1 connections=$2 round=$3 think=${4:-} before="0 0 0" after="0 0 0" server postgres server_after postgres_after uploads
+  local contender=$1 connections=$2 round=$3 think=${4:-} before="0 0 0" after="0 0 0" server postgres all busy uploads
   uploads=$(uploads_of "$contender")
   if is_recording "$contender"; then before=$(ledger "$contender"); fi
-  server=$(tree_usage "$server_pid") postgres=$(tree_usage "$postgres_pid")
+  server=$(tree_usage "$server_pid") postgres=$(tree_usage "$postgres_pid") all=$(tree_usage $$) busy=$(machine_busy)
   load "$contender" "$connections" "$DURATION" "$think"
-  server_after=$(tree_usage "$server_pid") postgres_after=$(tree_usage "$postgres_pid")
+  server+=" $(tree_usage "$server_pid")" postgres+=" $(tree_usage "$postgres_pid")" all+=" $(tree_usage $$)" busy+=" $(machine_busy)"
   if is_recording "$contender"; then after=$(ledger "$contender"); fi
   jq -c --arg contender "$contender" --argjson connections "$connections" --argjson round "$round" --argjson think "${think:-0}" --argjson uploads "$uploads" \
     --argjson recorded "$(is_recording "$contender" && echo true || echo false)" \
-    --arg server "$server $server_after" --arg postgres "$postgres $postgres_after" --arg ledger "$before $after" '
+    --arg server "$server" --arg postgres "$postgres" --arg all "$all" --arg busy "$busy" --arg ledger "$before $after" '
     def numbers: split(" ") | map(tonumber);
-    . as $wrk | ($server | numbers) as $server | ($postgres | numbers) as $postgres | ($ledger | numbers) as $ledger
+    . as $wrk | ($server | numbers) as $server | ($postgres | numbers) as $postgres | ($ledger | numbers) as $ledger | ($all | numbers) as $all | ($busy | numbers) as $busy
     | { $contender, $connections, $round, think_ms: $think, uploads_per_request: $uploads,
         requests: $wrk.requests, seconds: $wrk.seconds, requests_per_second: ($wrk.requests / $wrk.seconds),
         p50_us: $wrk.p50_us, p99_us: $wrk.p99_us, max_us: $wrk.max_us,
-        server_cpu_us: ($server[2] - $server[0]), server_resident_bytes: $server[3], postgres_cpu_us: ($postgres[2] - $postgres[0]) }
+        server_cpu_us: ($server[2] - $server[0]), server_resident_bytes: $server[3], postgres_cpu_us: ($postgres[2] - $postgres[0]),
+        load_cpu_us: ($all[2] - $all[0] - $server[2] + $server[0] - $postgres[2] + $postgres[0]), others_cpu_us: ($busy[1] - $busy[0] - $all[2] + $all[0]) }
     | if $recorded then . + { rows: ($ledger[3] - $ledger[0]), wal_bytes: ($ledger[4] - $ledger[1]), table_bytes: ($ledger[5] - $ledger[2]) } else . end
     ' "$dir/wrk.json" >"$dir/cell"
   check_rows "$dir/cell"

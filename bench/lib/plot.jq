@@ -11,8 +11,8 @@ def colour: if . == "constant" or . == "sign" then "#8b949e" elif . == "plain" o
 | (310) as $left | 520 as $width | 46 as $step | 62 as $top
 | ($top + $step * ($bars | length)) as $bottom
 | "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 920 \($bottom + 22)\" width=\"920\" height=\"\($bottom + 22)\" font-family=\"system-ui, sans-serif\" font-size=\"13\" fill=\"#7a828c\" role=\"img\">",
-  "<title>Presigned uploads a second, of each contender</title>",
-  "<text x=\"0\" y=\"18\" font-size=\"17\" font-weight=\"600\">Presigned uploads a second</text>",
+  "<title>Requests a second of each contender</title>",
+  "<text x=\"0\" y=\"18\" font-size=\"17\" font-weight=\"600\">Requests a second</text>",
   "<text x=\"0\" y=\"40\">upper bar: 64 connections; lower bar: 256. \($all.machine.cores) cores for server, Postgres and load; \($all.date)</text>",
   ($bars | to_entries[] | .value as $bar | ($top + $step * .key) as $y
     | "<text x=\"\($left - 10)\" y=\"\($y + 23)\" text-anchor=\"end\">\($bar.name)</text>",

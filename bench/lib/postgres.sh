@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # A private Postgres, with the durability and the memory that it has by default.
 
 postgres_pid=""
@@ -11,7 +11,7 @@ find_postgres() {
       if [ -x "$found" ]; then PATH=$(dirname "$found"):$PATH; break; fi
     done
   fi
-  command -v initdb >/dev/null && command -v postgres >/dev/null && command -v psql >/dev/null || die "Postgres is missing; on Debian: apt-get install postgresql"
+  for found in initdb postgres psql; do command -v "$found" >/dev/null || die "Postgres is missing; on Debian: apt-get install postgresql"; done
 }
 
 # Postgres refuses to run as root.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # The contenders: how each is made ready, started and asked.
 
 server_pid=""
@@ -106,8 +106,8 @@ stop_server() {
 
 # Ends the run, with what the server said last.
 fail() {
-  echo "the end of the server's log:" >&2
-  tail -n 5 "$dir/server.log" | cut -c1-2000 >&2
+  echo "what the server complained of last:" >&2
+  { grep -v '"level":"INFO"' "$dir/server.log" || true; } | tail -n 5 | cut -c1-2000 >&2
   die "$*"
 }
 
