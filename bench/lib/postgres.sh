@@ -3,7 +3,7 @@
 
 postgres_pid=""
 
-# Puts Postgres's programs on PATH.
+# Puts Postgres's programs on PATH; fails where there are none.
 find_postgres() {
   local found
   if ! command -v initdb >/dev/null || ! command -v postgres >/dev/null; then
@@ -11,7 +11,7 @@ find_postgres() {
       if [ -x "$found" ]; then PATH=$(dirname "$found"):$PATH; break; fi
     done
   fi
-  for found in initdb postgres psql; do command -v "$found" >/dev/null || die "Postgres is missing; on Debian: apt-get install postgresql"; done
+  for found in initdb postgres psql; do command -v "$found" >/dev/null || return 1; done
 }
 
 # Postgres refuses to run as root.
