@@ -141,15 +141,15 @@ async fn what_was_checked_holds_at_the_times_at_which_a_check_would_pass() {
     let at = now.timestamp();
     let claims = json!({ "iss": ISSUER, "aud": AUDIENCE, "sub": "user-1", "iat": at, "nbf": at + 20, "exp": at + 100 });
     let token = hs256(SECRET, &claims);
-    let verified = verifier.verify(&token, now, &|| true).await.unwrap();
+    let checked = verifier.verify(&token, now, &|| true).await.unwrap();
     for offset in [-1000, -31, -30, -11, -10, -9, 0, 99, 129, 130, 131, 10_000] {
         let then = now + TimeDelta::seconds(offset);
         let passes = verifier.verify(&token, then, &|| true).await.is_ok();
-        assert_eq!(verifier.still_holds(&verified, then), passes, "{offset} s later");
+        assert_eq!(verifier.still_holds(&checked, then), passes, "{offset} s later");
         assert_eq!(passes, (-10..130).contains(&offset), "{offset} s later");
     }
     let other = JwtIssuer { leeway_seconds: 60, ..row };
-    assert!(!Verifier::new(&other, keys()).still_holds(&verified, now), "of a row that has changed");
+    assert!(!Verifier::new(&other, keys()).still_holds(&checked, now), "of a row that has changed");
 }
 
 proptest! {
