@@ -28,6 +28,7 @@ pub struct Callers<'a> {
     database: &'a Database<'a>,
     tenants: Tenants,
     keyring: Arc<Keyring>,
+    auth: Auth,
     tenant: Slug,
 }
 
@@ -48,7 +49,8 @@ impl<'a> Callers<'a> {
         let new = NewTenant { slug: tenant.clone(), name, rate_limit, policy };
         database.runtime.block_on(tenants.create_tenant(new)).unwrap();
         let keyring = Arc::new(Keyring::new(&[SealingKey::parse(sealing_key.expose_secret()).unwrap()]).unwrap());
-        Self { database, tenants, keyring, tenant }
+        let auth = auth(&tenants, &keyring);
+        Self { database, tenants, keyring, auth, tenant }
     }
 
     pub fn add_api_key(&self) -> SecretString {
@@ -73,15 +75,15 @@ impl<'a> Callers<'a> {
 
     /// Times the authentication of one who was seen before.
     pub fn time_authentication(&self, bencher: &mut Bencher<'_>, presented: &Presented) {
-        let auth = self.auth();
+        let Self { auth, .. } = self;
         self.database.runtime.block_on(auth.authenticate(presented, || true)).unwrap();
         time_async(bencher, self.database.runtime, async || auth.authenticate(presented, || false).await.unwrap());
     }
+}
 
-    fn auth(&self) -> Auth {
-        let bounds = CacheBounds { max_entries: 1000, max_age: LONG };
-        let timing = JwksTiming { refresh: LONG, cooldown: LONG, stale: LONG };
-        let jwks = Jwks::new(Outbound::new(AllowedHosts::any()), timing);
-        Auth::new(self.tenants.store.clone(), Arc::clone(&self.keyring), Clock::System, bounds, jwks)
-    }
+fn auth(tenants: &Tenants, keyring: &Arc<Keyring>) -> Auth {
+    let bounds = CacheBounds { max_entries: 1000, max_age: LONG };
+    let timing = JwksTiming { refresh: LONG, cooldown: LONG, stale: LONG };
+    let jwks = Jwks::new(tenants.outbound.clone(), timing);
+    Auth::new(tenants.store.clone(), Arc::clone(keyring), Clock::System, bounds, jwks)
 }

@@ -1,5 +1,6 @@
 //! Letting a caller in, with limits that nobody reaches.
 
+use std::cell::LazyCell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -21,17 +22,31 @@ const RATE_LIMIT: RateLimit = RateLimit { per_second: UNREACHED, burst: UNREACHE
 const MANY: usize = 10_000;
 
 pub fn measure(criterion: &mut Criterion) {
+    let (limits, caller) = (Limits::new(RATE_LIMIT, RATE_LIMIT, MANY), caller(RATE_LIMIT));
+    let many = LazyCell::new(|| {
+        let callers: Vec<Caller> = std::iter::repeat_with(|| self::caller(RATE_LIMIT)).take(MANY).collect();
+        for caller in &callers {
+            limits.admit(caller.clone(), ADDRESS).unwrap();
+        }
+        callers
+    });
+    let eager = LazyCell::new(|| {
+        let caller = self::caller(RateLimit::new(1, 1).unwrap());
+        limits.admit(caller.clone(), ADDRESS).unwrap();
+        caller
+    });
+
     let mut group = criterion.benchmark_group("limiter");
     group.throughput(Throughput::Elements(1));
     group.bench_function("gateway", |bencher| {
-        let (limits, caller) = (limits(), caller());
         bencher.iter(|| limits.admit(caller.clone(), ADDRESS).unwrap());
     });
     group.bench_function("gateway, 10000 tenants in turn", |bencher| {
-        let limits = limits();
-        let callers: Vec<Caller> = std::iter::repeat_with(caller).take(MANY).collect();
-        let mut turns = callers.iter().cycle();
+        let mut turns = many.iter().cycle();
         bencher.iter(|| limits.admit(turns.next().unwrap().clone(), ADDRESS).unwrap());
+    });
+    group.bench_function("gateway, a caller who is refused", |bencher| {
+        bencher.iter(|| limits.admit(eager.clone(), ADDRESS).is_err());
     });
     group.bench_function("baseline governor", |bencher| {
         let quota = Quota::per_second(UNREACHED).allow_burst(UNREACHED);
@@ -42,19 +57,15 @@ pub fn measure(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn limits() -> Limits {
-    Limits::new(RATE_LIMIT, RATE_LIMIT, MANY)
-}
-
 /// A caller of a tenant of its own.
-fn caller() -> Caller {
+fn caller(rate_limit: RateLimit) -> Caller {
     let now = Clock::System.now();
     let tenant = Tenant {
         id: TenantId::generate(now, &Randomness::System),
         slug: Slug::parse("alpha").unwrap(),
         name: "Alpha".to_owned(),
         status: TenantStatus::Active,
-        rate_limit: RATE_LIMIT,
+        rate_limit,
         policy: Policy::usual().unwrap(),
         created_at: now,
         updated_at: now,

@@ -45,6 +45,8 @@ fn main() {
     database.stop();
 }
 
+// criterion calls what it is given once for each sample: what should last is made outside.
+
 /// Times what is asynchronous, but waits for nobody: one call after another within one task.
 fn time_async<F: Future>(bencher: &mut Bencher<'_>, runtime: &Runtime, call: impl Fn() -> F) {
     bencher.iter_custom(|times| {

@@ -2,6 +2,7 @@
 //!
 //! One round is as many rows at once as make several full batches for every writer; the figures are rows a second.
 
+use std::cell::OnceCell;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -59,17 +60,23 @@ fn recorder(group: &mut BenchmarkGroup<'_, WallTime>, database: &Database<'_>, w
     let rows = batch * count * BATCHES_A_ROUND;
     group.throughput(Throughput::Elements(rows.try_into().unwrap()));
     let name = BenchmarkId::new(format!("gateway, rows a second, {writers} writers"), format!("batches of {batch}"));
-    group.bench_function(name, |bencher| {
+    let (started, like) = (OnceCell::new(), upload());
+    let start = || {
         let commit_timeout = Duration::from_secs(20);
         let options = RecorderOptions { queue: MOST_ROWS, writers: count, max_batch: batch, commit_timeout };
         let store = database.store(writers);
-        let recorder = database.runtime.block_on(async { Recorder::start(&store, options) });
-        database.runtime.block_on(make_room(&pool(database, 1)));
-        let like = upload();
-        bencher.iter_custom(|rounds| database.runtime.block_on(record(&recorder, &like, rows, rounds)));
-        database.runtime.block_on(recorder.drain());
-        database.runtime.block_on(store.close());
+        database.runtime.block_on(async {
+            make_room(&pool(database, 1)).await;
+            (Recorder::start(&store, options), store)
+        })
+    };
+    group.bench_function(name, |bencher| {
+        let (recorder, _) = started.get_or_init(start);
+        bencher.iter_custom(|rounds| database.runtime.block_on(record(recorder, &like, rows, rounds)));
     });
+    if let Some((recorder, store)) = started.into_inner() {
+        database.runtime.block_on(async { (recorder.drain().await, store.close().await) });
+    }
 }
 
 async fn record(recorder: &Recorder, like: &NewUpload, rows: usize, rounds: u64) -> Duration {
@@ -88,13 +95,19 @@ fn plain(group: &mut BenchmarkGroup<'_, WallTime>, database: &Database<'_>, clie
     let rows = usize::try_from(clients).unwrap() * INSERTS_A_ROUND;
     group.throughput(Throughput::Elements(rows.try_into().unwrap()));
     let name = BenchmarkId::new("baseline, one INSERT a row", format!("{clients} connections"));
-    group.bench_function(name, |bencher| {
+    let (connected, like) = (OnceCell::new(), upload());
+    let connect = || {
         let pool = pool(database, clients);
         database.runtime.block_on(make_room(&pool));
-        let like = upload();
-        bencher.iter_custom(|rounds| database.runtime.block_on(insert(&pool, &like, clients, rounds)));
-        database.runtime.block_on(pool.close());
+        pool
+    };
+    group.bench_function(name, |bencher| {
+        let pool = connected.get_or_init(connect);
+        bencher.iter_custom(|rounds| database.runtime.block_on(insert(pool, &like, clients, rounds)));
     });
+    if let Some(pool) = connected.into_inner() {
+        database.runtime.block_on(pool.close());
+    }
 }
 
 /// Every client has its own connection, and inserts one row after another.
