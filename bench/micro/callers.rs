@@ -82,7 +82,7 @@ impl<'a> Callers<'a> {
 }
 
 fn auth(tenants: &Tenants, keyring: &Arc<Keyring>) -> Auth {
-    let bounds = CacheBounds { max_entries: 1000, max_age: LONG };
+    let bounds = CacheBounds { max_entries: 1000, max_age: LONG, max_tokens: 1000 };
     let timing = JwksTiming { refresh: LONG, cooldown: LONG, stale: LONG };
     let jwks = Jwks::new(tenants.outbound.clone(), timing);
     Auth::new(tenants.store.clone(), Arc::clone(keyring), Clock::System, bounds, jwks)

@@ -59,7 +59,7 @@ fn recorder(group: &mut BenchmarkGroup<'_, WallTime>, database: &Database<'_>, w
     let count = usize::try_from(writers).unwrap();
     let rows = batch * count * BATCHES_A_ROUND;
     group.throughput(Throughput::Elements(rows.try_into().unwrap()));
-    let name = BenchmarkId::new(format!("gateway, rows a second, {writers} writers"), format!("batches of {batch}"));
+    let name = BenchmarkId::new(format!("gateway, writers: {writers}"), format!("batches of {batch}"));
     let (started, like) = (OnceCell::new(), upload());
     let start = || {
         let commit_timeout = Duration::from_secs(20);
@@ -94,7 +94,7 @@ async fn record(recorder: &Recorder, like: &NewUpload, rows: usize, rounds: u64)
 fn plain(group: &mut BenchmarkGroup<'_, WallTime>, database: &Database<'_>, clients: u32) {
     let rows = usize::try_from(clients).unwrap() * INSERTS_A_ROUND;
     group.throughput(Throughput::Elements(rows.try_into().unwrap()));
-    let name = BenchmarkId::new("baseline, one INSERT a row", format!("{clients} connections"));
+    let name = BenchmarkId::new("baseline, one INSERT a row", format!("connections: {clients}"));
     let (connected, like) = (OnceCell::new(), upload());
     let connect = || {
         let pool = pool(database, clients);
