@@ -83,6 +83,8 @@ pub enum Lifetime {
     Kept,
     /// Removed when this process ends; fast rather than durable. For tests.
     Ephemeral,
+    /// Removed when this process ends, but durable until then: what a commit costs is to be measured. For benchmarks.
+    Measured,
 }
 
 /// A running cluster.
@@ -195,8 +197,8 @@ impl Run {
         write_private(&copy, &record.password).map_err(file_error("writing the password", &copy))?;
         if let Some(user) = &self.user {
             // What is to be removed with the server must be its user's own.
-            let ephemeral = Some(&self.data_dir).filter(|_| self.lifetime == Lifetime::Ephemeral);
-            for path in [&self.folder, &copy].into_iter().chain(ephemeral) {
+            let removed = Some(&self.data_dir).filter(|_| self.lifetime != Lifetime::Kept);
+            for path in [&self.folder, &copy].into_iter().chain(removed) {
                 chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
                     .map_err(file_error("changing the owner", path))?;
             }
@@ -216,7 +218,7 @@ impl Run {
             .arg(password_file)
             .arg("--pgdata")
             .arg(&self.folder);
-        if self.lifetime == Lifetime::Ephemeral {
+        if self.lifetime != Lifetime::Kept {
             command.arg("--no-sync");
         }
         // Interrupted with us, it would go on alone.
@@ -253,10 +255,12 @@ impl Run {
         let mut command = self.command("/bin/sh");
         command.args(["-c", SUPERVISOR, "sh"]).arg(self.bin.join("postgres")).arg("-D").arg(&self.folder);
         command.args(PRIVATE).args(["-c", &format!("port={port}")]);
+        if self.lifetime == Lifetime::Ephemeral {
+            command.args(FAST);
+        }
         match self.lifetime {
             Lifetime::Kept => command.env("SIGNAL", "INT"),
-            Lifetime::Ephemeral => {
-                command.args(FAST);
+            Lifetime::Ephemeral | Lifetime::Measured => {
                 command.env("SIGNAL", "QUIT").env("REMOVE", &self.data_dir).env("REMOVE_TOO", &self.folder)
             }
         };
