@@ -74,6 +74,8 @@ pub struct App {
 #[derive(Clone, Copy)]
 struct Timing {
     last_used_flush: Duration,
+    /// While changes cannot be heard.
+    believed_for: Duration,
     upkeep: UpkeepOptions,
     public: ListenerOptions,
 }
@@ -208,7 +210,8 @@ impl App {
         let ops = tokio::spawn(serve(ops, ops_service(&gateway), ops_options, closed(ops_stopped.clone())));
         let flusher = tokio::spawn(flush_last_used(Arc::clone(&gateway), timing.last_used_flush, closed(ops_stopped)));
 
-        let follower = tokio::spawn(follow_changes(Arc::clone(&gateway), stores[0].clone(), announcements));
+        let follower =
+            tokio::spawn(follow_changes(Arc::clone(&gateway), stores[0].clone(), announcements, timing.believed_for));
         let (stop_sweeping, sweeping_stopped) = watch::channel(());
         let sweeper = tokio::spawn(Arc::clone(&gateway.uploads.sweeper).run(sweeping_stopped));
 
@@ -246,8 +249,13 @@ async fn closed(mut receiver: watch::Receiver<()>) {
     while receiver.changed().await.is_ok() {}
 }
 
-async fn follow_changes(gateway: Arc<Gateway>, store: Store, first: Result<Announcements, StoreError>) {
-    changes::follow(&store, first, &gateway.auth, &gateway.uploads.vault, &gateway.listening).await;
+async fn follow_changes(
+    gateway: Arc<Gateway>,
+    store: Store,
+    first: Result<Announcements, StoreError>,
+    believed_for: Duration,
+) {
+    changes::follow(&store, first, &gateway.auth, &gateway.uploads.vault, &gateway.listening, believed_for).await;
 }
 
 async fn flush_last_used(gateway: Arc<Gateway>, every: Duration, stop: impl Future<Output = ()>) {
@@ -333,6 +341,7 @@ fn edge(config: &Config) -> Edge {
 fn timing(config: &Config) -> Timing {
     Timing {
         last_used_flush: config.auth.last_used_flush_seconds.as_seconds(),
+        believed_for: config.auth.cache_seconds.as_seconds().min(config.vault.cache_seconds.as_seconds()),
         upkeep: UpkeepOptions {
             fold_every: config.uploads.usage_fold_seconds.as_seconds(),
             retention_months: u32::try_from(config.uploads.retention_months.get()).unwrap_or(0),

@@ -1,10 +1,10 @@
 //! Makes what this instance has in memory follow what is in the database: a change that any instance makes is forgotten
 //! here as soon as Postgres announces it.
 //!
-//! While nothing can be heard, the age limits of the caches bound how long a change goes unseen.
+//! While nothing can be heard, everything is forgotten every so often, which bounds how long a change goes unseen.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::auth::Auth;
 use crate::error::chain;
@@ -27,16 +27,22 @@ impl Listening {
     }
 }
 
-/// Listens for ever; `first` is what was begun before anything was in memory.
+/// How long it can take, while nothing can be heard, until everything is looked at again: a pause, and another attempt.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(12);
+
+/// Listens for ever; `first` is what was begun before anything was in memory. While nothing can be heard nothing is believed
+/// for longer than `believed_for`.
 pub async fn follow(
     store: &Store,
     first: Result<Announcements, StoreError>,
     auth: &Auth,
     vault: &Vault,
     listening: &Listening,
+    believed_for: Duration,
 ) {
     let mut pause = SHORTEST_PAUSE;
     let mut opened = first;
+    let mut forgotten_at = Instant::now();
     loop {
         let lost = match opened {
             Ok(announcements) => {
@@ -46,14 +52,19 @@ pub async fn follow(
                 listening.0.store(true, Ordering::Relaxed);
                 pause = SHORTEST_PAUSE;
                 let lost = forget_what_is_announced(announcements, auth, vault).await;
-                // What is in memory may be old from now on; what is read anew is at most as old as the caches allow.
+                // What is in memory may be old from now on.
                 forget_all(auth, vault);
+                forgotten_at = Instant::now();
                 lost
             }
             Err(error) => error,
         };
         listening.0.store(false, Ordering::Relaxed);
         tracing::warn!(cause = %chain(&lost), "not listening for changes: they are seen late, until this is mended");
+        if forgotten_at.elapsed() + LONGEST_ATTEMPT >= believed_for {
+            forget_all(auth, vault);
+            forgotten_at = Instant::now();
+        }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
         opened = Announcements::open(store).await;

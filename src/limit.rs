@@ -156,7 +156,7 @@ impl TenantLimiter {
                 Ok(quota(remaining, u64::from(used.div_ceil(self.limit.per_second.get()))))
             }
             Err(refused) => {
-                let wait = whole_seconds(refused.wait_time_from(DefaultClock::default().now()));
+                let wait = whole_seconds(refused.wait_time_from(self.governor.clock().now()));
                 Err(Limited { retry_after_seconds: wait, quota: Some(quota(0, wait)) })
             }
         }

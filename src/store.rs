@@ -41,6 +41,11 @@ pub enum StoreError {
     /// The connection that was listened on is gone.
     #[error("the connection was closed")]
     Disconnected,
+    /// What is announced does not arrive.
+    #[error(
+        "announcements of changes do not arrive: connect to Postgres directly, not through a pool in transaction mode"
+    )]
+    Unheard,
     /// No answer within the time allowed.
     #[error("the database did not answer in time")]
     TimedOut,

@@ -21,7 +21,7 @@ const KEEP_EVERY: Duration = Duration::from_hours(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// Rows of one transaction.
-const FOLDED_AT_ONCE: i64 = 10_000;
+const FOLDED_AT_ONCE: i64 = 100_000;
 const REMOVED_AT_ONCE: i64 = 1_000;
 
 /// How the tables are kept.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use governor::clock::{Clock as _, DefaultClock};
+use governor::clock::Clock as _;
 use governor::{DefaultKeyedRateLimiter, RateLimiter};
 
 use crate::domain::tenant::RateLimit;
@@ -30,7 +30,7 @@ impl AddressLimiter {
             self.make_room()?;
         }
         self.governor.check_key(&network(address)).map_err(|refused| {
-            let wait = refused.wait_time_from(DefaultClock::default().now());
+            let wait = refused.wait_time_from(self.governor.clock().now());
             self.note_refusal(network(address), Instant::now() + wait);
             Limited { retry_after_seconds: whole_seconds(wait), quota: None }
         })

@@ -3,21 +3,28 @@
 //! An announcement is delivered after its change can be read. While the connection is lost, announcements are too: whoever
 //! listens must take everything for changed when it listens again.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Deserialize;
 use sqlx::Executor;
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgNotification, PgPoolOptions};
+use uuid::Uuid;
 
 use crate::domain::ids::TenantId;
+use crate::domain::randomness::Randomness;
 
 use super::{Store, StoreError};
 
 const CHANNEL: &str = "presign_gateway_changes";
-/// How long to wait in silence before asking whether the connection is still there.
+/// On which an instance hears itself, and so knows that it hears others.
+const ECHOES: &str = "presign_gateway_echoes";
+/// How long to wait in silence before making sure that anything can be heard.
 const SILENCE: Duration = Duration::from_secs(5);
 /// How long connecting, or an answer to that question, may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an echo may take: this process may be busy.
+const LONGEST_ECHO: Duration = Duration::from_secs(5);
 
 /// A row that changed, by the names under which instances remember it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -41,13 +48,18 @@ pub enum Announced {
 }
 
 /// A connection that listens.
-pub struct Announcements(PgListener);
+pub struct Announcements {
+    listener: PgListener,
+    store: Store,
+    /// Heard while waiting for an echo.
+    heard: VecDeque<PgNotification>,
+}
 
 impl Announcements {
     /// Begins to listen, on a connection of its own.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is away, or lets nothing be heard.
     pub async fn open(store: &Store) -> Result<Self, StoreError> {
         let options = store.pool.connect_options().as_ref().clone();
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect_lazy_with(options);
@@ -55,31 +67,60 @@ impl Announcements {
             let mut listener = PgListener::connect_with(&pool).await?;
             // Whoever listens must know that the connection was lost: see above.
             listener.eager_reconnect(false);
-            listener.listen(CHANNEL).await?;
-            Ok(Self(listener))
+            listener.listen_all([CHANNEL, ECHOES]).await?;
+            Ok::<_, StoreError>(listener)
         };
-        tokio::time::timeout(PATIENCE, listen).await.map_err(|_| StoreError::TimedOut)?
+        let listener = tokio::time::timeout(PATIENCE, listen).await.map_err(|_| StoreError::TimedOut)??;
+        let mut announcements = Self { listener, store: store.clone(), heard: VecDeque::new() };
+        announcements.check().await?;
+        Ok(announcements)
     }
 
     /// Waits for the next change; `None` for an announcement that this version does not know, which may be anything.
     ///
     /// # Errors
-    /// The connection is lost, and what was announced meanwhile with it.
+    /// The connection is lost, and what was announced meanwhile with it; or nothing can be heard.
     pub async fn next(&mut self) -> Result<Option<Announced>, StoreError> {
         loop {
-            let Ok(received) = tokio::time::timeout(SILENCE, self.0.try_recv()).await else {
-                self.check().await?;
-                continue;
+            let announcement = match self.heard.pop_front() {
+                Some(heard) => heard,
+                None => match tokio::time::timeout(SILENCE, self.listener.try_recv()).await {
+                    Ok(received) => received?.ok_or(StoreError::Disconnected)?,
+                    Err(_) => {
+                        self.check().await?;
+                        continue;
+                    }
+                },
             };
-            let announcement = received?.ok_or(StoreError::Disconnected)?;
-            return Ok(serde_json::from_str(announcement.payload()).ok());
+            if announcement.channel() == CHANNEL {
+                return Ok(serde_json::from_str(announcement.payload()).ok());
+            }
         }
     }
 
-    /// Asks the server anything: a connection that died without a word is found out.
+    /// Says something on another connection, and listens for it. So a connection that died without a word is found out, and a
+    /// pool in between that passes no announcements on.
     async fn check(&mut self) -> Result<(), StoreError> {
-        let asked = tokio::time::timeout(PATIENCE, self.0.execute("SELECT 1")).await;
-        asked.map_err(|_| StoreError::TimedOut)??;
-        Ok(())
+        let word = Uuid::from_bytes(Randomness::System.bytes()).to_string();
+        let say = sqlx::query("SELECT pg_notify($1, $2)").bind(ECHOES).bind(&word).execute(&self.store.pool);
+        if !matches!(tokio::time::timeout(PATIENCE, say).await, Ok(Ok(_))) {
+            // All other connections are in use, or gone. Nothing is known of hearing then, but of this connection.
+            let asked = tokio::time::timeout(PATIENCE, self.listener.execute("SELECT 1")).await;
+            asked.map_err(|_| StoreError::TimedOut)??;
+            return Ok(());
+        }
+        tokio::time::timeout(LONGEST_ECHO, self.hear(&word)).await.map_err(|_| StoreError::Unheard)?
+    }
+
+    async fn hear(&mut self, word: &str) -> Result<(), StoreError> {
+        loop {
+            let announcement = self.listener.try_recv().await?.ok_or(StoreError::Disconnected)?;
+            if announcement.channel() == ECHOES && announcement.payload() == word {
+                return Ok(());
+            }
+            if announcement.channel() == CHANNEL {
+                self.heard.push_back(announcement);
+            }
+        }
     }
 }

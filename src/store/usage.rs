@@ -44,10 +44,14 @@ pub async fn fold_any_tenant(store: &Store, limit: i64) -> Result<u64, StoreErro
     let taken = sqlx::query_scalar!(
         r#"WITH taken AS (
              DELETE FROM usage_deltas WHERE ctid = ANY (ARRAY(SELECT ctid FROM usage_deltas LIMIT $1)) RETURNING *
+         ), grouped AS (
+             SELECT tenant_id, hour, kind, state, ext, caller_kind, api_key_id, sum(uploads) AS uploads,
+                    sum(promised_bytes) AS promised_bytes, sum(stored_bytes) AS stored_bytes
+             FROM taken GROUP BY tenant_id, hour, kind, state, ext, caller_kind, api_key_id
          ), folded AS (
              INSERT INTO usage AS rollup (tenant_id, dimension, period, start, value, uploads, promised_bytes, stored_bytes)
              SELECT tenant_id, dimension, period, start, value, sum(uploads), sum(promised_bytes), sum(stored_bytes)
-             FROM taken
+             FROM grouped
              CROSS JOIN LATERAL (VALUES ('hour', hour), ('day', date_bin('1 day', hour, 'epoch'))) AS of_period (period, start)
              CROSS JOIN LATERAL (VALUES ('total', ''), ('type', coalesce(kind, 'none')), ('state', state), ('ext', ext),
                                         ('api_key', coalesce(api_key_id::text, caller_kind))) AS of_dimension (dimension, value)

@@ -188,3 +188,27 @@ async fn an_announcement_that_nobody_understands_makes_everything_be_read_anew()
     connection.execute("NOTIFY presign_gateway_changes, 'something new'").await.unwrap();
     pair.other_answers(&pair.stack.demo.alpha.api_key, 403).await;
 }
+
+#[tokio::test]
+async fn a_pool_that_passes_no_announcements_on_is_found_out_and_changes_are_seen_by_age() {
+    let direct = postgres::fresh_database().await;
+    let proxy = Proxy::to(&direct).await;
+    proxy.mute();
+    let setup = Setup::new().set("AUTH__CACHE_SECONDS", "1").set("VAULT__CACHE_SECONDS", "1");
+    let stack = setup.database(&direct, proxy.url(&direct)).start().await;
+    let not_heard = || async {
+        let ready = stack.client.get(format!("{}/readyz", stack.ops_url)).send().await.ok()?;
+        ready.text().await.ok()?.contains("not listening for changes").then_some(())
+    };
+    eventually("/readyz tells", not_heard).await;
+    stack.presign("ext=jpg").await.url();
+    stack.set_alphas_status(TenantStatus::Suspended).await;
+    let refused = || async { (stack.presign("ext=jpg").await.status == 403).then_some(()) };
+    eventually("the change is seen", refused).await;
+    proxy.mend();
+    let heard = || async {
+        let ready = stack.client.get(format!("{}/readyz", stack.ops_url)).send().await.ok()?;
+        (!ready.text().await.ok()?.contains("not listening")).then_some(())
+    };
+    eventually("announcements arrive once the pool is gone", heard).await;
+}

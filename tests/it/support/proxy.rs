@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -16,6 +16,8 @@ enum Mode {
     Cut,
     /// Connections stay, and nothing moves.
     Frozen,
+    /// What Postgres announces is not passed on, as by a pool in transaction mode. New connections only.
+    Mute,
 }
 
 pub struct Proxy {
@@ -64,6 +66,10 @@ impl Proxy {
         self.mode.send_replace(Mode::Frozen);
     }
 
+    pub fn mute(&self) {
+        self.mode.send_replace(Mode::Mute);
+    }
+
     pub fn mend(&self) {
         self.mode.send_replace(Mode::Open);
     }
@@ -74,11 +80,40 @@ async fn forward(mut client: TcpStream, mut server: TcpStream, mut modes: watch:
         let mode = *modes.borrow_and_update();
         match mode {
             Mode::Cut => return,
+            Mode::Mute => {
+                tokio::select! {
+                    _ = copy_muted(&mut client, &mut server) => {}
+                    _ = modes.changed() => {}
+                }
+                return;
+            }
             Mode::Frozen => modes.changed().await.unwrap_or_default(),
             Mode::Open => tokio::select! {
                 _ = copy_bidirectional(&mut client, &mut server) => return,
                 _ = modes.changed() => {}
             },
         }
+    }
+}
+
+/// Forwards all messages of Postgres but `NotificationResponse`
+/// (<https://www.postgresql.org/docs/current/protocol-message-formats.html>).
+async fn copy_muted(client: &mut TcpStream, server: &mut TcpStream) -> std::io::Result<()> {
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_server, mut to_server) = server.split();
+    let messages = async {
+        loop {
+            let kind = from_server.read_u8().await?;
+            let length = from_server.read_u32().await?;
+            let mut body = vec![0; length as usize - 4];
+            from_server.read_exact(&mut body).await?;
+            if kind != b'A' {
+                to_client.write_all(&[&[kind][..], &length.to_be_bytes(), &body].concat()).await?;
+            }
+        }
+    };
+    tokio::select! {
+        ended = messages => ended,
+        ended = tokio::io::copy(&mut from_client, &mut to_server) => ended.map(drop),
     }
 }
