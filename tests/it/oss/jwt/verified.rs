@@ -285,6 +285,22 @@ async fn a_token_is_refused_once_its_key_is_published_no_more() {
 }
 
 #[tokio::test]
+async fn a_token_is_refused_as_soon_as_other_keys_were_fetched_for_another() {
+    let (old, mut new) = (IssuerKey::es256(), IssuerKey::es256());
+    new.jwk.common.key_id = Some("second".to_owned());
+    let publisher = Publisher::start(Publish::Text(old.jwks())).await;
+    let stack = published::stack(JwtAlgorithm::Es256, &publisher, &[]).await;
+    let token = old.token(Some("first"), &claims());
+    for _ in 0..2 {
+        stack.presign_as(&token).await.url();
+    }
+    publisher.set(Publish::Text(new.jwks()));
+    stack.presign_as(&new.token(Some("second"), &claims())).await.url();
+    // The keys are new: nobody has to wait for a refresh.
+    stack.presign_as(&token).await.assert_error(401, "unauthenticated");
+}
+
+#[tokio::test]
 async fn a_token_is_checked_once_more_when_other_keys_are_published_and_only_then() {
     let (key, mut second) = (IssuerKey::es256(), IssuerKey::es256());
     second.jwk.common.key_id = Some("second".to_owned());
