@@ -3,25 +3,85 @@
 //! To count them here costs Postgres half of what the trigger does that counts what others write
 //! (`docs/adr/0008-usage-rollups.md`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use sqlx::PgConnection;
+use sqlx::postgres::{PgHasArrayType, PgTypeInfo};
 use sqlx::types::Json;
+use sqlx::{PgConnection, Postgres};
+use uuid::Uuid;
 
 use crate::domain::caller::CallerKind;
 use crate::domain::upload::{NewUpload, Pixels, Seconds, UploadKind};
 use crate::store::StoreError;
 
-fn is_bound(row: &NewUpload) -> bool {
-    let bindings = &row.bindings;
-    let is_promised = bindings.size_bytes.is_some() || bindings.content_type.is_some() || bindings.sha256.is_some();
-    is_promised || bindings.once || !row.metadata.pairs().is_empty() || row.check_at.is_some()
+/// An upload as the type `new_upload` has it, field by field in its order.
+#[derive(sqlx::Encode)]
+struct Row<'a> {
+    id: Uuid,
+    tenant_id: Uuid,
+    bucket_id: Uuid,
+    object_key: &'a str,
+    ext: &'a str,
+    kind: Option<&'a str>,
+    width: Option<i32>,
+    height: Option<i32>,
+    duration_seconds: Option<f64>,
+    caller_kind: &'a str,
+    caller_id: Option<Uuid>,
+    caller_subject: Option<&'a str>,
+    client_address: String,
+    access_key_id: &'a str,
+    issued_at: DateTime<Utc>,
+    url_expires_at: DateTime<Utc>,
+    declared_size_bytes: Option<i64>,
+    declared_content_type: Option<&'a str>,
+    declared_sha256: Option<&'a [u8]>,
+    once: bool,
+    metadata: Option<Json<&'a BTreeMap<String, String>>>,
+    check_at: Option<DateTime<Utc>>,
 }
 
-/// One column of the batch, as an array.
-fn column<'a, T>(uploads: &[&'a NewUpload], of: impl Fn(&'a NewUpload) -> T) -> Vec<T> {
-    uploads.iter().map(|upload| of(upload)).collect()
+impl sqlx::Type<Postgres> for Row<'_> {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("new_upload")
+    }
+}
+
+impl PgHasArrayType for Row<'_> {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::array_of("new_upload")
+    }
+}
+
+impl<'a> From<&'a NewUpload> for Row<'a> {
+    fn from(upload: &'a NewUpload) -> Self {
+        let NewUpload { file, bindings, metadata, .. } = upload;
+        Self {
+            id: upload.id.uuid(),
+            tenant_id: upload.tenant_id.uuid(),
+            bucket_id: upload.bucket_id.uuid(),
+            object_key: &upload.object_key,
+            ext: file.ext.as_str(),
+            kind: file.kind.map(UploadKind::as_str),
+            width: file.width.map(Pixels::get),
+            height: file.height.map(Pixels::get),
+            duration_seconds: file.duration.map(Seconds::get),
+            caller_kind: upload.caller_kind.as_str(),
+            caller_id: upload.caller_id,
+            caller_subject: upload.caller_subject.as_deref(),
+            client_address: upload.client_address.to_string(),
+            access_key_id: &upload.access_key_id,
+            issued_at: upload.issued_at,
+            url_expires_at: upload.url_expires_at,
+            declared_size_bytes: bindings.size_bytes.and_then(stored),
+            declared_content_type: bindings.content_type,
+            declared_sha256: bindings.sha256.as_ref().map(|digest| digest.bytes().as_slice()),
+            once: bindings.once,
+            metadata: Some(metadata.pairs()).filter(|pairs| !pairs.is_empty()).map(Json),
+            check_at: upload.check_at,
+        }
+    }
 }
 
 /// As Postgres has it.
@@ -32,12 +92,12 @@ fn stored(bytes: u64) -> Option<i64> {
 /// The rows' groups, as `usage_deltas` has them, column by column.
 #[derive(Default)]
 struct Counts {
-    tenant_ids: Vec<uuid::Uuid>,
+    tenant_ids: Vec<Uuid>,
     hours: Vec<DateTime<Utc>>,
     kinds: Vec<Option<&'static str>>,
     exts: Vec<&'static str>,
     caller_kinds: Vec<&'static str>,
-    api_key_ids: Vec<Option<uuid::Uuid>>,
+    api_key_ids: Vec<Option<Uuid>>,
     uploads: Vec<i64>,
     promised_bytes: Vec<i64>,
 }
@@ -69,17 +129,15 @@ impl Counts {
     }
 }
 
-/// Writes the rows, and what they add to the usage, in one statement.
-pub(super) async fn insert(connection: &mut PgConnection, rows: &[&NewUpload]) -> Result<(), StoreError> {
-    let counts = Counts::of(rows);
-    // Every array costs, and most uploads are bound to nothing: UNNEST fills up with nulls what is shorter than the rest.
-    let bound = if rows.iter().any(|row| is_bound(row)) { rows } else { &[] };
+/// Writes the uploads, and what they add to the usage, in one statement.
+pub(super) async fn insert(connection: &mut PgConnection, uploads: &[&NewUpload]) -> Result<(), StoreError> {
+    let rows: Vec<Row<'_>> = uploads.iter().map(|upload| Row::from(*upload)).collect();
+    let counts = Counts::of(uploads);
     sqlx::query!(
         "WITH counted AS (
              INSERT INTO usage_deltas (tenant_id, hour, kind, ext, caller_kind, api_key_id, uploads, promised_bytes, state, stored_bytes)
-             SELECT *, 'issued', 0 FROM UNNEST($23::uuid[], $24::timestamptz[], $25::text[], $26::text[], $27::text[],
-                                               $28::uuid[], $29::int8[],
-                                               $30::int8[])
+             SELECT *, 'issued', 0 FROM UNNEST($2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
+                                               $7::uuid[], $8::int8[], $9::int8[])
          )
          INSERT INTO uploads (id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds,
                               caller_kind, caller_id, caller_subject, client_address,
@@ -88,44 +146,15 @@ pub(super) async fn insert(connection: &mut PgConnection, rows: &[&NewUpload]) -
                               once, metadata, check_at)
          SELECT id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds, caller_kind,
                 caller_id, caller_subject, client_address::inet, access_key_id, issued_at,
-                url_expires_at, declared_size_bytes, declared_content_type, declared_sha256, coalesce(once, false),
-                metadata, check_at
-         FROM UNNEST($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::int4[], $8::int4[],
-                     $9::float8[], $10::text[], $11::uuid[], $12::text[], $13::text[], $14::text[],
-                     $15::timestamptz[], $16::timestamptz[], $17::int8[], $18::text[],
-                     $19::bytea[], $20::bool[], $21::jsonb[], $22::timestamptz[])
-           AS row (id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds, caller_kind,
-                   caller_id, caller_subject, client_address, access_key_id, issued_at,
-                   url_expires_at, declared_size_bytes, declared_content_type, declared_sha256, once,
-                   metadata, check_at)",
-        &column(rows, |row| row.id.uuid()),
-        &column(rows, |row| row.tenant_id.uuid()),
-        &column(rows, |row| row.bucket_id.uuid()),
-        &column(rows, |row| row.object_key.as_str()) as &[&str],
-        &column(rows, |row| row.file.ext.as_str()) as &[&str],
-        &column(rows, |row| row.file.kind.map(UploadKind::as_str)) as &[Option<&str>],
-        &column(rows, |row| row.file.width.map(Pixels::get)) as &[Option<i32>],
-        &column(rows, |row| row.file.height.map(Pixels::get)) as &[Option<i32>],
-        &column(rows, |row| row.file.duration.map(Seconds::get)) as &[Option<f64>],
-        &column(rows, |row| row.caller_kind.as_str()) as &[&str],
-        &column(rows, |row| row.caller_id) as &[Option<uuid::Uuid>],
-        &column(rows, |row| row.caller_subject.as_deref()) as &[Option<&str>],
-        &column(rows, |row| row.client_address.to_string()),
-        &column(rows, |row| row.access_key_id.as_str()) as &[&str],
-        &column(rows, |row| row.issued_at),
-        &column(rows, |row| row.url_expires_at),
-        &column(bound, |row| row.bindings.size_bytes.and_then(stored)) as &[Option<i64>],
-        &column(bound, |row| row.bindings.content_type) as &[Option<&str>],
-        &column(bound, |row| row.bindings.sha256.as_ref().map(|digest| digest.bytes().as_slice())) as &[Option<&[u8]>],
-        &column(bound, |row| row.bindings.once),
-        &column(bound, |row| Some(row.metadata.pairs()).filter(|pairs| !pairs.is_empty()).map(Json)) as &[Option<Json<_>>],
-        &column(bound, |row| row.check_at) as &[Option<DateTime<Utc>>],
+                url_expires_at, declared_size_bytes, declared_content_type, declared_sha256, once, metadata, check_at
+         FROM UNNEST($1::new_upload[])",
+        rows as _,
         &counts.tenant_ids,
         &counts.hours,
         &counts.kinds as &[Option<&str>],
         &counts.exts as &[&str],
         &counts.caller_kinds as &[&str],
-        &counts.api_key_ids as &[Option<uuid::Uuid>],
+        &counts.api_key_ids as &[Option<Uuid>],
         &counts.uploads,
         &counts.promised_bytes,
     )
