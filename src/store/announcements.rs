@@ -82,15 +82,13 @@ impl Announcements {
     /// The connection is lost, and what was announced meanwhile with it; or nothing can be heard.
     pub async fn next(&mut self) -> Result<Option<Announced>, StoreError> {
         loop {
-            let announcement = match self.heard.pop_front() {
-                Some(heard) => heard,
-                None => match tokio::time::timeout(SILENCE, self.listener.try_recv()).await {
-                    Ok(received) => received?.ok_or(StoreError::Disconnected)?,
-                    Err(_) => {
-                        self.check().await?;
-                        continue;
-                    }
-                },
+            let announcement = if let Some(heard) = self.heard.pop_front() {
+                heard
+            } else if let Ok(received) = tokio::time::timeout(SILENCE, self.listener.try_recv()).await {
+                received?.ok_or(StoreError::Disconnected)?
+            } else {
+                self.check().await?;
+                continue;
             };
             if announcement.channel() == CHANNEL {
                 return Ok(serde_json::from_str(announcement.payload()).ok());

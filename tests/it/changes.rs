@@ -195,7 +195,9 @@ async fn a_pool_that_passes_no_announcements_on_is_found_out_and_changes_are_see
     let proxy = Proxy::to(&direct).await;
     proxy.mute();
     let setup = Setup::new().set("AUTH__CACHE_SECONDS", "1").set("VAULT__CACHE_SECONDS", "1");
-    let stack = setup.database(&direct, proxy.url(&direct)).start().await;
+    // Its messages have to be read by the proxy.
+    let muted = format!("{}?sslmode=disable", secrecy::ExposeSecret::expose_secret(&proxy.url(&direct)));
+    let stack = setup.database(&direct, muted.into()).start().await;
     let not_heard = || async {
         let ready = stack.client.get(format!("{}/readyz", stack.ops_url)).send().await.ok()?;
         ready.text().await.ok()?.contains("not listening for changes").then_some(())

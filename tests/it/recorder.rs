@@ -1,10 +1,10 @@
 //! The recorder alone, on real Postgres.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use presign_gateway::domain::binding::{Bindings, Metadata};
 use presign_gateway::domain::caller::CallerKind;
@@ -84,17 +84,15 @@ async fn one_bad_row_does_not_sink_its_neighbours() {
 #[tokio::test]
 async fn draining_writes_what_was_taken_and_takes_no_more() {
     let url = postgres::fresh_database().await;
-    let recorder = Arc::new(Recorder::start(&postgres::open(url.clone()), RecorderOptions { max_batch: 7, ..OPTIONS }));
-    let record = |_| {
-        let recorder = Arc::clone(&recorder);
-        tokio::spawn(async move { recorder.record(upload()).await })
-    };
-    let taken: Vec<_> = (0..200).map(record).collect();
-    // On this one thread the tasks above all put their rows into the queue before anything is drained.
-    tokio::task::yield_now().await;
+    let options = RecorderOptions { max_batch: 7, writers: 3, ..OPTIONS };
+    let recorder = Recorder::start(&postgres::open(url.clone()), options);
+    let mut taken: Vec<_> = (0..200).map(|_| Box::pin(recorder.record(upload()))).collect();
+    for record in &mut taken {
+        assert!(record.now_or_never().is_none(), "it is in the queue, and not written yet");
+    }
     recorder.drain().await;
     for result in join_all(taken).await {
-        result.unwrap().unwrap();
+        result.unwrap();
     }
     assert_eq!(recorded(&url).await, 200);
     assert!(matches!(recorder.record(upload()).await, Err(RecordError::Closed)));
