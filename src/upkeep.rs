@@ -4,6 +4,7 @@
 //! Every instance does; each job is such that one works and the others find nothing to do. Nothing here is in a hurry, and
 //! nothing is on the way of a request.
 
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike, Months, NaiveTime, TimeDelta, Utc};
@@ -35,8 +36,12 @@ pub struct UpkeepOptions {
 /// Keeps the tables, until it is dropped. No job waits for another, or fails with it.
 pub async fn run(store: Store, clock: Clock, options: UpkeepOptions) {
     let (store, clock, months) = (&store, &clock, options.retention_months);
+    let parts = AtomicI32::new(0);
     tokio::join!(
-        again_and_again(Pauses::new(options.fold_every), "usage not folded yet", || fold_usage(store)),
+        // Of some tenants at a time: all at once are so many rows that commits of uploads wait for them on their way to the disk.
+        again_and_again(Pauses::new(options.fold_every / usage::PARTS.unsigned_abs()), "usage not folded yet", || {
+            fold_part(store, parts.fetch_add(1, Ordering::Relaxed).rem_euclid(usage::PARTS))
+        }),
         again_and_again(Pauses::new(KEEP_EVERY), "partitions not made yet", || ensure_partitions(store, clock.now())),
         again_and_again(Pauses::new(KEEP_EVERY), "what has expired is not removed yet", || {
             remove_expired(store, clock.now())
@@ -75,7 +80,14 @@ pub async fn ensure_partitions(store: &Store, now: DateTime<Utc>) -> Result<i32,
 /// # Errors
 /// The database is away.
 pub async fn fold_usage(store: &Store) -> Result<(), StoreError> {
-    while usage::fold_any_tenant(store, FOLDED_AT_ONCE).await? >= FOLDED_AT_ONCE.unsigned_abs() {}
+    for part in 0..usage::PARTS {
+        fold_part(store, part).await?;
+    }
+    Ok(())
+}
+
+async fn fold_part(store: &Store, part: i32) -> Result<(), StoreError> {
+    while usage::fold_any_tenant(store, part, FOLDED_AT_ONCE).await? >= FOLDED_AT_ONCE.unsigned_abs() {}
     Ok(())
 }
 

@@ -30,12 +30,15 @@ fn dimension(by: Option<UsageBy>) -> &'static str {
     }
 }
 
-/// Folds deltas into the rollups, so many at most, and says how many that were. However many instances do at once, one works
-/// and the others have nothing to do.
+/// Into how many parts tenants are divided, to fold the usage of one part at a time.
+pub const PARTS: i32 = 16;
+
+/// Folds deltas of one part of the tenants into the rollups, so many at most, and says how many that were. However many instances
+/// do at once, one works and the others have nothing to do.
 ///
 /// # Errors
 /// The database is away.
-pub async fn fold_any_tenant(store: &Store, limit: i64) -> Result<u64, StoreError> {
+pub async fn fold_any_tenant(store: &Store, part: i32, limit: i64) -> Result<u64, StoreError> {
     let mut transaction = store.begin().await?;
     let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('presign_gateway.usage', 0))";
     if !sqlx::query_scalar::<_, bool>(lock).fetch_one(&mut *transaction).await? {
@@ -43,7 +46,8 @@ pub async fn fold_any_tenant(store: &Store, limit: i64) -> Result<u64, StoreErro
     }
     let taken = sqlx::query_scalar!(
         r#"WITH taken AS (
-             DELETE FROM usage_deltas WHERE ctid = ANY (ARRAY(SELECT ctid FROM usage_deltas LIMIT $1)) RETURNING *
+             DELETE FROM usage_deltas WHERE ctid = ANY (ARRAY(SELECT ctid FROM usage_deltas WHERE abs(uuid_hash(tenant_id) % $2) = $3
+                                                            LIMIT $1)) RETURNING *
          ), grouped AS (
              SELECT tenant_id, hour, kind, state, ext, caller_kind, api_key_id, sum(uploads) AS uploads,
                     sum(promised_bytes) AS promised_bytes, sum(stored_bytes) AS stored_bytes
@@ -62,7 +66,9 @@ pub async fn fold_any_tenant(store: &Store, limit: i64) -> Result<u64, StoreErro
                  stored_bytes = rollup.stored_bytes + excluded.stored_bytes
          )
          SELECT count(*) AS "taken!" FROM taken"#,
-        limit
+        limit,
+        PARTS,
+        part
     );
     let taken = taken.fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
