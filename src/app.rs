@@ -124,7 +124,7 @@ impl App {
         let public = listen(config.server.listen, "server.listen").await?;
         let ops = listen(config.server.ops_listen, "server.ops_listen").await?;
 
-        let vault_age = config.vault.cache_seconds.as_seconds();
+        let vault_age = changes::kept_for(config.vault.cache_seconds.as_seconds());
         let nobody = Actor { name: "server".to_owned(), origin: None };
         let outbound = Outbound::new(config.outbound.allowed_hosts.clone());
         let tenants = Tenants {
@@ -281,7 +281,7 @@ async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListene
 fn cache_bounds(config: &Config) -> CacheBounds {
     CacheBounds {
         max_entries: config.auth.cache_entries.get(),
-        max_age: config.auth.cache_seconds.as_seconds(),
+        max_age: changes::kept_for(config.auth.cache_seconds.as_seconds()),
         max_tokens: config.auth.cache_tokens.get(),
     }
 }

@@ -8,9 +8,6 @@ use std::time::Duration;
 
 use moka::Equivalent;
 
-/// What is kept is read anew after this, though nothing was heard of a change and all should have been.
-const BACKSTOP: Duration = Duration::from_mins(15);
-
 /// Values by the names that requests bring.
 pub struct Cache<K, V> {
     entries: moka::future::Cache<K, V>,
@@ -23,11 +20,10 @@ where
     K: Clone + Hash + Eq + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// `max_age` bounds how long a change can go unseen while none can be heard, which `changes` sees to; zero keeps nothing.
+    /// `max_age` bounds how long a change that is not announced can go unseen; zero keeps nothing.
     #[must_use]
     pub fn new(max_entries: u64, max_age: Duration) -> Self {
-        let kept = if max_age.is_zero() { max_age } else { max_age.max(BACKSTOP) };
-        let entries = moka::future::Cache::builder().max_capacity(max_entries).time_to_live(kept).build();
+        let entries = moka::future::Cache::builder().max_capacity(max_entries).time_to_live(max_age).build();
         Self { entries, forgotten: AtomicU64::new(0) }
     }
 

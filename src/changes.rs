@@ -3,8 +3,11 @@
 //!
 //! While nothing can be heard, everything is forgotten every so often, which bounds how long a change goes unseen.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::interval;
 
 use crate::auth::Auth;
 use crate::error::chain;
@@ -27,8 +30,14 @@ impl Listening {
     }
 }
 
-/// How long it can take, while nothing can be heard, until everything is looked at again: a pause, and another attempt.
-const LONGEST_ATTEMPT: Duration = Duration::from_secs(12);
+/// What is in memory is read anew after this, though nothing was heard of a change and all should have been.
+const BACKSTOP: Duration = Duration::from_mins(15);
+
+/// How long what is in memory may stay there, where nothing is believed for longer than `believed_for` while nothing can be heard.
+#[must_use]
+pub fn kept_for(believed_for: Duration) -> Duration {
+    if believed_for.is_zero() { believed_for } else { believed_for.max(BACKSTOP) }
+}
 
 /// Listens for ever; `first` is what was begun before anything was in memory. While nothing can be heard nothing is believed
 /// for longer than `believed_for`.
@@ -42,7 +51,7 @@ pub async fn follow(
 ) {
     let mut pause = SHORTEST_PAUSE;
     let mut opened = first;
-    let mut forgotten_at = Instant::now();
+    let mut doubts = interval(believed_for.max(SHORTEST_PAUSE));
     loop {
         let lost = match opened {
             Ok(announcements) => {
@@ -54,20 +63,24 @@ pub async fn follow(
                 let lost = forget_what_is_announced(announcements, auth, vault).await;
                 // What is in memory may be old from now on.
                 forget_all(auth, vault);
-                forgotten_at = Instant::now();
+                doubts.reset();
                 lost
             }
             Err(error) => error,
         };
         listening.0.store(false, Ordering::Relaxed);
         tracing::warn!(cause = %chain(&lost), "not listening for changes: they are seen late, until this is mended");
-        if forgotten_at.elapsed() + LONGEST_ATTEMPT >= believed_for {
-            forget_all(auth, vault);
-            forgotten_at = Instant::now();
-        }
-        tokio::time::sleep(pause).await;
+        let mut attempt = pin!(async move {
+            tokio::time::sleep(pause).await;
+            Announcements::open(store).await
+        });
+        opened = loop {
+            tokio::select! {
+                opened = &mut attempt => break opened,
+                _ = doubts.tick() => forget_all(auth, vault),
+            }
+        };
         pause = (pause * 2).min(LONGEST_PAUSE);
-        opened = Announcements::open(store).await;
     }
 }
 

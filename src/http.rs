@@ -114,7 +114,6 @@ pub fn public_service(gateway: &SharedGateway) -> impl HttpService {
     let service = service_fn(move |request: Request| {
         if oss::is_presign(&request) {
             // Most requests are this one. Past the router it costs a tenth less of our own time (`docs/performance.md`).
-            oss::note_route(&request);
             Either::Left(oss::presign.call(request, Arc::clone(&presigning)).map(Ok))
         } else {
             Either::Right(others.clone().oneshot(request))

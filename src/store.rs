@@ -79,6 +79,8 @@ impl From<sqlx::Error> for StoreError {
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed
                 | sqlx::Error::Protocol(_) => Self::Unavailable(error),
+                // Types of our own come with the tables.
+                sqlx::Error::TypeNotFound { .. } => Self::NotMigrated(error),
                 _ => Self::Other(error),
             };
         };

@@ -102,7 +102,13 @@ impl Vault {
     }
 
     async fn open_buckets(&self, tenant_id: TenantId) -> Result<Arc<OpenBuckets>, VaultError> {
-        self.open_buckets.get_or_read(&tenant_id, || self.read(tenant_id)).await.map_err(Arc::unwrap_or_clone)
+        let open = self.open_buckets.get_or_read(&tenant_id, || self.read(tenant_id)).await;
+        let open = open.map_err(Arc::unwrap_or_clone)?;
+        // Once it is sealed anew under a key that is here it opens, and that is not announced.
+        if open.0.iter().any(|(_, open)| open.is_err()) {
+            self.open_buckets.forget(&tenant_id).await;
+        }
+        Ok(open)
     }
 
     /// Forgets the opened credential that has changed.

@@ -56,7 +56,7 @@ pub async fn fetch(outbound: &Outbound, url: &JwksUrl, algorithm: JwtAlgorithm) 
     Ok(KeySet::parse(algorithm, &body)?)
 }
 
-/// The published keys of every issuer. They outlive the issuer's row in memory, which is read again every few seconds.
+/// The published keys of every issuer. They outlive the issuer's row in memory, which is read again now and then.
 pub struct Jwks {
     outbound: Outbound,
     timing: JwksTiming,

@@ -6,9 +6,10 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use hyper::body::Body as _;
 use tokio::time::timeout;
 use tower::Service;
 
@@ -31,14 +32,26 @@ where
 {
     let context = RequestContext::of(request.extensions()).cloned();
     let language = language::of(request.uri().path(), request.headers());
+    let is_head = request.method() == Method::HEAD;
     let answer = check_sizes(edge, &request).map(|()| inner.call(request));
     async move {
         let response = match answer {
             Ok(answer) => finish(allowed, answer).await,
             Err(error) => error.into_response(),
         };
-        Ok(envelope::complete(response, context.as_ref(), language))
+        let response = envelope::complete(response, context.as_ref(), language);
+        Ok(if is_head { without_body(response) } else { response })
     }
+}
+
+/// What HEAD is answered (RFC 9110, section 9.3.2). The router does so with what comes through it, but errors are written here.
+fn without_body(mut response: Response) -> Response {
+    let length = response.body().size_hint().exact();
+    let body = std::mem::take(response.body_mut());
+    if let Some(length) = length.filter(|_| !body.is_end_stream()) {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+    }
+    response
 }
 
 /// Queries and bodies over the limit; a body that declares no length is cut off where it is read.

@@ -62,13 +62,6 @@ pub(super) fn is_presign(request: &Request) -> bool {
     request.method() == Method::GET && request.uri().path() == PATH
 }
 
-/// What the router notes of the requests that come through it.
-pub(super) fn note_route(request: &Request) {
-    if let Some(context) = RequestContext::of(request.extensions()) {
-        context.note_route(PATH);
-    }
-}
-
 /// Ask for a place to upload a picture or a video to.
 #[utoipa::path(get, path = PATH, tag = "uploads", operation_id = "presign", params(PresignQuery), security(("bearer" = [])),
     responses((status = 200, description = "Where to upload; on record already", body = SuccessBody<Presigned>)))]

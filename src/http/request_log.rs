@@ -13,8 +13,8 @@ use tracing::Instrument;
 
 use crate::error::code::Reason;
 
-use super::Gateway;
 use super::context::{PeerAddress, RequestContext, X_REQUEST_ID};
+use super::{Gateway, oss};
 
 /// Layer: gives a request its context and its span, and logs how it ended.
 pub(super) fn observe<S>(
@@ -29,6 +29,9 @@ where
     let peer = request.extensions().get::<PeerAddress>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
     let context = RequestContext::new(request.headers(), peer, &gateway.edge.trusted_proxies);
     let method = request.method().clone();
+    if oss::is_presign(&request) {
+        context.note_route(oss::PATH);
+    }
     request.extensions_mut().insert(context.clone());
 
     let span = tracing::info_span!("request", request_id = context.request_id_text());

@@ -4,7 +4,7 @@
 //! listens must take everything for changed when it listens again.
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use sqlx::Executor;
@@ -25,6 +25,10 @@ const SILENCE: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an echo may take: this process may be busy.
 const LONGEST_ECHO: Duration = Duration::from_secs(5);
+/// How long nothing need be heard while nothing can be said.
+const LONGEST_DOUBT: Duration = Duration::from_secs(30);
+/// Announcements that are kept while waiting for an echo.
+const MOST_HEARD: usize = 10_000;
 
 /// A row that changed, by the names under which instances remember it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -53,6 +57,8 @@ pub struct Announcements {
     store: Store,
     /// Heard while waiting for an echo.
     heard: VecDeque<PgNotification>,
+    /// When anything was heard last.
+    heard_at: Instant,
 }
 
 impl Announcements {
@@ -71,8 +77,11 @@ impl Announcements {
             Ok::<_, StoreError>(listener)
         };
         let listener = tokio::time::timeout(PATIENCE, listen).await.map_err(|_| StoreError::TimedOut)??;
-        let mut announcements = Self { listener, store: store.clone(), heard: VecDeque::new() };
-        announcements.check().await?;
+        let heard_at = Instant::now();
+        let mut announcements = Self { listener, store: store.clone(), heard: VecDeque::new(), heard_at };
+        if !announcements.hears_itself().await? {
+            return Err(StoreError::Unheard);
+        }
         Ok(announcements)
     }
 
@@ -96,18 +105,30 @@ impl Announcements {
         }
     }
 
-    /// Says something on another connection, and listens for it. So a connection that died without a word is found out, and a
-    /// pool in between that passes no announcements on.
     async fn check(&mut self) -> Result<(), StoreError> {
+        if self.hears_itself().await? {
+            self.heard_at = Instant::now();
+            return Ok(());
+        }
+        // All other connections are in use, or gone: for a while it is enough that this one is there.
+        if self.heard_at.elapsed() > LONGEST_DOUBT {
+            return Err(StoreError::Unheard);
+        }
+        let asked = tokio::time::timeout(PATIENCE, self.listener.execute("SELECT 1")).await;
+        asked.map_err(|_| StoreError::TimedOut)??;
+        Ok(())
+    }
+
+    /// Says something on another connection, and listens for it. So a connection that died without a word is found out, and a
+    /// pool in between that passes no announcements on. `false` where nothing could be said.
+    async fn hears_itself(&mut self) -> Result<bool, StoreError> {
         let word = Uuid::from_bytes(Randomness::System.bytes()).to_string();
         let say = sqlx::query("SELECT pg_notify($1, $2)").bind(ECHOES).bind(&word).execute(&self.store.pool);
         if !matches!(tokio::time::timeout(PATIENCE, say).await, Ok(Ok(_))) {
-            // All other connections are in use, or gone. Nothing is known of hearing then, but of this connection.
-            let asked = tokio::time::timeout(PATIENCE, self.listener.execute("SELECT 1")).await;
-            asked.map_err(|_| StoreError::TimedOut)??;
-            return Ok(());
+            return Ok(false);
         }
-        tokio::time::timeout(LONGEST_ECHO, self.hear(&word)).await.map_err(|_| StoreError::Unheard)?
+        tokio::time::timeout(LONGEST_ECHO, self.hear(&word)).await.map_err(|_| StoreError::Unheard)??;
+        Ok(true)
     }
 
     async fn hear(&mut self, word: &str) -> Result<(), StoreError> {
@@ -117,6 +138,10 @@ impl Announcements {
                 return Ok(());
             }
             if announcement.channel() == CHANNEL {
+                // So many changes at once are as good as none heard: then everything is read anew.
+                if self.heard.len() >= MOST_HEARD {
+                    return Err(StoreError::Unheard);
+                }
                 self.heard.push_back(announcement);
             }
         }

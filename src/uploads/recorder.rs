@@ -4,9 +4,12 @@
 //! statement and one commit; then each request wakes with the fate of its own row. Under load a commit is shared by many
 //! rows; without load a row is written at once. A refused row does not sink its neighbours: they are tried one by one.
 
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -43,6 +46,9 @@ pub struct RecorderOptions {
     /// How long a request waits for its row, and a writer for its commit.
     pub commit_timeout: Duration,
 }
+
+/// A commit that takes longer is waited for by none but its own rows.
+const LONGEST_USUAL_WRITE: Duration = Duration::from_millis(50);
 
 type Outcome = Result<(), Arc<StoreError>>;
 
@@ -96,10 +102,20 @@ impl Recorder {
 }
 
 async fn write_batches(store: Store, queue: Arc<Queue<Waiting>>, commit_timeout: Duration) {
-    while let Some(mut batch) = queue.take().await {
+    while let Some((mut rows, at_work)) = queue.take().await {
         // A request that gave up was answered without a URL: its row would say that one was issued.
-        batch.rows.retain(|waiting| !waiting.done.is_closed());
-        write(&store, &mut batch.rows, commit_timeout).await;
+        rows.retain(|waiting| !waiting.done.is_closed());
+        let mut writing = pin!(AssertUnwindSafe(write(&store, &mut rows, commit_timeout)).catch_unwind());
+        let written = if let Ok(written) = timeout(LONGEST_USUAL_WRITE, &mut writing).await {
+            written
+        } else {
+            // It may hang until its time is over: nobody else is to wait for it.
+            drop(at_work);
+            writing.await
+        };
+        if written.is_err() {
+            tracing::error!("the recorder panicked: this batch is answered with 503, and may be on record");
+        }
     }
 }
 

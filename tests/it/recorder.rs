@@ -16,8 +16,9 @@ use presign_gateway::domain::upload::{FileFacts, NewUpload};
 use presign_gateway::store::StoreError;
 use presign_gateway::uploads::recorder::{RecordError, Recorder, RecorderOptions};
 use secrecy::SecretString;
+use sqlx::Connection;
 
-use crate::support::postgres;
+use crate::support::{postgres, within};
 
 const OPTIONS: RecorderOptions =
     RecorderOptions { queue: 1000, writers: 2, max_batch: 100, commit_timeout: Duration::from_secs(20) };
@@ -107,4 +108,27 @@ async fn a_month_without_a_partition_is_told_as_that() {
     let RecordError::NotCommitted(cause) = &error else { panic!("{error:?}") };
     assert!(matches!(**cause, StoreError::NoPartition(_)), "{cause:?}");
     assert!(cause.to_string().contains("presign-gateway migrate"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_commit_that_hangs_holds_up_no_other() {
+    let url = postgres::fresh_database().await;
+    let recorder = Recorder::start(&postgres::open(url.clone()), OPTIONS);
+    let (hangs, other) = (upload(), upload());
+    // The same id, in a transaction that does not end: whoever inserts it waits.
+    let mut connection = postgres::connect(&url).await;
+    let mut transaction = connection.begin().await.unwrap();
+    let insert = "INSERT INTO uploads (id, tenant_id, bucket_id, object_key, ext, caller_kind, client_address, access_key_id, issued_at, url_expires_at)
+                  VALUES ($1, $1, $1, 'a.jpg', 'jpg', 'anonymous', '127.0.0.1', 'id', now(), now() + interval '1 minute')";
+    sqlx::query(insert).bind(hangs.id.uuid()).execute(&mut *transaction).await.unwrap();
+    let mut hanging = Box::pin(recorder.record(hangs));
+    assert!((&mut hanging).now_or_never().is_none());
+    within(OPTIONS.commit_timeout / 4, "the first writer waits", async || {
+        let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        sqlx::query(waiting).fetch_optional(&mut postgres::connect(&url).await).await.unwrap().map(drop)
+    })
+    .await;
+    tokio::time::timeout(OPTIONS.commit_timeout / 4, recorder.record(other)).await.expect("another writer").unwrap();
+    transaction.rollback().await.unwrap();
+    hanging.await.unwrap();
 }

@@ -64,7 +64,7 @@ impl<T> Queue<T> {
     }
 
     /// Waits until a batch is due; `None` once the queue is closed and empty.
-    pub(super) async fn take(&self) -> Option<Batch<'_, T>> {
+    pub(super) async fn take(&self) -> Option<(Vec<T>, AtWork<'_, T>)> {
         loop {
             // Made before looking: what becomes ready in between is not missed.
             let ready = self.ready.notified();
@@ -83,7 +83,7 @@ impl<T> Queue<T> {
         }
     }
 
-    fn batch(&self, state: &mut State<T>) -> Batch<'_, T> {
+    fn batch(&self, state: &mut State<T>) -> (Vec<T>, AtWork<'_, T>) {
         let rest =
             if state.waiting.len() > self.max_batch { state.waiting.split_off(self.max_batch) } else { Vec::new() };
         let rows = mem::replace(&mut state.waiting, rest);
@@ -91,7 +91,7 @@ impl<T> Queue<T> {
         if state.is_ready() {
             self.ready.notify_one();
         }
-        Batch { rows, queue: self }
+        (rows, AtWork { queue: self })
     }
 
     /// Takes nothing more in; what waits is still given out.
@@ -105,13 +105,12 @@ impl<T> Queue<T> {
     }
 }
 
-/// Rows that one writer writes; while it is there, that writer is at work.
-pub(super) struct Batch<'a, T> {
-    pub(super) rows: Vec<T>,
+/// While it is there, a writer is at work, and others wait until enough rows do.
+pub(super) struct AtWork<'a, T> {
     queue: &'a Queue<T>,
 }
 
-impl<T> Drop for Batch<'_, T> {
+impl<T> Drop for AtWork<'_, T> {
     fn drop(&mut self) {
         let mut state = self.queue.lock();
         state.writers_at_work -= 1;

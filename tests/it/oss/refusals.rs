@@ -124,6 +124,9 @@ async fn head_issues_nothing() {
     let stack = TestStack::start().await;
     let answer = stack.get("/oss/presign?ext=jpg").method(Method::HEAD).bearer(&stack.demo.alpha.api_key).send().await;
     assert_eq!(answer.status, 405);
+    assert_eq!(answer.text, "");
+    let length = answer.header("content-length").and_then(|length| length.parse::<usize>().ok());
+    assert!(length.is_some_and(|length| length > 0), "the length of what GET would be told: {length:?}");
     assert_eq!(stack.recorded().await, 0);
 }
 
