@@ -148,7 +148,7 @@ fn finished(routes: Router<SharedGateway>, gateway: &SharedGateway) -> Router {
 /// The layers; the first one named meets a request first.
 ///
 /// They are around the router, and not in it: there each would be boxed, and be cloned for each request together with all that
-/// are within it, which cost as much as all the rest of a presign (`docs/performance.md`).
+/// are within it (`docs/performance.md` has what that cost).
 fn layered(
     inner: impl HttpService,
     gateway: &SharedGateway,
