@@ -3,7 +3,7 @@
 //! An opened credential lives in memory only, in types that are wiped when dropped and cannot be printed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
@@ -57,12 +57,19 @@ pub enum VaultError {
     Store(#[from] Arc<StoreError>),
 }
 
+/// How long a credential that does not open is taken for such: to seal it anew, under a key that is here, is not announced.
+const SEALED_FOR: Duration = Duration::from_secs(30);
+
 /// All of a tenant's buckets, archived ones too, each opened or with the reason why not.
-struct OpenBuckets(Vec<(Bucket, Result<Arc<OpenBucket>, VaultError>)>);
+struct OpenBuckets {
+    buckets: Vec<(Bucket, Result<Arc<OpenBucket>, VaultError>)>,
+    /// For a list that is not to be kept for long, since a credential in it does not open.
+    read_again_at: Option<Instant>,
+}
 
 impl OpenBuckets {
     fn find(&self, is_it: impl Fn(&Bucket) -> bool) -> Option<Result<Arc<OpenBucket>, VaultError>> {
-        self.0.iter().find(|(bucket, _)| is_it(bucket)).map(|(_, open)| open.clone())
+        self.buckets.iter().find(|(bucket, _)| is_it(bucket)).map(|(_, open)| open.clone())
     }
 }
 
@@ -104,8 +111,7 @@ impl Vault {
     async fn open_buckets(&self, tenant_id: TenantId) -> Result<Arc<OpenBuckets>, VaultError> {
         let open = self.open_buckets.get_or_read(&tenant_id, || self.read(tenant_id)).await;
         let open = open.map_err(Arc::unwrap_or_clone)?;
-        // Once it is sealed anew under a key that is here it opens, and that is not announced.
-        if open.0.iter().any(|(_, open)| open.is_err()) {
+        if open.read_again_at.is_some_and(|at| at <= Instant::now()) {
             self.open_buckets.forget(&tenant_id).await;
         }
         Ok(open)
@@ -127,7 +133,9 @@ impl Vault {
         let sealed = buckets::list_with_archived(&self.store, tenant_id).await.map_err(Arc::new)?;
         // One that does not open must not stand in the way of the others.
         let each = |sealed: SealedBucket| (sealed.bucket.clone(), open(&self.keyring, sealed).map(Arc::new));
-        Ok(Arc::new(OpenBuckets(sealed.into_iter().map(each).collect())))
+        let buckets: Vec<_> = sealed.into_iter().map(each).collect();
+        let is_whole = buckets.iter().all(|(_, open)| open.is_ok());
+        Ok(Arc::new(OpenBuckets { buckets, read_again_at: (!is_whole).then(|| Instant::now() + SEALED_FOR) }))
     }
 }
 
