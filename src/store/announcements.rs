@@ -57,7 +57,7 @@ pub struct Announcements {
     store: Store,
     /// Heard while waiting for an echo.
     heard: VecDeque<PgNotification>,
-    /// When anything was heard last.
+    /// When the last echo was heard.
     heard_at: Instant,
 }
 
