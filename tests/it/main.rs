@@ -15,6 +15,7 @@ mod cli;
 mod config;
 mod docs;
 mod domain;
+mod logging;
 mod migrations;
 mod ops;
 mod oss;

@@ -13,7 +13,7 @@ use crate::support::tokens::{self, AUDIENCE, ISSUER, IssuerKey, claims, claims_w
 
 mod examine;
 mod manage;
-mod published;
+pub mod published;
 mod verified;
 mod wrong;
 
