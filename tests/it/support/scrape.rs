@@ -1,6 +1,8 @@
 //! What `/metrics` says, read as Prometheus does.
 
 use std::collections::BTreeSet;
+use std::iter::Sum;
+use std::str::FromStr;
 
 use super::stack::TestStack;
 
@@ -19,17 +21,16 @@ impl Scrape {
     }
 
     /// The sum of the samples of this name that have these labels; `None` where there is none.
-    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    pub fn value<T: FromStr + Sum<T>>(&self, name: &str, labels: &[(&str, &str)]) -> Option<T> {
         let has = |sample: &&str| labels.iter().all(|(label, value)| sample.contains(&format!("{label}=\"{value}\"")));
-        let samples = self.samples(name).filter(has);
-        samples
-            .map(|sample| sample.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
-            .reduce(|sum, value| sum + value)
+        let samples: Vec<_> = self.samples(name).filter(has).collect();
+        let number = |sample: &&str| sample.rsplit(' ').next().unwrap().parse().ok().unwrap();
+        (!samples.is_empty()).then(|| samples.iter().map(number).sum())
     }
 
-    /// As [`Self::value`], nothing being 0.
-    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        self.value(name, labels).unwrap_or(0.0)
+    /// As [`Self::value`], of what is counted; nothing being 0.
+    pub fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.value(name, labels).unwrap_or(0)
     }
 
     /// Each sample of this name, on its line.
