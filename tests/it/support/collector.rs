@@ -39,7 +39,7 @@ const LARGEST: usize = 64 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Treat {
     Keep,
-    /// Never answers, until it is told to do something else; what it held back is kept then.
+    /// Never answers, until it is told to do something else; what somebody still waits for is kept then.
     Freeze,
     /// Keeps it, and answers after this time.
     Slow(Duration),
