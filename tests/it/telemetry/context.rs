@@ -158,7 +158,8 @@ fn is_hexadecimal(id: &str) -> bool {
 async fn at_a_ratio_of_nothing_only_a_trusted_callers_traces_are_kept() {
     let ratio =
         [("PRESIGN__TELEMETRY__SAMPLER", "parentbased_traceidratio"), ("PRESIGN__TELEMETRY__SAMPLER_RATIO", "0")];
-    let watched = Watched::start(&[&TRUSTING[..], &ratio].concat()).await;
+    let sweeping = [("PRESIGN__UPLOADS__SWEEP_SECONDS", "1")];
+    let watched = Watched::start(&[&TRUSTING[..], &ratio, &sweeping].concat()).await;
     for call in [
         watched.presigning(),
         watched.presigning().header("traceparent", &parent("00")),
@@ -171,6 +172,8 @@ async fn at_a_ratio_of_nothing_only_a_trusted_callers_traces_are_kept() {
     }
     let kept = succeed(watched.presigning().header("traceparent", &parent("01"))).await;
     assert_eq!(watched.recorded_trace_id(&kept).await.as_deref(), Some(TRACE_ID));
+    let swept = |kept: &Kept| (kept.count("presign_gateway.sweeper.round.duration", &[]) > 0).then_some(());
+    watched.collector.find("a round of the sweeper", swept).await;
     let (_stack, collector) = watched.stop().await;
     let kept = collector.kept();
     assert_eq!(of_requests(&kept), BTreeSet::from([TRACE_ID.to_owned()]));
@@ -178,6 +181,9 @@ async fn at_a_ratio_of_nothing_only_a_trusted_callers_traces_are_kept() {
     assert_eq!(record.len(), 1);
     assert_eq!(kept.linked_to(&record[0]).len(), 1, "and the batch that it was in");
     assert_eq!(kept.named("record batch").len(), 1, "and no other");
+    let known = [TRACE_ID, &kept.named("record batch")[0].trace_id];
+    let others: Vec<_> = kept.spans.iter().filter(|span| !known.contains(&span.trace_id.as_str())).collect();
+    assert!(others.is_empty(), "what nobody asked for is not kept either: {others:#?}");
 }
 
 /// The traces of which requests are a part.

@@ -70,7 +70,7 @@ async fn no_secret_is_in_anything_that_is_exported() {
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=the-collectors-own-token"),
         ("PRESIGN__TELEMETRY__TRUSTED_CALLERS", "127.0.0.1"),
         ("PRESIGN__TELEMETRY__REQUEST_LINES_PER_SECOND", "0"),
-        ("PRESIGN__DATABASE__ACQUIRE_TIMEOUT_MS", "500"),
+        ("PRESIGN__DATABASE__ACQUIRE_TIMEOUT_MS", "2000"),
         ("PRESIGN__AUTH__FAILURES_BURST", "1000"),
     ];
     let watched = Watched::on(stack, by_proxy.to_string().into(), Collector::start(), &settings).await;
