@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::telemetry::{Format, Level, TelemetryConfig};
 
@@ -22,6 +24,7 @@ use self::otlp::{ExportError, Exports};
 use self::trace::Tracing;
 
 mod budget;
+mod decided;
 pub mod ids;
 mod line;
 pub mod metrics;
@@ -94,21 +97,31 @@ pub fn start(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
     let traces = exports.traces.map(|exporter| otlp::traces(config, exporter));
     let logs = exports.logs.map(|exporter| otlp::logs(config, exporter));
 
-    let registry = tracing_subscriber::registry()
-        .with(lines(config))
-        .with(logs.as_ref().map(|logs| otlp::log_layer(logs, config.level)))
-        .with(traces.as_ref().map(trace::layer));
-    #[cfg(feature = "dev")]
-    let registry = registry.with(crate::dev::fetch::progress_layer());
-    registry.try_init()?;
+    subscriber(config, traces.as_ref(), logs.as_ref()).try_init()?;
     let tracing = if traces.is_some() { Tracing::new(config) } else { Tracing::off() };
     Ok(Telemetry { signals: Signals { metrics, tracing }, traces, logs })
+}
+
+/// Takes events and spans to where they are wanted. What nobody wants is not even made.
+#[must_use]
+pub fn subscriber(
+    config: &TelemetryConfig,
+    traces: Option<&SdkTracerProvider>,
+    logs: Option<&SdkLoggerProvider>,
+) -> impl Subscriber + use<> {
+    // A list of those that there are: a layer that is an empty `Option` would ask for everything, and so for spans.
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![lines(config).boxed()];
+    layers.extend(logs.map(|logs| otlp::log_layer(logs, config.level).boxed()));
+    layers.extend(traces.map(|traces| trace::layer(traces).boxed()));
+    #[cfg(feature = "dev")]
+    layers.push(crate::dev::fetch::progress_layer().boxed());
+    tracing_subscriber::registry().with(layers).with(trace::OnlyTraced { is_on: traces.is_some() })
 }
 
 /// The log, as people or programs read it.
 fn lines<S>(config: &TelemetryConfig) -> impl Layer<S> + use<S>
 where
-    S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+    S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let on_terminal = std::io::stderr().is_terminal();
     let lines = match config.format {
@@ -117,12 +130,13 @@ where
         Format::Auto | Format::Json => Lines::Json,
     };
     // Spans are for traces; a line knows its request without them.
-    let events = filter(config.level).and(filter_fn(is_event));
+    let events = filter(config.level).and(filter_fn(is_no_span));
     fmt::layer().with_writer(std::io::stderr).with_ansi(on_terminal).event_format(lines).with_filter(events)
 }
 
-fn is_event(metadata: &tracing::Metadata<'_>) -> bool {
-    metadata.is_event()
+/// An event, or the question whether one would be written.
+fn is_no_span(metadata: &tracing::Metadata<'_>) -> bool {
+    !metadata.is_span()
 }
 
 /// Our own messages from `level` up; those of other libraries never below info, since some print signatures, URLs and

@@ -24,9 +24,10 @@ use url::Url;
 
 use crate::config::telemetry::{Level, OtlpProtocol, TelemetryConfig};
 
-use super::level_filter;
+use super::decided::Decided;
 use super::requests::WithRequest;
 use super::resource::resource;
+use super::{is_no_span, level_filter};
 
 /// Why nothing can be exported.
 #[derive(Debug, thiserror::Error)]
@@ -127,8 +128,7 @@ fn tls() -> ClientTlsConfig {
 
 pub(super) fn traces(config: &TelemetryConfig, exporter: SpanExporter) -> SdkTracerProvider {
     let processor = BatchSpanProcessor::builder(exporter).build();
-    // Which requests are traced is decided before there is a span.
-    let sampler = opentelemetry_sdk::trace::Sampler::AlwaysOn;
+    let sampler = Decided::new(config.sampler, config.sampler_ratio);
     SdkTracerProvider::builder()
         .with_resource(resource(config))
         .with_sampler(sampler)
@@ -148,5 +148,5 @@ where
 {
     let ours = Targets::new().with_target("presign_gateway", level_filter(level));
     // It has no use for spans; and one that anybody wants is there, which is how others tell whether a request is traced.
-    OpenTelemetryTracingBridge::new(logs).with_filter(ours.and(filter_fn(|metadata| metadata.is_event())))
+    OpenTelemetryTracingBridge::new(logs).with_filter(ours.and(filter_fn(is_no_span)))
 }

@@ -19,7 +19,8 @@ use tracing::subscriber::Interest;
 use tracing::{Level, Metadata, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
-use tracing_subscriber::layer::{Context, Filter};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::telemetry::{Sampler as Configured, TelemetryConfig};
@@ -170,35 +171,34 @@ where
         .with_tracked_inactivity(false)
         .with_level(false)
         .with_target(false)
-        .with_filter(Traced)
+        .with_filter(filter_fn(may_be_traced))
 }
 
-/// Lets through what is part of a trace: spans that begin one, whatever is made within those, and warnings said there.
-struct Traced;
-
-impl Traced {
-    fn may_be(metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with(OURS) && (metadata.is_span() || *metadata.level() <= Level::WARN)
-    }
-
-    fn begins(metadata: &Metadata<'_>) -> bool {
-        metadata.is_span() && metadata.target() == ROOT
-    }
+/// Spans of ours, and warnings said within them.
+fn may_be_traced(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with(OURS) && (metadata.is_span() || *metadata.level() <= Level::WARN)
 }
 
-impl<S> Filter<S> for Traced
+/// Lets a span of ours be made only if it begins a trace, or is within one that does. For all layers together: where each is asked
+/// for itself, a span that none of them wants is made all the same.
+pub(super) struct OnlyTraced {
+    /// Whether there are traces at all.
+    pub is_on: bool,
+}
+
+fn is_span_of_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.is_span() && metadata.target().starts_with(OURS)
+}
+
+impl<S> Layer<S> for OnlyTraced
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
-        Self::begins(metadata) || (Self::may_be(metadata) && context.lookup_current().is_some())
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if is_span_of_ours(metadata) { Interest::sometimes() } else { Interest::always() }
     }
 
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        match (Self::begins(metadata), Self::may_be(metadata)) {
-            (true, _) => Interest::always(),
-            (false, true) => Interest::sometimes(),
-            (false, false) => Interest::never(),
-        }
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        !is_span_of_ours(metadata) || (self.is_on && (metadata.target() == ROOT || context.lookup_current().is_some()))
     }
 }

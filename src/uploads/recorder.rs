@@ -191,7 +191,8 @@ fn batch_span(rows: &mut [Waiting]) -> Span {
     let batch = tracing::info_span!(target: trace::ROOT, "record batch", presign_gateway.recorder.rows = rows.len());
     for waiting in rows.iter_mut().filter(|waiting| !waiting.span.is_disabled()) {
         trace::link(&batch, &waiting.span);
-        // The end of the one, and of the other when its row's fate is told.
+        // The one ends before the other begins, which ends when its row's fate is told.
+        waiting.wait = Span::none();
         waiting.wait = waiting.span.in_scope(|| tracing::info_span!("record commit"));
     }
     batch

@@ -8,6 +8,7 @@ mod reach;
 mod resource;
 mod secrets;
 mod traces;
+mod unwatched;
 
 use nix::sys::signal::Signal;
 use reqwest::Method;
