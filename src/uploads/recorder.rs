@@ -192,6 +192,7 @@ fn batch_span(rows: &mut [Waiting]) -> Span {
     for waiting in rows.iter_mut().filter(|waiting| !waiting.span.is_disabled()) {
         trace::link(&batch, &waiting.span);
         // The end of the one, and of the other when its row's fate is told.
+        waiting.wait = Span::none();
         waiting.wait = waiting.span.in_scope(|| tracing::info_span!("record commit"));
     }
     batch
