@@ -19,7 +19,7 @@ use crate::config::telemetry::{Format, Level, TelemetryConfig};
 use self::line::Lines;
 use self::metrics::Metrics;
 use self::otlp::{ExportError, Exports};
-use self::trace::Tracing;
+use self::trace::{Gate, Tracing};
 
 mod budget;
 pub mod ids;
@@ -94,13 +94,18 @@ pub fn start(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
     let traces = exports.traces.map(|exporter| otlp::traces(config, exporter));
     let logs = exports.logs.map(|exporter| otlp::logs(config, exporter));
 
-    let registry = tracing_subscriber::registry()
-        .with(lines(config))
-        .with(logs.as_ref().map(|logs| otlp::log_layer(logs, config.level)))
-        .with(traces.as_ref().map(trace::layer));
+    // A list, and no `Option`s: where one of those is `None`, whatever nobody wants is made all the same, and then left aside.
+    let mut layers = vec![lines(config).boxed()];
+    layers.extend(logs.as_ref().map(|logs| otlp::log_layer(logs, config.level).boxed()));
+    layers.extend(traces.as_ref().map(|traces| trace::layer(traces).boxed()));
     #[cfg(feature = "dev")]
-    let registry = registry.with(crate::dev::fetch::progress_layer());
-    registry.try_init()?;
+    layers.push(crate::dev::fetch::progress_layer().boxed());
+    let registry = tracing_subscriber::registry().with(layers);
+    if traces.is_some() {
+        registry.with(Gate(filter(config.level))).try_init()?
+    } else {
+        registry.try_init()?
+    }
     let tracing = if traces.is_some() { Tracing::new(config) } else { Tracing::off() };
     Ok(Telemetry { signals: Signals { metrics, tracing }, traces, logs })
 }

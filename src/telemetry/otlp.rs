@@ -27,6 +27,7 @@ use crate::config::telemetry::{Level, OtlpProtocol, TelemetryConfig};
 use super::level_filter;
 use super::requests::WithRequest;
 use super::resource::resource;
+use super::trace::Unrequested;
 
 /// Why nothing can be exported.
 #[derive(Debug, thiserror::Error)]
@@ -127,11 +128,9 @@ fn tls() -> ClientTlsConfig {
 
 pub(super) fn traces(config: &TelemetryConfig, exporter: SpanExporter) -> SdkTracerProvider {
     let processor = BatchSpanProcessor::builder(exporter).build();
-    // Which requests are traced is decided before there is a span.
-    let sampler = opentelemetry_sdk::trace::Sampler::AlwaysOn;
     SdkTracerProvider::builder()
         .with_resource(resource(config))
-        .with_sampler(sampler)
+        .with_sampler(Unrequested::new(config))
         .with_span_processor(processor)
         .build()
 }

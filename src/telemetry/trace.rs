@@ -10,15 +10,16 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use ipnet::IpNet;
-use opentelemetry::Context as OtelContext;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt, TraceId, TracerProvider};
+use opentelemetry::trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceId, TracerProvider};
+use opentelemetry::{Context as OtelContext, KeyValue};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SdkTracerProvider, ShouldSample};
+use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SamplingResult, SdkTracerProvider, ShouldSample};
 use tracing::subscriber::Interest;
 use tracing::{Level, Metadata, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -158,6 +159,39 @@ fn sampler(configured: Configured, ratio: f64) -> Sampler {
     }
 }
 
+/// Decides on what no request asked for, such as rounds of the sweeper. On requests it was decided before there was a span, and
+/// a trace that refers to one that is kept is kept, too.
+#[derive(Debug, Clone)]
+pub(super) struct Unrequested(Sampler);
+
+impl Unrequested {
+    pub(super) fn new(config: &TelemetryConfig) -> Self {
+        Self(sampler(config.sampler, config.sampler_ratio.get()))
+    }
+}
+
+impl ShouldSample for Unrequested {
+    fn should_sample(
+        &self,
+        parent: Option<&OtelContext>,
+        trace_id: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let parent_is_kept =
+            parent.filter(|parent| parent.has_active_span()).map(|parent| context_of(parent).is_sampled());
+        let sampler = match (kind, parent_is_kept) {
+            (SpanKind::Server, _) | (_, Some(true)) => &Sampler::AlwaysOn,
+            (_, Some(false)) => &Sampler::AlwaysOff,
+            (_, None) if !links.is_empty() => &Sampler::AlwaysOn,
+            (_, None) => &self.0,
+        };
+        sampler.should_sample(parent, trace_id, name, kind, attributes, links)
+    }
+}
+
 /// Makes OpenTelemetry's spans of ours.
 pub(super) fn layer<S>(traces: &SdkTracerProvider) -> impl Layer<S> + use<S>
 where
@@ -199,6 +233,38 @@ where
             (true, _) => Interest::always(),
             (false, true) => Interest::sometimes(),
             (false, false) => Interest::never(),
+        }
+    }
+}
+
+/// Lets no span be made that is part of no trace. [`Traced`] alone would only keep it from one layer: as it depends on where the
+/// span is made, all of them would be made, and hidden (`tracing_subscriber`'s filters of single layers work like that). It knows
+/// what is logged, too, or it would have to be asked about each event that nobody wants.
+pub(super) struct Gate(pub Targets);
+
+impl Gate {
+    fn is_ours(metadata: &Metadata<'_>) -> bool {
+        metadata.is_span() && Traced::may_be(metadata)
+    }
+}
+
+impl<S> Layer<S> for Gate
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match (Traced::begins(metadata), Self::is_ours(metadata)) {
+            (true, _) => Interest::always(),
+            (false, true) => Interest::sometimes(),
+            (false, false) => Layer::<S>::register_callsite(&self.0, metadata),
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        match (Traced::begins(metadata), Self::is_ours(metadata)) {
+            (true, _) => true,
+            (false, true) => context.lookup_current().is_some(),
+            (false, false) => Layer::<S>::enabled(&self.0, metadata, context),
         }
     }
 }
