@@ -21,7 +21,7 @@ use crate::config::telemetry::{Format, Level, TelemetryConfig};
 use self::line::Lines;
 use self::metrics::Metrics;
 use self::otlp::{ExportError, Exports};
-use self::trace::Tracing;
+use self::trace::{Gate, Tracing};
 
 mod budget;
 mod decided;
@@ -115,7 +115,7 @@ pub fn subscriber(
     layers.extend(traces.map(|traces| trace::layer(traces).boxed()));
     #[cfg(feature = "dev")]
     layers.push(crate::dev::fetch::progress_layer().boxed());
-    tracing_subscriber::registry().with(layers).with(trace::OnlyTraced { is_on: traces.is_some() })
+    tracing_subscriber::registry().with(layers).with(Gate { is_on: traces.is_some(), events: filter(config.level) })
 }
 
 /// The log, as people or programs read it.

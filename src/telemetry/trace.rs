@@ -19,7 +19,7 @@ use tracing::subscriber::Interest;
 use tracing::{Level, Metadata, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -179,26 +179,55 @@ fn may_be_traced(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with(OURS) && (metadata.is_span() || *metadata.level() <= Level::WARN)
 }
 
-/// Lets a span of ours be made only if it begins a trace, or is within one that does. For all layers together: where each is asked
-/// for itself, a span that none of them wants is made all the same.
-pub(super) struct OnlyTraced {
+/// Lets a span of ours be made only if it begins a trace, or is within one that does. A filter of a single layer would only keep it
+/// from that layer: as it depends on where the span is made, it would be made, and hidden.
+pub(super) struct Gate {
     /// Whether there are traces at all.
     pub is_on: bool,
+    /// What is logged; else it would be asked about each event that nobody wants.
+    pub events: Targets,
 }
 
-fn is_span_of_ours(metadata: &Metadata<'_>) -> bool {
-    metadata.is_span() && metadata.target().starts_with(OURS)
+/// What the gate is asked about.
+enum Asked {
+    Event,
+    /// One that begins a trace.
+    Root,
+    Child,
+    /// Of a library: whoever wants it, has it.
+    Foreign,
 }
 
-impl<S> Layer<S> for OnlyTraced
+impl Asked {
+    fn about(metadata: &Metadata<'_>) -> Self {
+        match metadata.target() {
+            _ if !metadata.is_span() => Self::Event,
+            ROOT => Self::Root,
+            target if target.starts_with(OURS) => Self::Child,
+            _ => Self::Foreign,
+        }
+    }
+}
+
+impl<S> Layer<S> for Gate
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if is_span_of_ours(metadata) { Interest::sometimes() } else { Interest::always() }
+        match (Asked::about(metadata), self.is_on) {
+            (Asked::Event, _) => Layer::<S>::register_callsite(&self.events, metadata),
+            (Asked::Root | Asked::Child, false) => Interest::never(),
+            (Asked::Child, true) => Interest::sometimes(),
+            (Asked::Root, true) | (Asked::Foreign, _) => Interest::always(),
+        }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
-        !is_span_of_ours(metadata) || (self.is_on && (metadata.target() == ROOT || context.lookup_current().is_some()))
+        match Asked::about(metadata) {
+            Asked::Event => Layer::<S>::enabled(&self.events, metadata, context),
+            Asked::Root => self.is_on,
+            Asked::Child => self.is_on && context.lookup_current().is_some(),
+            Asked::Foreign => true,
+        }
     }
 }

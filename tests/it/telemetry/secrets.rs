@@ -61,10 +61,9 @@ async fn requests_with_secrets(watched: &Watched) {
 async fn no_secret_is_in_anything_that_is_exported() {
     let stack = stack().await;
     let proxy = Proxy::to(&stack.database_url).await;
-    let mut by_proxy: url::Url = proxy.url(&stack.database_url).expose_secret().parse().unwrap();
-    // Whatever it is, the test's Postgres believes it.
-    by_proxy.set_password(Some("the-password-of-the-database")).unwrap();
-    canary::watch("the-password-of-the-database");
+    let by_proxy = proxy.url(&stack.database_url);
+    let database: url::Url = by_proxy.expose_secret().parse().unwrap();
+    canary::watch(database.password().unwrap());
     canary::watch("the-collectors-own-token");
     let settings = [
         ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=the-collectors-own-token"),
@@ -73,7 +72,7 @@ async fn no_secret_is_in_anything_that_is_exported() {
         ("PRESIGN__DATABASE__ACQUIRE_TIMEOUT_MS", "2000"),
         ("PRESIGN__AUTH__FAILURES_BURST", "1000"),
     ];
-    let watched = Watched::on(stack, by_proxy.to_string().into(), Collector::start(), &settings).await;
+    let watched = Watched::on(stack, by_proxy, Collector::start(), &settings).await;
     requests_with_secrets(&watched).await;
     // Errors of the database, too.
     proxy.cut();
