@@ -46,6 +46,8 @@ pub struct Config {
     pub vault: VaultConfig,
     pub uploads: UploadsConfig,
     pub telemetry: TelemetryConfig,
+    /// Variables of OpenTelemetry's that say something, and that nobody heeds.
+    pub unheeded: Vec<String>,
     /// Each setting's value, secrets masked, and where it came from.
     pub shown: BTreeMap<String, Shown>,
 }
@@ -71,15 +73,18 @@ impl Config {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
+        let environment: Vec<(String, String)> = environment.into_iter().collect();
+        let unheeded = environment.iter().filter(|(name, text)| layers::is_unheeded(name, text));
+        let unheeded = unheeded.map(|(name, _)| name.clone()).collect();
         let (layers, mut faults) = layers::read(file, environment);
-        let config = Self::read(&layers, &mut faults);
+        let config = Self::read(&layers, unheeded, &mut faults);
         match config {
             Some(config) if faults.is_empty() => Ok(config),
             _ => Err(ConfigError(faults)),
         }
     }
 
-    fn read(layers: &layers::Layers, faults: &mut Vec<String>) -> Option<Self> {
+    fn read(layers: &layers::Layers, unheeded: Vec<String>, faults: &mut Vec<String>) -> Option<Self> {
         let server: Option<ServerConfig> = section(layers, "server", faults);
         let database: Option<DatabaseConfig> = section(layers, "database", faults);
         let auth: Option<AuthConfig> = section(layers, "auth", faults);
@@ -100,6 +105,7 @@ impl Config {
             vault: vault?,
             uploads: uploads?,
             telemetry: telemetry?,
+            unheeded,
             shown: shown(layers),
         })
     }

@@ -116,11 +116,14 @@ fn lay_environment(
 
 /// What OpenTelemetry calls our settings
 /// (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
-const OPEN_TELEMETRY: [(&str, &str); 10] = [
+const OPEN_TELEMETRY: [(&str, &str); 13] = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "otlp_headers"),
+    ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "otlp_logs_endpoint"),
+    ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "otlp_metrics_endpoint"),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", "otlp_protocol"),
     ("OTEL_EXPORTER_OTLP_TIMEOUT", "otlp_timeout_ms"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "otlp_traces_endpoint"),
     ("OTEL_LOGS_EXPORTER", "otlp_logs"),
     ("OTEL_METRICS_EXPORTER", "otlp_metrics"),
     ("OTEL_RESOURCE_ATTRIBUTES", "resource_attributes"),
@@ -139,6 +142,17 @@ fn open_telemetry(name: String, text: &str) -> Option<(String, String, String)> 
         _ => (OPEN_TELEMETRY.iter().find(|(known, _)| *known == name)?.1, text.to_owned()),
     };
     Some((name, format!("telemetry.{setting}"), value))
+}
+
+/// Variables of OpenTelemetry's that its own parts read.
+const READ_BY_OTHERS: [&str; 4] = ["OTEL_BSP_", "OTEL_BLRP_", "OTEL_SPAN_", "OTEL_EXPORTER_OTLP_COMPRESSION"];
+
+/// Whether a variable says something of OpenTelemetry that nobody here heeds.
+pub(super) fn is_unheeded(name: &str, text: &str) -> bool {
+    name.starts_with("OTEL_")
+        && !text.trim().is_empty()
+        && !READ_BY_OTHERS.iter().any(|known| name.starts_with(known))
+        && open_telemetry(name.to_owned(), text).is_none()
 }
 
 /// Milliseconds as whole seconds, at least one; what is no number stays as it is, to be told of.

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use crate::config::telemetry::{Level, OtlpEndpoint, OtlpProtocol, TelemetryConfig};
 use http::HeaderMap;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
@@ -20,9 +21,6 @@ use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
-use url::Url;
-
-use crate::config::telemetry::{Level, OtlpProtocol, TelemetryConfig};
 
 use super::decided::Decided;
 use super::requests::WithRequest;
@@ -38,6 +36,28 @@ pub enum ExportError {
     Header,
 }
 
+/// The three builders have these methods each, and no trait in common.
+macro_rules! exporter {
+    ($way:expr, $exporter:ident) => {{
+        let way: Way<'_> = $way;
+        let exporter = match way.config.otlp_protocol {
+            OtlpProtocol::Grpc => {
+                let builder = $exporter::builder().with_tonic().with_endpoint(&way.url);
+                let builder = builder.with_timeout(way.timeout()).with_metadata(way.metadata()?);
+                if way.is_secure { builder.with_tls_config(tls()) } else { builder }.build()?
+            }
+            OtlpProtocol::HttpProtobuf => $exporter::builder()
+                .with_http()
+                .with_protocol(Protocol::HttpBinary)
+                .with_endpoint(&way.url)
+                .with_timeout(way.timeout())
+                .with_headers(way.headers())
+                .build()?,
+        };
+        Ok::<_, ExportError>(exporter)
+    }};
+}
+
 /// An exporter for each signal that is to be sent.
 #[derive(Default)]
 pub(super) struct Exports {
@@ -48,74 +68,45 @@ pub(super) struct Exports {
 
 impl Exports {
     pub fn new(config: &TelemetryConfig) -> Result<Self, ExportError> {
-        let Some(endpoint) = config.otlp_endpoint.0.as_ref().filter(|_| config.otlp_enabled) else {
-            return Ok(Self::default());
-        };
-        let way = Way { config, endpoint };
+        let way = |is_wanted, own, path| Way::of(config, is_wanted && config.otlp_enabled, own, path);
+        let traces = way(config.otlp_traces, &config.otlp_traces_endpoint, "v1/traces");
+        let metrics = way(config.otlp_metrics && config.metrics, &config.otlp_metrics_endpoint, "v1/metrics");
+        let logs = way(config.otlp_logs, &config.otlp_logs_endpoint, "v1/logs");
         Ok(Self {
-            traces: config.otlp_traces.then(|| way.traces()).transpose()?,
-            metrics: (config.otlp_metrics && config.metrics).then(|| way.metrics()).transpose()?,
-            logs: config.otlp_logs.then(|| way.logs()).transpose()?,
+            traces: traces.map(|way| exporter!(way, SpanExporter)).transpose()?,
+            metrics: metrics.map(|way| exporter!(way, MetricExporter)).transpose()?,
+            logs: logs.map(|way| exporter!(way, LogExporter)).transpose()?,
         })
     }
 }
 
-/// How to reach the collector.
-#[derive(Clone, Copy)]
+/// How one signal reaches its collector.
 struct Way<'a> {
     config: &'a TelemetryConfig,
-    endpoint: &'a Url,
+    url: String,
+    is_secure: bool,
 }
 
-/// The three builders have these methods each, and no trait in common.
-macro_rules! exporter {
-    ($way:expr, $exporter:ident, $path:literal) => {{
-        let way: Way<'_> = $way;
-        let exporter = match way.config.otlp_protocol {
-            OtlpProtocol::Grpc => {
-                let builder = $exporter::builder().with_tonic().with_endpoint(way.endpoint.as_str());
-                let builder = builder.with_timeout(way.timeout()).with_metadata(way.metadata()?);
-                if way.endpoint.scheme() == "https" { builder.with_tls_config(tls()) } else { builder }.build()?
-            }
-            OtlpProtocol::HttpProtobuf => $exporter::builder()
-                .with_http()
-                .with_protocol(Protocol::HttpBinary)
-                .with_endpoint(way.url($path))
-                .with_timeout(way.timeout())
-                .with_headers(way.headers())
-                .build()?,
-        };
-        Ok(exporter)
-    }};
-}
-
-impl Way<'_> {
-    fn traces(self) -> Result<SpanExporter, ExportError> {
-        exporter!(self, SpanExporter, "v1/traces")
+impl<'a> Way<'a> {
+    /// None, where the signal is not wanted or has no endpoint: its own, or the one of all.
+    fn of(config: &'a TelemetryConfig, is_wanted: bool, own: &OtlpEndpoint, path: &str) -> Option<Self> {
+        let endpoint = own.0.as_ref().or(config.otlp_endpoint.0.as_ref()).filter(|_| is_wanted)?;
+        let is_whole = own.0.is_some() || config.otlp_protocol == OtlpProtocol::Grpc;
+        let base = endpoint.as_str();
+        let url = if is_whole { base.to_owned() } else { format!("{}/{path}", base.trim_end_matches('/')) };
+        Some(Self { config, url, is_secure: endpoint.scheme() == "https" })
     }
 
-    fn metrics(self) -> Result<MetricExporter, ExportError> {
-        exporter!(self, MetricExporter, "v1/metrics")
-    }
-
-    fn logs(self) -> Result<LogExporter, ExportError> {
-        exporter!(self, LogExporter, "v1/logs")
-    }
-
-    fn timeout(self) -> std::time::Duration {
+    fn timeout(&self) -> std::time::Duration {
         self.config.otlp_timeout_ms.as_milliseconds()
     }
 
-    fn url(self, path: &str) -> String {
-        format!("{}/{path}", self.endpoint.as_str().trim_end_matches('/'))
-    }
-
-    fn headers(self) -> HashMap<String, String> {
+    fn headers(&self) -> HashMap<String, String> {
         let headers = self.config.otlp_headers.0.iter();
         headers.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect()
     }
 
-    fn metadata(self) -> Result<MetadataMap, ExportError> {
+    fn metadata(&self) -> Result<MetadataMap, ExportError> {
         let parse = |(name, value): (String, String)| Some((name.parse().ok()?, value.parse().ok()?));
         let headers: Option<HeaderMap> = self.headers().into_iter().map(parse).collect();
         headers.map(MetadataMap::from_headers).ok_or(ExportError::Header)

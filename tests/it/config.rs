@@ -1,5 +1,6 @@
 //! Configuration: sources, and faults that are told all together.
 
+use presign_gateway::config::telemetry::{OtlpProtocol, Sampler};
 use presign_gateway::config::{Config, ConfigError};
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
@@ -164,4 +165,85 @@ fn a_lease_that_ends_while_a_bucket_may_still_be_answering_is_a_fault() {
         let faults = lease(seconds, timeout).unwrap_err().0;
         assert!(faults.len() == 1 && faults[0].contains("uploads.sweep_lease_seconds must be"), "{faults:?}");
     }
+}
+
+#[test]
+fn open_telemetrys_variables_are_settings_and_ours_win() {
+    let customary = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20a-secret-of-ours,x-scope=1"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "1500"),
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.01"),
+        ("OTEL_LOGS_EXPORTER", "none"),
+        ("OTEL_SERVICE_NAME", ""),
+        ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=staging,team=a%2Cb"),
+        ("PRESIGN__TELEMETRY__OTLP_ENDPOINT", "http://ours:4318"),
+    ];
+    let config = load(None, &customary).unwrap();
+    let telemetry = &config.telemetry;
+    assert_eq!(telemetry.otlp_endpoint.0.as_ref().unwrap().as_str(), "http://ours:4318/");
+    assert_eq!(telemetry.otlp_protocol, OtlpProtocol::HttpProtobuf);
+    assert_eq!(telemetry.otlp_metrics_seconds.get(), 2, "rounded up");
+    assert_eq!((telemetry.sampler, telemetry.sampler_ratio.get()), (Sampler::ParentBasedTraceIdRatio, 0.01));
+    assert_eq!((telemetry.otlp_traces, telemetry.otlp_logs), (true, false));
+    assert_eq!(telemetry.service_name, "presign-gateway", "empty is as good as none");
+    assert_eq!(telemetry.resource_attributes[1], ("team".to_owned(), "a,b".to_owned()));
+    let headers: Vec<_> =
+        telemetry.otlp_headers.0.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
+    assert_eq!(headers, [("authorization", "Bearer a-secret-of-ours"), ("x-scope", "1")]);
+    assert!(!format!("{config:?}").contains("a-secret-of-ours"));
+    assert_eq!(config.shown["telemetry.otlp_headers"].value, "(hidden)");
+    assert_eq!(config.shown["telemetry.sampler"].from, "OTEL_TRACES_SAMPLER");
+    assert!(config.unheeded.is_empty());
+    assert!(!load(None, &[("OTEL_SDK_DISABLED", "TRUE")]).unwrap().telemetry.otlp_enabled);
+}
+
+#[test]
+fn what_is_wrong_in_open_telemetrys_variables_is_told_by_their_names() {
+    let faults = faults(
+        None,
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "a-secret-without-a-name"),
+            ("OTEL_TRACES_SAMPLER", "xray"),
+            ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+            ("OTEL_TRACES_EXPORTER", "zipkin"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "soon"),
+        ],
+    );
+    for expected in [
+        "telemetry.otlp_endpoint (OTEL_EXPORTER_OTLP_ENDPOINT): must be a URL such as http://localhost:4317",
+        "telemetry.otlp_headers (OTEL_EXPORTER_OTLP_HEADERS): each must be written name=value",
+        "telemetry.sampler (OTEL_TRACES_SAMPLER): unknown variant `xray`",
+        "telemetry.sampler_ratio (OTEL_TRACES_SAMPLER_ARG): must be 0 to 1, not 1.5",
+        "telemetry.otlp_traces (OTEL_TRACES_EXPORTER): must be otlp or none, not \"zipkin\"",
+        "telemetry.otlp_metrics_seconds (OTEL_METRIC_EXPORT_INTERVAL): must be a whole number",
+    ] {
+        assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{expected} is not in {faults:#?}");
+    }
+    assert!(!format!("{faults:?}").contains("a-secret-without-a-name"));
+}
+
+#[test]
+fn variables_of_open_telemetrys_that_nobody_heeds_are_told() {
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "1"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:4317"),
+        ("OTEL_PROPAGATORS", ""),
+    ];
+    assert_eq!(load(None, &environment).unwrap().unheeded, ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"]);
+}
+
+#[test]
+fn a_ratio_is_a_number_with_a_point_or_without() {
+    let ratio = |text: &str| {
+        let file = format!("[telemetry]\nsampler_ratio = {text}\n");
+        load(Some(&file), &[]).map(|config| config.telemetry.sampler_ratio.get())
+    };
+    assert_eq!((ratio("1").unwrap(), ratio("0.25").unwrap()), (1.0, 0.25));
+    assert_eq!(ratio("\"0.25\"").unwrap_err().0.len(), 1);
 }
