@@ -5,7 +5,7 @@ mod api_keys;
 mod connections;
 mod contract;
 mod faults;
-mod jwt;
+pub(crate) mod jwt;
 mod limits;
 mod put;
 mod refusals;

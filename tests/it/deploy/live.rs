@@ -1,0 +1,211 @@
+//! A gateway that has done a bit of everything, and a real Prometheus that is asked whatever dashboard and rules ask.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use presign_gateway::domain::jwt_issuer::JwtAlgorithm;
+use presign_gateway::tenants::{PolicyChanges, TenantChanges};
+use reqwest::Method;
+use serde_json::json;
+use sqlx::Connection;
+
+use super::files::{dashboard, dashboard_queries, recorded, rules};
+use super::promql;
+use super::server::{self, Prometheus};
+use crate::oss::jwt::published;
+use crate::oss::jwt::{add, issuer};
+use crate::support::faulty::{Fault, FaultyStore};
+use crate::support::publisher::{Publish, Publisher};
+use crate::support::stack::{Setup, TestStack};
+use crate::support::tokens::{IssuerKey, claims, claims_with};
+use crate::support::within;
+use crate::v1::{complete, issue};
+
+/// Where no data is what a gateway that is well has, or one that sends no traces.
+const MAY_BE_EMPTY: [&str; 5] = [
+    "otel_sdk_processor_",
+    "cache_requests_total{job=\"presign-gateway\",instance=~\".+\",result=\"failure\"",
+    "db_client_operation_duration_seconds_count{job=\"presign-gateway\",instance=~\".+\",error_type!=\"\"",
+    "commit_duration_seconds_count{job=\"presign-gateway\",instance=~\".+\",outcome=\"failed\"",
+    "limit!=\"tenant\"",
+];
+
+/// A gateway with much to tell of.
+struct Busy {
+    stack: TestStack,
+    /// Before beta's bucket.
+    _store: FaultyStore,
+    key: IssuerKey,
+    _publishers: [Publisher; 2],
+}
+
+impl Busy {
+    async fn start() -> Self {
+        let setup = Setup::new().set("UPLOADS__SWEEP_SECONDS", "1").set("UPLOADS__COMMIT_TIMEOUT_MS", "500");
+        let setup = setup.set("AUTH__FAILURES_BURST", "1000000").set("TELEMETRY__REQUEST_LINES_PER_SECOND", "1");
+        let stack = setup.start().await;
+        let store = FaultyStore::start(&stack).await;
+        store.serve(&stack, "beta").await;
+        store.set(Fault::Status(503, "SlowDown"));
+        let policy = PolicyChanges { sweep: Some(true), ..PolicyChanges::default() };
+        stack.change_alpha(TenantChanges { policy: policy.clone(), ..TenantChanges::default() }).await;
+        let little = TenantChanges { rate_per_second: Some(1), burst: Some(2), policy, ..TenantChanges::default() };
+        stack.tenants.update_tenant(&stack.beta(), little, None).await.unwrap();
+        let key = IssuerKey::es256();
+        let good = Publisher::start(Publish::Text(key.jwks())).await;
+        let bad = Publisher::start(Publish::Status(500)).await;
+        add(&stack, &stack.alpha(), issuer(JwtAlgorithm::Es256, published::at(&good))).await.unwrap();
+        let mut failing = issuer(JwtAlgorithm::Es256, published::at(&bad));
+        "failing".clone_into(&mut failing.audience);
+        add(&stack, &stack.alpha(), failing).await.unwrap();
+        Self { stack, _store: store, key, _publishers: [good, bad] }
+    }
+
+    /// A bit of everything.
+    async fn work(&self) {
+        let stack = &self.stack;
+        for kind in ["&type=thumb", "&type=origin", "&type=video", ""] {
+            stack.presign(&format!("ext=png{kind}")).await.url();
+        }
+        stack.presign("ext=exe").await.assert_error(400, "ext_not_allowed");
+        for credential in ["pgw_000000000000_x", "nonsense", "a.b.c"] {
+            stack.presign_as(credential).await.assert_error(401, "unauthenticated");
+        }
+        stack.get("/oss/presign?ext=jpg").send().await.assert_error(401, "unauthenticated");
+        stack.get("/nowhere").send().await.assert_error(404, "not_found");
+        stack.presign_as(&self.key.token(Some("first"), &claims())).await.url();
+        let of_failing = self.key.token(Some("first"), &claims_with("aud", json!("failing")));
+        stack.presign_as(&of_failing).await.assert_error(503, "unavailable");
+        for _ in 0..3 {
+            stack.presign_as(&stack.demo.beta.api_key).await;
+        }
+        let (id, url) = issue(stack).await;
+        complete(stack, &id, &json!({})).await.assert_error(409, "not_arrived");
+        stack.client.put(&url).body("x").send().await.unwrap();
+        complete(stack, &id, &json!({})).await.data(200);
+        stack.get(&format!("/v1/uploads/{id}")).method(Method::DELETE).bearer(&stack.demo.alpha.api_key).send().await;
+        let due =
+            "UPDATE uploads SET issued_at = now() - interval '1 hour', url_expires_at = now() - interval '10 minutes',
+                   check_at = now() - interval '5 minutes' WHERE state = 'issued'";
+        sqlx::query(due).execute(&mut stack.connect().await).await.unwrap();
+        let mut locking = stack.connect().await;
+        let mut lock = locking.begin().await.unwrap();
+        sqlx::query("LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+        stack.presign("ext=jpg").await.assert_error(503, "unavailable");
+        lock.rollback().await.unwrap();
+    }
+
+    /// The labels of each series that `/metrics` has.
+    async fn scrape(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let answer = self.stack.client.get(format!("{}/metrics", self.stack.ops_url)).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let mut series: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for line in answer.text().await.unwrap().lines().filter(|line| !line.starts_with('#')) {
+            for selector in promql::names(line.rsplit_once(' ').unwrap().0).selectors {
+                series.entry(selector.metric).or_default().extend(selector.labels);
+            }
+        }
+        series
+    }
+}
+
+/// All queries of dashboard and rules, with the choices at the top made, each with its place.
+fn queries() -> Vec<(String, String)> {
+    let own = rules().into_iter().map(|rule| (rule.alert.or(rule.record).unwrap(), rule.query));
+    let filled = |query: String| {
+        let query = query.replace("$__rate_interval", "10s").replace("$instance", ".+");
+        query.replace("$route", ".*").replace("$tenant", ".*")
+    };
+    let all = dashboard_queries(&dashboard()).into_iter().chain(own);
+    let all: Vec<_> = all.map(|(place, query)| (place, filled(query))).collect();
+    assert!(all.iter().all(|(_, query)| !query.contains('$')), "{all:#?}");
+    all
+}
+
+fn may_be_empty(query: &str) -> bool {
+    MAY_BE_EMPTY.iter().any(|part| query.contains(part))
+}
+
+#[tokio::test]
+async fn a_scrape_has_every_metric_and_label_that_dashboard_and_rules_name() {
+    let busy = Busy::start().await;
+    let recorded = recorded(&rules());
+    let of_prometheus = ["up", "ALERTS"];
+    let missing = async || {
+        let series = busy.scrape().await;
+        let mut missing = BTreeSet::new();
+        for selector in queries().iter().flat_map(|(_, query)| promql::names(query).selectors) {
+            let name = &selector.metric;
+            if recorded.contains(name) || of_prometheus.contains(&name.as_str()) || may_be_empty(name) {
+                continue;
+            }
+            let own = series.get(name).cloned().unwrap_or_default();
+            if own.is_empty() && !series.contains_key(name) {
+                missing.insert(name.clone());
+            }
+            let labels = selector.labels.iter().filter(|label| !["job", "instance"].contains(&label.as_str()));
+            missing.extend(labels.filter(|label| !own.contains(*label)).map(|label| format!("{name}{{{label}}}")));
+        }
+        missing
+    };
+    busy.work().await;
+    let mut last = BTreeSet::new();
+    // The sweeper has its own pace.
+    let all_there = async || {
+        let missing = missing().await;
+        missing.is_empty().then_some(())
+    };
+    let waited =
+        tokio::time::timeout(Duration::from_secs(15), within(Duration::from_secs(20), "all is there", all_there));
+    if waited.await.is_err() {
+        last = missing().await;
+    }
+    assert!(last.is_empty(), "{last:#?}");
+}
+
+#[tokio::test]
+async fn a_real_prometheus_answers_whatever_dashboard_and_rules_ask() {
+    if !server::is_installed() {
+        return;
+    }
+    let busy = Busy::start().await;
+    let prometheus = Prometheus::start(&busy.stack.ops_url).await;
+    let alerts: Vec<_> = rules().into_iter().filter_map(|rule| rule.alert).collect();
+    let mut open = queries();
+    // An alert need not fire.
+    let must_have_data = |place: &str, query: &str| !alerts.iter().any(|alert| alert == place) && !may_be_empty(query);
+    for _ in 0..30 {
+        busy.work().await;
+        let mut still_open = Vec::new();
+        for (place, query) in open {
+            let answer = prometheus.query(&query).await.unwrap_or_else(|error| panic!("{place}: {query}: {error}"));
+            if answer.is_empty() && must_have_data(&place, &query) {
+                still_open.push((place, query));
+            }
+        }
+        open = still_open;
+        if open.is_empty() {
+            break;
+        }
+    }
+    assert!(open.is_empty(), "no data: {open:#?}");
+    assert_eq!(prometheus.number("up{job=\"presign-gateway\"}").await, Some(1.0));
+
+    // What is wrong with this gateway is on its way to be an alert, and nothing else is.
+    let rules = prometheus.rules().await;
+    let states: BTreeMap<_, _> =
+        rules.iter().map(|rule| (rule["name"].as_str().unwrap(), rule["state"].as_str().unwrap_or_default())).collect();
+    for rule in &rules {
+        assert_eq!(rule["health"], "ok", "{rule}");
+    }
+    for (alert, state) in [
+        ("PresignGatewayBucketsFailing", "pending"),
+        ("PresignGatewayJwksFailing", "pending"),
+        ("PresignGatewayDown", "inactive"),
+        ("PresignGatewayNotListening", "inactive"),
+        ("PresignGatewaySealed", "inactive"),
+        ("PresignGatewayRecorderQueue", "inactive"),
+    ] {
+        assert_eq!(states[alert], state, "{alert}");
+    }
+}
