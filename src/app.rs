@@ -25,6 +25,8 @@ use crate::limit::Limits;
 use crate::outbound::Outbound;
 use crate::store::announcements::Announcements;
 use crate::store::{MigrateError, Store, StoreError, StoreOptions};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{LineBudget, Signals};
 use crate::tenants::{Actor, Tenants};
 use crate::upkeep::{self, UpkeepOptions};
 use crate::uploads::export::ExportPlaces;
@@ -33,6 +35,8 @@ use crate::uploads::sweeper::{Sweeper, SweeperOptions};
 use crate::uploads::{Commits, Uploads};
 use crate::vault::Vault;
 use crate::vault::keyring::{Keyring, KeyringError};
+
+mod observed;
 
 /// Connections of the operators' listener; it has few users.
 const OPS_CONNECTIONS: usize = 256;
@@ -88,6 +92,13 @@ pub fn open_store(config: &Config) -> Result<Store, StartError> {
     open_pool(config, config.database.max_connections.get())
 }
 
+/// The two pools of a gateway, their statements counted.
+fn open_pools(config: &Config, metrics: &Metrics) -> Result<[Store; 2], StartError> {
+    let general = open_store(config)?.counted(metrics.database());
+    let recorder = open_pool(config, config.uploads.recorder_writers.get())?.counted(metrics.database());
+    Ok([general, recorder])
+}
+
 fn open_pool(config: &Config, max_connections: u64) -> Result<Store, StartError> {
     if !config.database.is_set() {
         return Err(StartError::NoDatabase);
@@ -116,11 +127,15 @@ impl App {
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn build(config: &Config, clock: Clock, randomness: Randomness) -> Result<Self, StartError> {
+    pub async fn build(
+        config: &Config,
+        signals: Signals,
+        clock: Clock,
+        randomness: Randomness,
+    ) -> Result<Self, StartError> {
         let keyring = Arc::new(Keyring::new(&config.vault.keys)?);
-        let recorder_options = recorder_options(config);
-        let store = open_store(config)?;
-        let recorder_store = open_pool(config, config.uploads.recorder_writers.get())?;
+        let metrics = signals.metrics.clone();
+        let [store, recorder_store] = open_pools(config, &metrics)?;
         let public = listen(config.server.listen, "server.listen").await?;
         let ops = listen(config.server.ops_listen, "server.ops_listen").await?;
 
@@ -135,9 +150,15 @@ impl App {
             actor: nobody,
         };
         let health = Health::new(store.clone(), Arc::clone(&keyring), clock.clone());
-        let buckets = BucketConnections::new(outbound.clone(), config.uploads.bucket_timeout_ms.as_milliseconds());
-        let vault = Vault::new(store.clone(), Arc::clone(&keyring), config.vault.cache_entries.get(), vault_age);
+        let buckets = BucketConnections::new(
+            outbound.clone(),
+            config.uploads.bucket_timeout_ms.as_milliseconds(),
+            metrics.bucket(),
+        );
+        let vault =
+            Vault::new(store.clone(), Arc::clone(&keyring), config.vault.cache_entries.get(), vault_age, &metrics);
         let vault = Arc::new(vault);
+        let upload_metrics = Arc::new(metrics.uploads());
         let sweeper = Sweeper::new(
             store.clone(),
             Arc::clone(&vault),
@@ -146,6 +167,7 @@ impl App {
             // Not the one that tests choose: when a round begins must not change what is issued.
             Randomness::System,
             sweeper_options(config),
+            (metrics.sweeper(), Arc::clone(&upload_metrics)),
         );
         let gateway = Gateway {
             auth: Auth::new(
@@ -153,25 +175,31 @@ impl App {
                 Arc::clone(&keyring),
                 clock.clone(),
                 cache_bounds(config),
-                jwks(config, &outbound),
+                jwks(config, &outbound, &metrics),
+                &metrics,
             ),
-            limits: limits(config),
+            limits: limits(config, &metrics),
             uploads: Uploads {
                 store: store.clone(),
                 vault,
-                recorder: Recorder::start(&recorder_store, recorder_options),
+                recorder: Recorder::start(&recorder_store, recorder_options(config), metrics.recorder()),
                 commits: commits(config),
                 clock,
                 randomness,
                 exports: ExportPlaces::new(config.uploads.max_exports.count()),
                 buckets,
                 sweeper: Arc::new(sweeper),
+                metrics: upload_metrics,
             },
             tenants,
             health,
             keyring,
             listening: Listening::default(),
             edge: edge(config),
+            http_metrics: metrics.http(),
+            auth_metrics: metrics.auth(),
+            lines: LineBudget::new(config.telemetry.request_lines_per_second.get(), metrics.log()),
+            signals,
         };
         // A database that is away is no reason not to start; upkeep tries again.
         if let Err(error) = upkeep::ensure_partitions(&store, gateway.uploads.clock.now()).await {
@@ -179,8 +207,10 @@ impl App {
         }
         // Before the first request: from then on no change goes unheard.
         let announcements = Announcements::open(&store).await;
+        let gateway = Arc::new(gateway);
         let stores = [store, recorder_store];
-        Ok(Self { gateway: Arc::new(gateway), stores, announcements, public, ops, timing: timing(config) })
+        observed::observe(&gateway, &stores);
+        Ok(Self { gateway, stores, announcements, public, ops, timing: timing(config) })
     }
 
     /// Where the public listener listens.
@@ -204,10 +234,18 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let Self { gateway, stores, announcements, public, ops, timing } = self;
         // The operators' listener stays until the very end, so that /readyz can say what goes on.
+        let metrics = gateway.signals.metrics.clone();
+        let connections = |listener| metrics.connections(listener);
         let (stop_ops, ops_stopped) = watch::channel(());
         let ops_options =
             ListenerOptions { max_connections: OPS_CONNECTIONS, drain_timeout: OPS_DRAIN_TIMEOUT, ..timing.public };
-        let ops = tokio::spawn(serve(ops, ops_service(&gateway), ops_options, closed(ops_stopped.clone())));
+        let ops = tokio::spawn(serve(
+            ops,
+            ops_service(&gateway),
+            ops_options,
+            connections("ops"),
+            closed(ops_stopped.clone()),
+        ));
         let flusher = tokio::spawn(flush_last_used(Arc::clone(&gateway), timing.last_used_flush, closed(ops_stopped)));
 
         let follower =
@@ -224,7 +262,7 @@ impl App {
             drop(stop_sweeping);
             tracing::info!("shutting down: finishing requests under way");
         };
-        serve(public, public_service(&gateway), timing.public, drain).await;
+        serve(public, public_service(&gateway), timing.public, connections("public"), drain).await;
         gateway.uploads.recorder.drain().await;
         // It gives up at once what it has not finished; only a database that hangs can hold it up.
         if tokio::time::timeout(SWEEPER_TIMEOUT, sweeper).await.is_err() {
@@ -286,19 +324,19 @@ fn cache_bounds(config: &Config) -> CacheBounds {
     }
 }
 
-fn jwks(config: &Config, outbound: &Outbound) -> Jwks {
+fn jwks(config: &Config, outbound: &Outbound, metrics: &Metrics) -> Jwks {
     let timing = JwksTiming {
         refresh: config.auth.jwks_refresh_seconds.as_seconds(),
         cooldown: config.auth.jwks_cooldown_seconds.as_seconds(),
         stale: config.auth.jwks_stale_seconds.as_seconds(),
     };
-    Jwks::new(outbound.clone(), timing)
+    Jwks::new(outbound.clone(), timing, metrics.jwks())
 }
 
-fn limits(config: &Config) -> Limits {
+fn limits(config: &Config, metrics: &Metrics) -> Limits {
     let anonymous = RateLimit { per_second: config.oss.anonymous_per_second, burst: config.oss.anonymous_burst };
     let strangers = RateLimit { per_second: config.auth.failures_per_second, burst: config.auth.failures_burst };
-    Limits::new(anonymous, strangers, config.limits.max_addresses.count())
+    Limits::new(anonymous, strangers, config.limits.max_addresses.count(), metrics.limiter())
 }
 
 fn recorder_options(config: &Config) -> RecorderOptions {

@@ -17,6 +17,7 @@ use crate::domain::ids::TenantId;
 use crate::domain::tenant::{Slug, Tenant, TenantStatus};
 use crate::store::announcements::Announced;
 use crate::store::{Store, StoreError, api_keys, tenants};
+use crate::telemetry::metrics::{JwksFacts, Metrics};
 use crate::vault::keyring::Keyring;
 
 use self::api_key::PresentedApiKey;
@@ -46,6 +47,16 @@ pub enum Presented {
 }
 
 impl Presented {
+    /// What it is, in a word for metrics and traces.
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::ApiKey(_) => "api_key",
+            Self::Jwt(_) => "jwt",
+            Self::Malformed => "malformed",
+        }
+    }
+
     /// Tells an API key from a JWT by its prefix.
     #[must_use]
     pub fn bearer(text: &str) -> Self {
@@ -84,17 +95,38 @@ pub struct Auth {
 
 impl Auth {
     #[must_use]
-    pub fn new(store: Store, keyring: Arc<Keyring>, clock: Clock, bounds: CacheBounds, jwks: Jwks) -> Self {
+    pub fn new(
+        store: Store,
+        keyring: Arc<Keyring>,
+        clock: Clock,
+        bounds: CacheBounds,
+        jwks: Jwks,
+        metrics: &Metrics,
+    ) -> Self {
+        let CacheBounds { max_entries, max_age, max_tokens } = bounds;
         Self {
             last_used: LastUsed::new(store.clone()),
-            issuers: Issuers::new(store.clone(), keyring, bounds, jwks),
+            issuers: Issuers::new(store.clone(), keyring, bounds, jwks, metrics.cache("jwt_issuers")),
             store,
             clock,
-            api_keys: Cache::new(bounds.max_entries, bounds.max_age),
-            tokens: VerifiedTokens::new(bounds.max_tokens),
-            tenants: Cache::new(bounds.max_entries, bounds.max_age),
-            tenant_ids: Cache::new(bounds.max_entries, bounds.max_age),
+            api_keys: Cache::new(max_entries, max_age, metrics.cache("api_keys")),
+            tokens: VerifiedTokens::new(max_tokens, metrics.cache("tokens")),
+            tenants: Cache::new(max_entries, max_age, metrics.cache("tenants")),
+            tenant_ids: Cache::new(max_entries, max_age, metrics.cache("tenant_ids")),
         }
+    }
+
+    /// How much is in memory, cache by cache.
+    #[must_use]
+    pub fn sizes(&self) -> [(&'static str, u64); 5] {
+        let Self { api_keys, issuers, tokens, tenants, tenant_ids, .. } = self;
+        [api_keys.size(), issuers.size(), tokens.size(), tenants.size(), tenant_ids.size()]
+    }
+
+    /// How the keys of JWT issuers fare that are fetched.
+    #[must_use]
+    pub fn jwks_facts(&self) -> JwksFacts {
+        self.issuers.jwks_facts()
     }
 
     /// Finds out who is calling. What is not in memory is looked up only if `may_look_up` says so: a client that failed

@@ -1,7 +1,7 @@
 //! What talks to a bucket: when an upload is completed, deleted, verified or swept, and for the doctor and the CORS rules. Never on the
 //! way of a presign.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextMut;
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -16,10 +16,14 @@ use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use http_body_util::Limited;
 use secrecy::ExposeSecret;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::domain::binding::Sha256;
 use crate::domain::bucket::Addressing;
 use crate::outbound::{CheckedNames, Outbound};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::bucket::BucketMetrics;
 use crate::vault::OpenBucket;
 
 use self::error::{NO_SUCH_BUCKET, of_call};
@@ -45,6 +49,8 @@ const MOST_IDLE_CONNECTIONS: usize = 16;
 pub struct BucketClient {
     client: aws_sdk_s3::Client,
     bucket_name: String,
+    host: String,
+    metrics: BucketMetrics,
 }
 
 /// Lets the SDK resolve names as everything here that reaches out does.
@@ -79,12 +85,13 @@ impl BucketClient {
     /// # Errors
     /// The endpoint's host is one that may not be reached.
     pub fn new(open: &OpenBucket, outbound: &Outbound) -> Result<Self, BucketError> {
+        let metrics = Metrics::off().bucket();
         let names = outbound.resolver_for_endpoint(&open.bucket.location.endpoint);
         let names = names.map_err(|error| BucketError::other(error.to_string()))?;
-        Ok(Self::over(http_client(names), open, OPERATION_TIMEOUT))
+        Ok(Self::over(http_client(names), open, OPERATION_TIMEOUT, metrics))
     }
 
-    fn over(http_client: SharedHttpClient, open: &OpenBucket, timeout: Duration) -> Self {
+    fn over(http_client: SharedHttpClient, open: &OpenBucket, timeout: Duration, metrics: BucketMetrics) -> Self {
         let location = &open.bucket.location;
         let credential = &open.credential;
         let token = credential.session_token.as_ref().map(|token| token.expose_secret().to_owned());
@@ -109,7 +116,37 @@ impl BucketClient {
             .timeout_config(timeouts.build())
             .build();
         let bucket_name = location.bucket_name.as_str().to_owned();
-        Self { client: aws_sdk_s3::Client::from_conf(config), bucket_name }
+        let host = location.endpoint.host().to_owned();
+        Self { client: aws_sdk_s3::Client::from_conf(config), bucket_name, host, metrics }
+    }
+
+    /// Waits for a call, and tells metrics and the trace how long it took.
+    async fn measured<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, BucketError>>,
+    ) -> Result<T, BucketError> {
+        let began = Instant::now();
+        // <https://opentelemetry.io/docs/specs/semconv/object-stores/s3/>; never the object key.
+        let span = tracing::info_span!(
+            "bucket",
+            otel.kind = "client",
+            otel.name = operation,
+            otel.status_code = Empty,
+            rpc.system = "aws-api",
+            rpc.service = "S3",
+            rpc.method = operation,
+            server.address = self.host,
+            error.type = Empty,
+        );
+        let outcome = Box::pin(call).instrument(span.clone()).await;
+        let failure = outcome.as_ref().err().map(|error| error.failure.as_str());
+        if let Some(failure) = failure {
+            span.record("error.type", failure);
+            span.record("otel.status_code", "ERROR");
+        }
+        self.metrics.record(operation, failure, began.elapsed());
+        outcome
     }
 
     /// HEAD. `with_sha256` asks for the digest too, which a store may want a further permission for.
@@ -119,7 +156,8 @@ impl BucketClient {
     pub async fn head(&self, object_key: &str, with_sha256: bool) -> Result<ObjectFacts, BucketError> {
         let head = self.client.head_object().bucket(&self.bucket_name).key(object_key);
         let head = head.set_checksum_mode(with_sha256.then_some(ChecksumMode::Enabled));
-        let head = head.send().await.map_err(|error| of_call(&error))?;
+        let head = async { head.send().await.map_err(|error| of_call(&error)) };
+        let head = self.measured("HeadObject", head).await?;
         // No size is not a size of none.
         let size_bytes = head.content_length().and_then(|bytes| bytes.try_into().ok());
         Ok(ObjectFacts {
@@ -139,7 +177,8 @@ impl BucketClient {
     /// The store does not answer.
     pub async fn exists(&self) -> Result<bool, BucketError> {
         let head = self.client.head_bucket().bucket(&self.bucket_name);
-        match head.send().await.map_err(|error| of_call(&error)) {
+        let head = async { head.send().await.map_err(|error| of_call(&error)) };
+        match self.measured("HeadBucket", head).await {
             Ok(_) => Ok(true),
             Err(error) if error.failure == Failure::Unavailable => Err(error),
             Err(error) => Ok(error.failure != Failure::NotFound && error.code != NO_SUCH_BUCKET),
@@ -152,7 +191,8 @@ impl BucketClient {
     /// The store refuses, or does not answer.
     pub async fn delete(&self, object_key: &str) -> Result<(), BucketError> {
         let delete = self.client.delete_object().bucket(&self.bucket_name).key(object_key);
-        match delete.send().await.map_err(|error| of_call(&error)) {
+        let delete = async { delete.send().await.map_err(|error| of_call(&error)) };
+        match self.measured("DeleteObject", delete).await {
             Err(BucketError { failure: Failure::NotFound, .. }) => Ok(()),
             other => other.map(drop),
         }

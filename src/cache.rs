@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use moka::Equivalent;
 
+use crate::telemetry::metrics::cache::CacheMetrics;
+
 /// Values by the names that requests bring.
 pub struct Cache<K, V> {
     entries: moka::future::Cache<K, V>,
     /// Counts what was forgotten, so that a read which began before a change is not kept after it.
     forgotten: AtomicU64,
+    metrics: CacheMetrics,
 }
 
 impl<K, V> Cache<K, V>
@@ -22,14 +25,20 @@ where
 {
     /// `max_age` bounds how long a change that is not announced can go unseen; zero keeps nothing.
     #[must_use]
-    pub fn new(max_entries: u64, max_age: Duration) -> Self {
+    pub fn new(max_entries: u64, max_age: Duration, metrics: CacheMetrics) -> Self {
         let entries = moka::future::Cache::builder().max_capacity(max_entries).time_to_live(max_age).build();
-        Self { entries, forgotten: AtomicU64::new(0) }
+        Self { entries, forgotten: AtomicU64::new(0), metrics }
+    }
+
+    /// The cache's name, and about how many values it holds.
+    #[must_use]
+    pub fn size(&self) -> (&'static str, u64) {
+        (self.metrics.name, self.entries.entry_count())
     }
 
     /// What is in memory under this name.
     pub async fn get<Q: Equivalent<K> + Hash + ?Sized>(&self, name: &Q) -> Option<V> {
-        self.entries.get(name).await
+        self.entries.get(name).await.inspect(|_| self.metrics.hits.add(1))
     }
 
     /// What is in memory under this name, or else what `read` gives.
@@ -41,12 +50,14 @@ where
         E: Send + Sync + 'static,
         R: Future<Output = Result<V, E>>,
     {
-        if let Some(known) = self.entries.get(name).await {
+        if let Some(known) = self.get(name).await {
             return Ok(known);
         }
+        self.metrics.misses.add(1);
         let before = self.forgotten.load(Ordering::Acquire);
         // Boxed: a query makes a large future, which every request would carry along for the few that read.
-        let value = Box::pin(self.entries.try_get_with_by_ref(name, read())).await?;
+        let value = Box::pin(self.entries.try_get_with_by_ref(name, read())).await;
+        let value = value.inspect_err(|_| self.metrics.failures.add(1))?;
         // A change that was announced while we read came before our entry was there to be forgotten.
         if self.forgotten.load(Ordering::Acquire) != before {
             self.entries.invalidate(name).await;

@@ -32,7 +32,7 @@ pub mod vault;
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
 
 /// Settings whose values are never shown.
-const SECRET_SETTINGS: [&str; 2] = ["database.url", "vault.keys"];
+const SECRET_SETTINGS: [&str; 3] = ["database.url", "telemetry.otlp_headers", "vault.keys"];
 
 /// Every setting, checked.
 #[derive(Debug)]

@@ -27,6 +27,9 @@ use crate::domain::outbound::AllowedHosts;
 use crate::domain::tenant::Slug;
 use crate::health::Health;
 use crate::limit::Limits;
+use crate::telemetry::metrics::auth::AuthMetrics;
+use crate::telemetry::metrics::http::HttpMetrics;
+use crate::telemetry::{LineBudget, Signals};
 use crate::tenants::Tenants;
 use crate::uploads::Uploads;
 use crate::vault::keyring::Keyring;
@@ -61,6 +64,11 @@ pub struct Gateway {
     pub health: Health,
     pub listening: Listening,
     pub edge: Edge,
+    pub signals: Signals,
+    pub http_metrics: HttpMetrics,
+    pub auth_metrics: AuthMetrics,
+    /// How many lines requests may write.
+    pub lines: LineBudget,
 }
 
 /// What is decided before a request reaches a use case.
@@ -133,7 +141,7 @@ fn public_routes() -> OpenApiRouter<SharedGateway> {
 }
 
 fn ops_routes() -> OpenApiRouter<SharedGateway> {
-    admin::routes().routes(routes!(ops::livez)).routes(routes!(ops::readyz))
+    admin::routes().routes(routes!(ops::livez)).routes(routes!(ops::readyz)).routes(routes!(ops::metrics))
 }
 
 /// The routes, and what answers where there is none.

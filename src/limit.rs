@@ -16,7 +16,8 @@ use governor::{Quota as GovernorQuota, RateLimiter};
 
 use crate::domain::caller::{Caller, CallerKind};
 use crate::domain::ids::TenantId;
-use crate::domain::tenant::RateLimit;
+use crate::domain::tenant::{RateLimit, Tenant};
+use crate::telemetry::metrics::limiter::{Decisions, LimiterMetrics};
 
 use self::address::AddressLimiter;
 
@@ -62,6 +63,7 @@ type Governor = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformat
 struct TenantLimiter {
     limit: RateLimit,
     governor: Governor,
+    decisions: Decisions,
 }
 
 /// Every limit of this process.
@@ -70,16 +72,18 @@ pub struct Limits {
     tenants: RwLock<HashMap<TenantId, Arc<TenantLimiter>>>,
     anonymous: AddressLimiter,
     strangers: AddressLimiter,
+    metrics: LimiterMetrics,
 }
 
 impl Limits {
     /// `anonymous` is for each address that presents nothing, `strangers` for each whose credentials are refused.
     #[must_use]
-    pub fn new(anonymous: RateLimit, strangers: RateLimit, max_addresses: usize) -> Self {
+    pub fn new(anonymous: RateLimit, strangers: RateLimit, max_addresses: usize, metrics: LimiterMetrics) -> Self {
         Self {
             tenants: RwLock::default(),
             anonymous: AddressLimiter::new(anonymous, max_addresses),
             strangers: AddressLimiter::new(strangers, max_addresses),
+            metrics,
         }
     }
 
@@ -90,9 +94,11 @@ impl Limits {
     pub fn admit(&self, caller: Caller, client_address: IpAddr) -> Result<(Admitted, Quota), Limited> {
         // The address first: one that asks too much must not use up the tenant's limit.
         if caller.kind == CallerKind::Anonymous {
-            self.anonymous.check(client_address)?;
+            let checked = self.anonymous.check(client_address);
+            self.metrics.anonymous.note(&checked);
+            checked?;
         }
-        let quota = self.tenant_limiter(caller.tenant.id, caller.tenant.rate_limit).check()?;
+        let quota = self.tenant_limiter(&caller.tenant).check()?;
         Ok((Admitted { caller }, quota))
     }
 
@@ -101,8 +107,7 @@ impl Limits {
     /// # Errors
     /// The tenant's limit is reached; nothing is counted then.
     pub fn charge(&self, admitted: &Admitted, more: NonZeroU32) -> Result<Quota, Limited> {
-        let tenant = &admitted.caller.tenant;
-        self.tenant_limiter(tenant.id, tenant.rate_limit).charge(more)
+        self.tenant_limiter(&admitted.caller.tenant).charge(more)
     }
 
     /// Counts a failed authentication.
@@ -110,7 +115,9 @@ impl Limits {
     /// # Errors
     /// The address has failed too often.
     pub fn count_failure(&self, client_address: IpAddr) -> Result<(), Limited> {
-        self.strangers.check(client_address)
+        let checked = self.strangers.check(client_address);
+        self.metrics.failures.note(&checked);
+        checked
     }
 
     /// Whether the address has failed too often, and has to wait before it may try anything new.
@@ -119,23 +126,25 @@ impl Limits {
         self.strangers.is_refused(client_address)
     }
 
-    fn tenant_limiter(&self, id: TenantId, limit: RateLimit) -> Arc<TenantLimiter> {
+    fn tenant_limiter(&self, tenant: &Tenant) -> Arc<TenantLimiter> {
+        let (id, limit) = (tenant.id, tenant.rate_limit);
         let known = self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
         if let Some(known) = known.filter(|known| known.limit == limit) {
             return known;
         }
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = tenants.entry(id).or_insert_with(|| Arc::new(TenantLimiter::new(limit)));
+        let new = || Arc::new(TenantLimiter::new(limit, self.metrics.tenant(tenant.slug.as_str())));
+        let entry = tenants.entry(id).or_insert_with(new);
         if entry.limit != limit {
-            *entry = Arc::new(TenantLimiter::new(limit));
+            *entry = new();
         }
         Arc::clone(entry)
     }
 }
 
 impl TenantLimiter {
-    fn new(limit: RateLimit) -> Self {
-        Self { limit, governor: RateLimiter::direct(governor_quota(limit)).with_middleware() }
+    fn new(limit: RateLimit, decisions: Decisions) -> Self {
+        Self { limit, governor: RateLimiter::direct(governor_quota(limit)).with_middleware(), decisions }
     }
 
     fn check(&self) -> Result<Quota, Limited> {
@@ -143,6 +152,12 @@ impl TenantLimiter {
     }
 
     fn charge(&self, times: NonZeroU32) -> Result<Quota, Limited> {
+        let charged = self.try_charge(times);
+        self.decisions.note(&charged);
+        charged
+    }
+
+    fn try_charge(&self, times: NonZeroU32) -> Result<Quota, Limited> {
         let quota = |remaining, reset_seconds| Quota { limit: self.limit, remaining, reset_seconds };
         let Ok(checked) = self.governor.check_n(times) else {
             // More than the burst is never let through at once; who asks for that should have been told before.

@@ -3,14 +3,18 @@
 //! Functions take the tenant first; the rare one that looks across tenants is named `…_any_tenant`.
 //! Nothing here decides: what a row means is for `domain` to parse and for the use cases to judge.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::{MigrateDatabase, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, PgPool, Postgres};
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::domain::Invalid;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::database::DatabaseMetrics;
 
 pub mod announcements;
 pub mod api_keys;
@@ -69,6 +73,25 @@ pub enum StoreError {
     Other(#[source] sqlx::Error),
 }
 
+impl StoreError {
+    /// What kind it is, in a word for metrics and traces.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Disconnected => "disconnected",
+            Self::Unheard => "unheard",
+            Self::TimedOut => "timed_out",
+            Self::RowRefused(_) => "row_refused",
+            Self::NoPartition(_) => "no_partition",
+            Self::Taken { .. } => "taken",
+            Self::Corrupt(_) => "corrupt",
+            Self::NotMigrated(_) => "not_migrated",
+            Self::Other(_) => "other",
+        }
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let Some(database_error) = error.as_database_error() else {
@@ -121,6 +144,36 @@ pub struct StoreOptions {
 pub struct Store {
     pool: PgPool,
     read_timeout: Duration,
+    metrics: DatabaseMetrics,
+}
+
+/// What a statement does, and to which table first of all.
+type Statement = (&'static str, &'static str);
+
+/// <https://opentelemetry.io/docs/specs/semconv/database/postgresql/>; never the statement itself, nor what it is given.
+fn statement_span(operation: &'static str, table: &'static str) -> Span {
+    let span = tracing::info_span!(
+        "statement",
+        otel.kind = "client",
+        otel.name = Empty,
+        otel.status_code = Empty,
+        db.system.name = "postgresql",
+        db.operation.name = operation,
+        db.collection.name = table,
+        error.type = Empty,
+    );
+    if !span.is_disabled() {
+        span.record("otel.name", format!("{operation} {table}"));
+    }
+    span
+}
+
+/// How many connections a pool has.
+#[derive(Debug, Clone, Copy)]
+pub struct Connections {
+    pub idle: u32,
+    pub used: u32,
+    pub max: u32,
 }
 
 impl Store {
@@ -153,12 +206,51 @@ impl Store {
                 Box::pin(async move { connection.execute("SET presign_gateway.counts_itself = yes").await.map(drop) })
             })
             .connect_lazy_with(connect);
-        Ok(Self { pool, read_timeout: options.read_timeout })
+        Ok(Self { pool, read_timeout: options.read_timeout, metrics: Metrics::off().database() })
+    }
+
+    /// The store, with its statements counted here.
+    #[must_use]
+    pub fn counted(self, metrics: DatabaseMetrics) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// What the pool is doing.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        let (size, idle) = (self.pool.size(), u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX));
+        Connections { idle, used: size.saturating_sub(idle), max: self.pool.options().get_max_connections() }
     }
 
     /// Waits for a read, but not for ever: a request waits with it.
-    async fn within<T, E: Into<StoreError>>(&self, read: impl Future<Output = Result<T, E>>) -> Result<T, StoreError> {
-        tokio::time::timeout(self.read_timeout, read).await.map_err(|_| StoreError::TimedOut)?.map_err(Into::into)
+    async fn within<T, E: Into<StoreError>>(
+        &self,
+        statement: Statement,
+        read: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, StoreError> {
+        let read = async {
+            tokio::time::timeout(self.read_timeout, read).await.map_err(|_| StoreError::TimedOut)?.map_err(Into::into)
+        };
+        self.measured(statement, read).await
+    }
+
+    /// Waits for a statement, the wait for a connection included, and tells metrics and the trace how long it took.
+    async fn measured<T, E: Into<StoreError>>(
+        &self,
+        (operation, table): Statement,
+        statement: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, StoreError> {
+        let began = Instant::now();
+        let span = statement_span(operation, table);
+        // Boxed: a statement makes a large future, which whoever waits would carry along.
+        let outcome = Box::pin(statement).instrument(span.clone()).await.map_err(Into::into);
+        let failure = outcome.as_ref().err().map(StoreError::kind);
+        if let Some(failure) = failure {
+            span.record("error.type", failure);
+            span.record("otel.status_code", "ERROR");
+        }
+        self.metrics.record(operation, table, failure, began.elapsed());
+        outcome
     }
 
     /// # Errors
@@ -201,7 +293,7 @@ impl Store {
     /// The database is away, or was never migrated.
     pub async fn is_migrated(&self) -> Result<bool, StoreError> {
         let applied = sqlx::query_scalar::<_, i64>("SELECT version FROM _sqlx_migrations WHERE success");
-        let applied = self.within(applied.fetch_all(&self.pool)).await?;
+        let applied = self.within(("SELECT", "_sqlx_migrations"), applied.fetch_all(&self.pool)).await?;
         Ok(MIGRATIONS.iter().all(|migration| applied.contains(&migration.version)))
     }
 
@@ -211,7 +303,7 @@ impl Store {
     /// The database is away.
     pub async fn is_writable(&self) -> Result<bool, StoreError> {
         let writable = sqlx::query_scalar::<_, bool>("SELECT current_setting('transaction_read_only') = 'off'");
-        self.within(writable.fetch_one(&self.pool)).await
+        self.within(("SELECT", "pg_settings"), writable.fetch_one(&self.pool)).await
     }
 
     /// Waits for what is under way, then closes every connection.

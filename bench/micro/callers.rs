@@ -14,6 +14,7 @@ use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use presign_gateway::domain::tenant::{RateLimit, Slug};
 use presign_gateway::outbound::Outbound;
+use presign_gateway::telemetry::metrics::Metrics;
 use presign_gateway::tenants::{Actor, NewApiKey, NewJwtIssuer, NewTenant, NewVerification, PolicyChanges, Tenants};
 use presign_gateway::vault::keyring::Keyring;
 use secrecy::{ExposeSecret, SecretString};
@@ -84,6 +85,6 @@ impl<'a> Callers<'a> {
 fn auth(tenants: &Tenants, keyring: &Arc<Keyring>) -> Auth {
     let bounds = CacheBounds { max_entries: 1000, max_age: LONG, max_tokens: 1000 };
     let timing = JwksTiming { refresh: LONG, cooldown: LONG, stale: LONG };
-    let jwks = Jwks::new(tenants.outbound.clone(), timing);
-    Auth::new(tenants.store.clone(), Arc::clone(keyring), Clock::System, bounds, jwks)
+    let jwks = Jwks::new(tenants.outbound.clone(), timing, Metrics::off().jwks());
+    Auth::new(tenants.store.clone(), Arc::clone(keyring), Clock::System, bounds, jwks, &Metrics::off())
 }

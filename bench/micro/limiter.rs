@@ -14,6 +14,7 @@ use presign_gateway::domain::ids::TenantId;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::tenant::{Policy, RateLimit, Slug, Tenant, TenantStatus};
 use presign_gateway::limit::Limits;
+use presign_gateway::telemetry::metrics::Metrics;
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Faster than any loop asks.
@@ -22,7 +23,7 @@ const RATE_LIMIT: RateLimit = RateLimit { per_second: UNREACHED, burst: UNREACHE
 const MANY: usize = 10_000;
 
 pub fn measure(criterion: &mut Criterion) {
-    let (limits, caller) = (Limits::new(RATE_LIMIT, RATE_LIMIT, MANY), caller(RATE_LIMIT));
+    let (limits, caller) = (Limits::new(RATE_LIMIT, RATE_LIMIT, MANY, Metrics::off().limiter()), caller(RATE_LIMIT));
     let many = LazyCell::new(|| {
         let callers: Vec<Caller> = std::iter::repeat_with(|| self::caller(RATE_LIMIT)).take(MANY).collect();
         for caller in &callers {

@@ -16,7 +16,8 @@ use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::{BucketId, TenantId, UploadId};
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::domain::upload::{FileFacts, NewUpload, Pixels, UploadKind};
+use presign_gateway::domain::upload::{FileFacts, NewUpload, Origin, Pixels, UploadKind};
+use presign_gateway::telemetry::metrics::Metrics;
 use presign_gateway::uploads::recorder::{Recorder, RecorderOptions};
 use secrecy::ExposeSecret;
 use sqlx::postgres::PgPoolOptions;
@@ -67,7 +68,7 @@ fn recorder(group: &mut BenchmarkGroup<'_, WallTime>, database: &Database<'_>, w
         let store = database.store(writers);
         database.runtime.block_on(async {
             make_room(&pool(database, 1)).await;
-            (Recorder::start(&store, options), store)
+            (Recorder::start(&store, options, Metrics::off().recorder()), store)
         })
     };
     group.bench_function(name, |bencher| {
@@ -160,7 +161,7 @@ fn upload() -> NewUpload {
         caller_kind: CallerKind::ApiKey,
         caller_id: Some(Uuid::from_bytes(Randomness::System.bytes())),
         caller_subject: None,
-        client_address: Ipv4Addr::LOCALHOST.into(),
+        origin: Origin { client_address: Ipv4Addr::LOCALHOST.into(), trace_id: None },
         access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
         issued_at: now,
         url_expires_at: now + TimeDelta::seconds(300),

@@ -62,6 +62,25 @@ pub enum AuthError {
     Store(#[from] Arc<StoreError>),
 }
 
+impl AuthError {
+    /// Its stable word in metrics and traces.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::LookUpDenied => "look_up_denied",
+            Self::Refused(refusal) => refusal.as_str(),
+            Self::TenantSuspended(_) => "tenant_suspended",
+            Self::IsOperator => "is_operator",
+            Self::NotOperator => "not_operator",
+            Self::NoAnonymousTenant => "no_anonymous_tenant",
+            Self::IssuerUnusable(..) => "issuer_unusable",
+            Self::IssuerUnavailable(_) => "issuer_unavailable",
+            Self::Store(_) => "database",
+        }
+    }
+}
+
 /// What is wrong with an issuer's row.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum IssuerFault {

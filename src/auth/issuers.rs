@@ -10,6 +10,8 @@ use crate::domain::Invalid;
 use crate::domain::ids::JwtIssuerId;
 use crate::domain::jwt_issuer::{JwtIssuer, Verification};
 use crate::store::{Store, jwt_issuers};
+use crate::telemetry::metrics::JwksFacts;
+use crate::telemetry::metrics::cache::CacheMetrics;
 use crate::vault::cipher::Binding;
 use crate::vault::keyring::Keyring;
 
@@ -48,9 +50,18 @@ pub struct Issuers {
 }
 
 impl Issuers {
-    pub fn new(store: Store, keyring: Arc<Keyring>, bounds: CacheBounds, jwks: Jwks) -> Self {
-        let known = Cache::new(bounds.max_entries.min(MOST_ISSUERS), bounds.max_age);
+    pub fn new(store: Store, keyring: Arc<Keyring>, bounds: CacheBounds, jwks: Jwks, metrics: CacheMetrics) -> Self {
+        let known = Cache::new(bounds.max_entries.min(MOST_ISSUERS), bounds.max_age, metrics);
         Self { store, keyring, known, jwks }
+    }
+
+    pub fn size(&self) -> (&'static str, u64) {
+        self.known.size()
+    }
+
+    /// How the keys fare that are fetched.
+    pub fn jwks_facts(&self) -> JwksFacts {
+        self.jwks.facts()
     }
 
     pub async fn forget(&self, issuer: &str, audience: &str) {

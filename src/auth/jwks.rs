@@ -10,11 +10,16 @@ use std::time::Duration;
 use moka::future::Cache;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::domain::Invalid;
 use crate::domain::ids::JwtIssuerId;
 use crate::domain::jwt_issuer::{JwksUrl, JwtAlgorithm};
 use crate::outbound::{FetchError, Outbound};
+use crate::telemetry::metrics::JwksFacts;
+use crate::telemetry::metrics::auth::JwksMetrics;
+use crate::telemetry::trace;
 
 use super::AuthError;
 use super::fingerprint::Fingerprint;
@@ -47,6 +52,15 @@ pub enum JwksFault {
     Unusable(#[from] Invalid),
 }
 
+impl JwksFault {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Fetch(_) => "fetch",
+            Self::Unusable(_) => "unusable",
+        }
+    }
+}
+
 /// Fetches an issuer's keys, once.
 ///
 /// # Errors
@@ -61,12 +75,29 @@ pub struct Jwks {
     outbound: Outbound,
     timing: JwksTiming,
     published: Cache<JwtIssuerId, Arc<PublishedKeys>>,
+    metrics: Arc<JwksMetrics>,
 }
 
 impl Jwks {
     #[must_use]
-    pub fn new(outbound: Outbound, timing: JwksTiming) -> Self {
-        Self { outbound, timing, published: Cache::new(MOST_ISSUERS) }
+    pub fn new(outbound: Outbound, timing: JwksTiming, metrics: JwksMetrics) -> Self {
+        Self { outbound, timing, published: Cache::new(MOST_ISSUERS), metrics: Arc::new(metrics) }
+    }
+
+    /// How all of them fare.
+    pub(super) fn facts(&self) -> JwksFacts {
+        let mut facts = JwksFacts::default();
+        for (_, keys) in &self.published {
+            let state = keys.lock();
+            let age = state.known.as_ref().map(|(_, at)| at.elapsed()).unwrap_or_default();
+            let (count, oldest) = match state.failed_at {
+                None => (&mut facts.fresh, &mut facts.oldest_fresh),
+                Some(_) => (&mut facts.failing, &mut facts.oldest_failing),
+            };
+            *count += 1;
+            *oldest = age.max(*oldest);
+        }
+        facts
     }
 
     /// The keys of an issuer; those of another URL are forgotten.
@@ -85,6 +116,7 @@ impl Jwks {
                 timing: self.timing,
                 fresh: Fresh::new(),
                 state: Mutex::default(),
+                metrics: Arc::clone(&self.metrics),
             })
         };
         let is_other = |known: &Arc<PublishedKeys>| known.url != *url || known.algorithm != algorithm;
@@ -101,6 +133,7 @@ pub struct PublishedKeys {
     timing: JwksTiming,
     fresh: Fresh,
     state: Mutex<State>,
+    metrics: Arc<JwksMetrics>,
 }
 
 /// Which keys need no refresh yet, and until when: what each request asks, without a lock that all of an issuer's share.
@@ -239,15 +272,36 @@ impl PublishedKeys {
         let (end, running) = watch::channel(());
         state.running = Some(running.clone());
         let this = Arc::clone(self);
-        tokio::spawn(async move {
+        let span = self.fetch_span();
+        let fetching = async move {
             this.refresh().await;
             drop(end);
-        });
+        };
+        tokio::spawn(fetching.instrument(span));
         running
+    }
+
+    /// The fetch serves many requests: it has a trace of its own, which refers to the one that asked first. None, where that is
+    /// not traced.
+    fn fetch_span(&self) -> Span {
+        let asker = Span::current();
+        if asker.is_disabled() {
+            return Span::none();
+        }
+        let host = self.url.host();
+        let span = tracing::info_span!(target: trace::ROOT, parent: None, "fetch jwks", otel.kind = "client",
+            otel.status_code = Empty, server.address = host, error.type = Empty);
+        trace::link(&span, &asker);
+        span
     }
 
     async fn refresh(&self) {
         let fetched = fetch(&self.outbound, &self.url, self.algorithm).await;
+        self.metrics.fetched(fetched.is_ok());
+        if let Err(fault) = &fetched {
+            Span::current().record("error.type", fault.kind());
+            Span::current().record("otel.status_code", "ERROR");
+        }
         let mut state = self.lock();
         match fetched {
             Ok(keys) => {

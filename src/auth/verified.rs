@@ -10,6 +10,8 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use moka::future::Cache;
 
+use crate::telemetry::metrics::cache::CacheMetrics;
+
 use super::jwt::{Claimed, Verified};
 
 /// After this a token is checked in full once more, whatever was remembered: expired ones do not stay for long, and nothing
@@ -42,18 +44,27 @@ pub struct VerifiedToken {
 pub struct VerifiedTokens {
     tokens: Cache<TokenDigest, Arc<VerifiedToken>>,
     checked: AtomicU64,
+    metrics: CacheMetrics,
 }
 
 impl VerifiedTokens {
     /// With `max_tokens` of 0 nothing is remembered.
     #[must_use]
-    pub fn new(max_tokens: u64) -> Self {
+    pub fn new(max_tokens: u64, metrics: CacheMetrics) -> Self {
         let tokens = Cache::builder().max_capacity(max_tokens).time_to_live(LONGEST_MEMORY).build();
-        Self { tokens, checked: AtomicU64::new(0) }
+        Self { tokens, checked: AtomicU64::new(0), metrics }
     }
 
     pub(super) async fn get(&self, digest: &TokenDigest) -> Option<Arc<VerifiedToken>> {
-        self.tokens.get(digest).await
+        let known = self.tokens.get(digest).await;
+        let counter = if known.is_some() { &self.metrics.hits } else { &self.metrics.misses };
+        counter.add(1);
+        known
+    }
+
+    /// The cache's name, and about how many are remembered.
+    pub(super) fn size(&self) -> (&'static str, u64) {
+        (self.metrics.name, self.tokens.entry_count())
     }
 
     /// Remembers a token that may be let in.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use crate::outbound::Outbound;
+use crate::telemetry::metrics::bucket::BucketMetrics;
 use crate::vault::OpenBucket;
 
 use super::{BucketClient, BucketError, http_client};
@@ -21,6 +22,7 @@ pub struct BucketConnections(Arc<Inner>);
 struct Inner {
     outbound: Outbound,
     timeout: Duration,
+    metrics: BucketMetrics,
     // Made when first used: reading the machine's certificates takes a while.
     to_public: OnceLock<SharedHttpClient>,
     to_allowed: OnceLock<SharedHttpClient>,
@@ -29,8 +31,8 @@ struct Inner {
 impl BucketConnections {
     /// `timeout` is how long a call may take, from the first attempt to connect.
     #[must_use]
-    pub fn new(outbound: Outbound, timeout: Duration) -> Self {
-        Self(Arc::new(Inner { outbound, timeout, to_public: OnceLock::new(), to_allowed: OnceLock::new() }))
+    pub fn new(outbound: Outbound, timeout: Duration, metrics: BucketMetrics) -> Self {
+        Self(Arc::new(Inner { outbound, timeout, metrics, to_public: OnceLock::new(), to_allowed: OnceLock::new() }))
     }
 
     /// How long a call may take.
@@ -44,10 +46,11 @@ impl BucketConnections {
     /// # Errors
     /// The endpoint's host is one that may not be reached.
     pub fn client(&self, open: &OpenBucket) -> Result<BucketClient, BucketError> {
-        let Inner { outbound, timeout, to_public, to_allowed } = &*self.0;
+        let Inner { outbound, timeout, metrics, to_public, to_allowed } = &*self.0;
         let names = outbound.resolver_for_endpoint(&open.bucket.location.endpoint);
         let names = names.map_err(|error| BucketError::other(error.to_string()))?;
         let kept = if names.is_public_only() { to_public } else { to_allowed };
-        Ok(BucketClient::over(kept.get_or_init(|| http_client(names)).clone(), open, *timeout))
+        let kept = kept.get_or_init(|| http_client(names)).clone();
+        Ok(BucketClient::over(kept, open, *timeout, metrics.clone()))
     }
 }

@@ -25,6 +25,19 @@ pub enum Failure {
     Other,
 }
 
+impl Failure {
+    /// In a word for metrics and traces.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::Other => "other",
+        }
+    }
+}
+
 const CANNOT_CONNECT: &str = "cannot connect";
 pub(super) const NO_SUCH_BUCKET: &str = "NoSuchBucket";
 

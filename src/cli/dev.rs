@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::config::Config;
-use crate::config::telemetry::{Format, TelemetryConfig};
+use crate::config::telemetry::Format;
 use crate::dev::stack::{self, Facts, Stack, StackOptions};
 use crate::telemetry;
 
@@ -49,11 +49,12 @@ impl Dev {
         if let Some(DevCommand::Seed(command)) = self.command {
             return command.run(context, &std::path::absolute(&self.data_dir)?).await;
         }
-        let TelemetryConfig { level, format } =
-            Config::load(context.config_file.as_deref(), stack::environment())?.telemetry;
+        let mut config = Config::load(context.config_file.as_deref(), stack::environment())?.telemetry;
         // People read this log, unless they ask for JSON.
-        let format = if format == Format::Auto { Format::Pretty } else { format };
-        telemetry::start(TelemetryConfig { level, format })?;
+        if config.format == Format::Auto {
+            config.format = Format::Pretty;
+        }
+        let telemetry = telemetry::start(&config)?;
         let stop = shutdown::requested()?;
         let data_dir = std::path::absolute(&self.data_dir)?;
         if self.reset {
@@ -65,6 +66,7 @@ impl Dev {
             listen: self.listen,
             ops_listen: self.ops_listen,
             s3_listen: self.s3_listen,
+            signals: telemetry.signals.clone(),
         };
         let mut stop = Box::pin(stop);
         let stack = tokio::select! {
@@ -73,6 +75,7 @@ impl Dev {
         };
         output::say(&welcome(&stack.facts));
         stack.run(stop).await;
+        telemetry.shut_down().await;
         Ok(())
     }
 }

@@ -21,15 +21,16 @@ pub(super) struct Serve {
 impl Serve {
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
         let config = context.config()?;
-        telemetry::start(config.telemetry)?;
+        let telemetry = telemetry::start(&config.telemetry)?;
         // Before anything is listened on: a signal from now on means a clean end.
         let stop = shutdown::requested()?;
-        let app = App::build(&config, Clock::System, Randomness::System).await?;
+        let app = App::build(&config, telemetry.signals.clone(), Clock::System, Randomness::System).await?;
         if self.migrate {
             app::migrate(&app::open_store(&config)?, &Clock::System).await?;
         }
         tracing::info!(public = %app.public_address()?, ops = %app.ops_address()?, "listening");
         app.run(stop).await;
+        telemetry.shut_down().await;
         Ok(())
     }
 }

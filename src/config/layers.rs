@@ -23,12 +23,7 @@ impl Layers {
     }
 
     /// Sets one value, if there is such a setting and it is of that type.
-    fn set(
-        &mut self,
-        path: &str,
-        from: &str,
-        value: impl FnOnce(&Value) -> Result<Value, String>,
-    ) -> Result<(), String> {
+    fn set(&mut self, path: &str, from: &str, value: impl FnOnce(&Value) -> Option<Value>) -> Result<(), String> {
         let (section_name, setting) = path.split_once('.').unwrap_or((path, ""));
         let unknown = |expected: String| format!("{path} ({from}): there is no such setting; {expected}");
         let Some(section) = self.merged.get_mut(section_name).and_then(Value::as_table_mut) else {
@@ -37,7 +32,7 @@ impl Layers {
         let Some(current) = section.get_mut(setting) else {
             return Err(unknown(format!("[{section_name}] has {}", names(section))));
         };
-        *current = value(current).map_err(|expected| format!("{path} ({from}): must be {expected}"))?;
+        *current = value(current).ok_or_else(|| format!("{path} ({from}): must be {}", type_name(current)))?;
         self.from.insert(path.to_owned(), from.to_owned());
         Ok(())
     }
@@ -80,8 +75,10 @@ fn lay_file(layers: &mut Layers, file: &Path, faults: &mut Vec<String>) {
             continue;
         };
         for (setting, value) in section {
-            let result = layers.set(&format!("{name}.{setting}"), &from, |current| {
-                if value.same_type(current) { Ok(value) } else { Err(type_name(current).to_owned()) }
+            let result = layers.set(&format!("{name}.{setting}"), &from, |current| match (current, value) {
+                // A whole number is a number, too.
+                (Value::Float(_), Value::Integer(whole)) => parse_as(current, &whole.to_string()),
+                (_, value) => Some(value).filter(|value| value.same_type(current)),
             });
             faults.extend(result.err());
         }
@@ -105,20 +102,48 @@ fn lay_environment(
             let path = match name.strip_prefix(PREFIX) {
                 Some(rest) => rest.to_ascii_lowercase().replacen("__", ".", 1),
                 None if name == "DATABASE_URL" => "database.url".to_owned(),
-                None => return None,
+                None => return open_telemetry(name, &value),
             };
             Some((name, path, value))
         })
         .collect();
-    // DATABASE_URL sorts before PRESIGN__DATABASE__URL, which therefore wins. Of one name given twice the later wins.
+    // DATABASE_URL and OTEL_… sort before PRESIGN__…, which therefore wins. Of one name given twice the later wins.
     ours.sort_by(|(left, ..), (right, ..)| left.cmp(right));
     for (name, path, text) in ours {
-        faults.extend(
-            layers
-                .set(&path, &name, |current| parse_as(current, &text).ok_or_else(|| type_name(current).to_owned()))
-                .err(),
-        );
+        faults.extend(layers.set(&path, &name, |current| parse_as(current, &text)).err());
     }
+}
+
+/// What OpenTelemetry calls our settings
+/// (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
+const OPEN_TELEMETRY: [(&str, &str); 10] = [
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "otlp_headers"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "otlp_protocol"),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "otlp_timeout_ms"),
+    ("OTEL_LOGS_EXPORTER", "otlp_logs"),
+    ("OTEL_METRICS_EXPORTER", "otlp_metrics"),
+    ("OTEL_RESOURCE_ATTRIBUTES", "resource_attributes"),
+    ("OTEL_SERVICE_NAME", "service_name"),
+    ("OTEL_TRACES_EXPORTER", "otlp_traces"),
+    ("OTEL_TRACES_SAMPLER", "sampler"),
+];
+
+/// The setting that one of OpenTelemetry's variables stands for, and its value in our terms. An empty one is as good as none.
+fn open_telemetry(name: String, text: &str) -> Option<(String, String, String)> {
+    let text = Some(text.trim()).filter(|text| !text.is_empty())?;
+    let (setting, value) = match name.as_str() {
+        "OTEL_SDK_DISABLED" => ("otlp_enabled", (!text.eq_ignore_ascii_case("true")).to_string()),
+        "OTEL_TRACES_SAMPLER_ARG" => ("sampler_ratio", text.to_owned()),
+        "OTEL_METRIC_EXPORT_INTERVAL" => ("otlp_metrics_seconds", in_seconds(text)),
+        _ => (OPEN_TELEMETRY.iter().find(|(known, _)| *known == name)?.1, text.to_owned()),
+    };
+    Some((name, format!("telemetry.{setting}"), value))
+}
+
+/// Milliseconds as whole seconds, at least one; what is no number stays as it is, to be told of.
+fn in_seconds(milliseconds: &str) -> String {
+    milliseconds.parse::<u64>().map_or_else(|_| milliseconds.to_owned(), |number| number.div_ceil(1000).to_string())
 }
 
 /// Reads text as a value of the same type.
@@ -131,7 +156,8 @@ fn parse_as(current: &Value, text: &str) -> Option<Value> {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Some(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
         }
-        Value::Float(_) | Value::Datetime(_) | Value::Table(_) => None,
+        Value::Float(_) => text.trim().parse().ok().map(Value::Float),
+        Value::Datetime(_) | Value::Table(_) => None,
     }
 }
 
@@ -140,6 +166,7 @@ fn type_name(value: &Value) -> &'static str {
         Value::Integer(_) => "a whole number",
         Value::Boolean(_) => "true or false",
         Value::Array(_) => "a list of strings",
-        Value::String(_) | Value::Float(_) | Value::Datetime(_) | Value::Table(_) => "a string",
+        Value::Float(_) => "a number such as 0.01",
+        Value::String(_) | Value::Datetime(_) | Value::Table(_) => "a string",
     }
 }

@@ -23,6 +23,7 @@ use tokio::net::TcpListener;
 
 use crate::domain::credential::Credential;
 use crate::http::listener::{ListenerOptions, serve};
+use crate::telemetry::metrics::Metrics;
 
 use self::cors::BucketRules;
 use self::files::Files;
@@ -72,7 +73,7 @@ pub fn router(folder: &Path, accounts: &[Account]) -> io::Result<Router> {
 
 /// Serves the store until `shutdown` completes.
 pub async fn run(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
-    serve(listener, router, OPTIONS, shutdown).await;
+    serve(listener, router, OPTIONS, Metrics::off().connections("store"), shutdown).await;
 }
 
 /// Answers as the bucket's CORS rules have it.

@@ -17,6 +17,7 @@ use crate::domain::randomness::Randomness;
 use crate::domain::sealing_key::SealingKey;
 use crate::outbound::Outbound;
 use crate::store::{MigrateError, Store, StoreError};
+use crate::telemetry::Signals;
 use crate::tenants::{Actor, ManageError, Tenants};
 use crate::vault::keyring::Keyring;
 
@@ -41,6 +42,8 @@ pub struct StackOptions {
     pub listen: SocketAddr,
     pub ops_listen: SocketAddr,
     pub s3_listen: SocketAddr,
+    /// What the gateway counts in, and by what it traces.
+    pub signals: Signals,
 }
 
 /// Why the stack does not start.
@@ -201,7 +204,8 @@ impl Stack {
         demo.ensure(&tenants, &keyring, &s3_url).await?;
         let token = demo.token(&tenants)?;
         store.close().await;
-        let app = App::build(&config, Clock::System, Randomness::System).await.map_err(with_flag)?;
+        let app =
+            App::build(&config, options.signals.clone(), Clock::System, Randomness::System).await.map_err(with_flag)?;
         let facts = Facts {
             url: format!("http://{}", app.public_address().map_err(data_dir_error)?),
             ops_url: format!("http://{}", app.ops_address().map_err(data_dir_error)?),

@@ -135,6 +135,7 @@ pub struct Endpoint {
     scheme: &'static str,
     /// Host and port as they stand in a URL and in the signed `Host` header.
     authority: String,
+    host: String,
     is_domain: bool,
 }
 
@@ -158,13 +159,18 @@ impl Endpoint {
         let scheme = if url.scheme() == "http" { "http" } else { "https" };
         let host = url.host().ok_or_else(|| invalid("must name a host"))?;
         let authority = url.port().map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
-        Ok(Self { scheme, authority, is_domain: matches!(host, Host::Domain(_)) })
+        Ok(Self { scheme, authority, host: host.to_string(), is_domain: matches!(host, Host::Domain(_)) })
     }
 
     /// `http` or `https`.
     #[must_use]
     pub const fn scheme(&self) -> &'static str {
         self.scheme
+    }
+
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
     }
 
     /// Host, and port where it is not the scheme's own.

@@ -1,5 +1,6 @@
 //! One issued object key and all that is known of it.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
@@ -159,6 +160,24 @@ impl UploadRequest {
     }
 }
 
+/// The request by which an upload is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    pub client_address: IpAddr,
+    pub trace_id: Option<TraceId>,
+}
+
+/// The id of a trace that is kept (<https://www.w3.org/TR/trace-context/#trace-id>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceId(pub [u8; 16]);
+
+impl fmt::Display for TraceId {
+    /// 32 hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
 /// An upload at the moment of its issue: the row that is committed before its URL is revealed.
 #[derive(Debug, Clone)]
 pub struct NewUpload {
@@ -174,7 +193,7 @@ pub struct NewUpload {
     pub caller_id: Option<uuid::Uuid>,
     /// The JWT's `sub`.
     pub caller_subject: Option<std::sync::Arc<str>>,
-    pub client_address: IpAddr,
+    pub origin: Origin,
     /// Which credential signed the URL; it is revoked by rotating that one.
     pub access_key_id: String,
     pub issued_at: DateTime<Utc>,
@@ -205,6 +224,7 @@ pub struct Upload {
     pub client_address: IpAddr,
     /// Which credential signed the URL last.
     pub access_key_id: String,
+    /// Of the request that asked for it, where its trace was kept.
     pub trace_id: Option<String>,
     pub issued_at: DateTime<Utc>,
     pub url_expires_at: DateTime<Utc>,

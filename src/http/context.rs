@@ -4,12 +4,20 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use axum::extract::Request;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
+use tracing::Span;
 use uuid::Uuid;
 
+use crate::domain::randomness::Randomness;
 use crate::domain::tenant::Tenant;
+use crate::domain::upload::{Origin, TraceId};
 use crate::limit::Quota;
+use crate::telemetry::ids::RequestIds;
+use crate::telemetry::trace::{BegunTrace, Tracing};
+
+use super::request_log;
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -27,21 +35,49 @@ pub struct RequestContext(Arc<Facts>);
 #[derive(Debug)]
 struct Facts {
     request_id: HeaderValue,
+    ids: Arc<RequestIds>,
     client_address: IpAddr,
     quota: Mutex<Option<Quota>>,
     tenant: OnceLock<Arc<Tenant>>,
     route: OnceLock<Cow<'static, str>>,
+    refusal: OnceLock<&'static str>,
 }
 
 impl RequestContext {
-    pub(super) fn new(headers: &HeaderMap, peer: IpAddr, trusted_proxies: &[IpNet]) -> Self {
-        Self(Arc::new(Facts {
-            request_id: request_id(headers),
-            client_address: client_address(headers, peer, trusted_proxies),
+    /// Finds out who asks, and begins the request's trace, if it is one that is kept.
+    pub(super) fn begin(request: &Request, peer: IpAddr, trusted_proxies: &[IpNet], tracing: &Tracing) -> (Self, Span) {
+        let headers = request.headers();
+        let client_address = client_address(headers, peer, trusted_proxies);
+        let (trace, span) = match tracing.of_request(headers, client_address) {
+            Some(beginning) => {
+                let span = request_log::span(request, client_address);
+                (beginning.with(&span), span)
+            }
+            None => (None, Span::none()),
+        };
+        let request_id = request_id(headers, trace.as_ref());
+        let text = request_id.to_str().unwrap_or_default().to_owned();
+        let facts = Facts {
+            request_id,
+            ids: Arc::new(RequestIds { request_id: text, trace: trace.map(|trace| trace.ids) }),
+            client_address,
             quota: Mutex::new(None),
             tenant: OnceLock::new(),
             route: OnceLock::new(),
-        }))
+            refusal: OnceLock::new(),
+        };
+        (Self(Arc::new(facts)), span)
+    }
+
+    /// How log lines name this request.
+    pub(super) fn ids(&self) -> Arc<RequestIds> {
+        Arc::clone(&self.0.ids)
+    }
+
+    /// For the record.
+    pub(super) fn origin(&self) -> Origin {
+        let trace_id = self.0.ids.trace.map(|trace| TraceId(trace.trace_id.to_bytes()));
+        Origin { client_address: self.0.client_address, trace_id }
     }
 
     /// The context of a request that came through the layers; `None` only where they are missing.
@@ -54,7 +90,7 @@ impl RequestContext {
     }
 
     pub(super) fn request_id_text(&self) -> &str {
-        self.0.request_id.to_str().unwrap_or_default()
+        &self.0.ids.request_id
     }
 
     pub(super) fn client_address(&self) -> IpAddr {
@@ -75,8 +111,17 @@ impl RequestContext {
         let _ = self.0.route.set(pattern.into());
     }
 
-    pub(super) fn route(&self) -> Option<&str> {
-        self.0.route.get().map(AsRef::as_ref)
+    pub(super) fn route(&self) -> Option<&Cow<'static, str>> {
+        self.0.route.get()
+    }
+
+    /// Notes why nobody was authenticated, for the log.
+    pub(super) fn note_refusal(&self, refusal: &'static str) {
+        let _ = self.0.refusal.set(refusal);
+    }
+
+    pub(super) fn refusal(&self) -> Option<&'static str> {
+        self.0.refusal.get().copied()
     }
 
     /// Notes the tenant, for the log.
@@ -89,16 +134,18 @@ impl RequestContext {
     }
 }
 
-/// The client's own id where it is short and harmless, else a new one.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
+/// The client's own id where it is short and harmless; else the id of the trace that begins with this request; else a new one.
+fn request_id(headers: &HeaderMap, trace: Option<&BegunTrace>) -> HeaderValue {
     let harmless = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
         (1..=LONGEST_REQUEST_ID).contains(&bytes.len())
             && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
     };
     headers.get(X_REQUEST_ID).filter(harmless).cloned().unwrap_or_else(|| {
-        let id = Uuid::from_bytes(crate::domain::randomness::Randomness::System.bytes());
-        HeaderValue::try_from(id.simple().to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+        let of_trace = trace.filter(|trace| trace.is_new).map(|trace| trace.ids.trace_id.to_bytes());
+        let id = of_trace.unwrap_or_else(|| Randomness::System.bytes());
+        HeaderValue::try_from(Uuid::from_bytes(id).simple().to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("unknown"))
     })
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::auth::{AuthError, Presented};
 use crate::domain::caller::Caller;
@@ -44,13 +46,34 @@ impl FromRequestParts<Arc<Gateway>> for Admit {
 /// `anonymous_tenant` is whose callers without any credential are.
 async fn admit(parts: &Parts, gateway: &Gateway, anonymous_tenant: Option<&Slug>) -> Result<Admitted, ApiError> {
     let context = RequestContext::of(&parts.extensions).ok_or(Reason::Internal)?;
-    let authenticated = authenticate(gateway, &parts.headers, context, anonymous_tenant).await;
-    let caller = authenticated.map_err(|error| refuse(gateway, context, error))?;
+    let presented = presented(&parts.headers);
+    let attempt = authenticate(gateway, presented.as_ref(), context, anonymous_tenant);
+    let caller = authenticated(gateway, context, presented.as_ref(), attempt).await?;
     context.note_tenant(&caller.tenant);
-    let (admitted, quota) =
-        gateway.limits.admit(caller, context.client_address()).inspect_err(|limited| note(context, limited))?;
+    let span = tracing::info_span!("limit", presign_gateway.limit.decision = Empty);
+    let admitted = span.in_scope(|| gateway.limits.admit(caller, context.client_address()));
+    span.record("presign_gateway.limit.decision", if admitted.is_ok() { "admitted" } else { "refused" });
+    let (admitted, quota) = admitted.inspect_err(|limited| note(context, limited))?;
     context.note_quota(quota);
     Ok(admitted)
+}
+
+/// Waits for an attempt to authenticate; one that fails is counted, and told.
+pub(super) async fn authenticated<T>(
+    gateway: &Gateway,
+    context: &RequestContext,
+    presented: Option<&Presented>,
+    attempt: impl Future<Output = Result<T, AuthError>>,
+) -> Result<T, ApiError> {
+    let method = presented.map_or("none", Presented::method);
+    let span =
+        tracing::info_span!("authenticate", presign_gateway.auth.method = method, presign_gateway.auth.refusal = Empty);
+    attempt.instrument(span.clone()).await.map_err(|error| {
+        span.record("presign_gateway.auth.refusal", error.as_str());
+        gateway.auth_metrics.failed(method, error.as_str());
+        context.note_refusal(error.as_str());
+        refuse(gateway, context, error)
+    })
 }
 
 fn note(context: &RequestContext, limited: &Limited) {
@@ -73,13 +96,13 @@ pub(super) fn charge(
 
 async fn authenticate(
     gateway: &Gateway,
-    headers: &HeaderMap,
+    presented: Option<&Presented>,
     context: &RequestContext,
     anonymous_tenant: Option<&Slug>,
 ) -> Result<Caller, AuthError> {
     let may_look_up = || !gateway.limits.has_failed_too_often(context.client_address());
-    match (presented(headers), anonymous_tenant) {
-        (Some(presented), _) => gateway.auth.authenticate(&presented, may_look_up).await,
+    match (presented, anonymous_tenant) {
+        (Some(presented), _) => gateway.auth.authenticate(presented, may_look_up).await,
         (None, Some(slug)) => gateway.auth.anonymous(slug).await,
         (None, None) => Err(AuthError::Missing),
     }
@@ -106,12 +129,11 @@ pub(super) fn presented(headers: &HeaderMap) -> Option<Presented> {
 }
 
 /// Counts a stranger's failure against its address, and against nothing else.
-pub(super) fn refuse(gateway: &Gateway, context: &RequestContext, error: AuthError) -> ApiError {
-    if let AuthError::Refused(refusal) = error {
-        tracing::info!(refusal = refusal.as_str(), client.address = %context.client_address(), "authentication refused");
-        if let Err(Limited { retry_after_seconds, .. }) = gateway.limits.count_failure(context.client_address()) {
-            return ApiError::later(Reason::TooManyFailures, retry_after_seconds);
-        }
+fn refuse(gateway: &Gateway, context: &RequestContext, error: AuthError) -> ApiError {
+    if matches!(error, AuthError::Refused(_))
+        && let Err(Limited { retry_after_seconds, .. }) = gateway.limits.count_failure(context.client_address())
+    {
+        return ApiError::later(Reason::TooManyFailures, retry_after_seconds);
     }
     error.into()
 }

@@ -15,6 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
+use crate::telemetry::metrics::http::ConnectionMetrics;
+
 use super::HttpService;
 use super::context::PeerAddress;
 
@@ -45,6 +47,7 @@ pub async fn serve(
     listener: TcpListener,
     service: impl HttpService,
     options: ListenerOptions,
+    metrics: ConnectionMetrics,
     shutdown: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Semaphore::new(options.max_connections));
@@ -66,9 +69,10 @@ pub async fn serve(
         };
         let connection = Connection { server: Arc::clone(&server), service: service.clone(), peer, options };
         let watcher = graceful.watcher();
+        let open = metrics.opened();
         tokio::spawn(async move {
             connection.run(stream, watcher).await;
-            drop(place);
+            drop((place, open));
         });
     }
     drop(listener);

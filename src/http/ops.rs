@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
 
 use crate::error::ApiError;
 use crate::error::code::Reason;
+use crate::telemetry::metrics::CONTENT_TYPE;
 
 use super::Gateway;
 use super::envelope::{ErrorBody, Success, SuccessBody};
@@ -15,6 +18,13 @@ use super::envelope::{ErrorBody, Success, SuccessBody};
     responses((status = 200, description = "The process answers", body = SuccessBody<String>)))]
 pub(super) async fn livez() -> Success<&'static str> {
     Success("alive")
+}
+
+/// `GET /metrics`: everything that is counted, for Prometheus to scrape. `docs/metrics.md` names it all.
+#[utoipa::path(get, path = "/metrics", tag = "health", operation_id = "metrics", security(()),
+    responses((status = 200, description = "In Prometheus' text format", body = String, content_type = "text/plain")))]
+pub(super) async fn metrics(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], gateway.signals.metrics.scrape())
 }
 
 /// `GET /readyz`: requests may be sent here.

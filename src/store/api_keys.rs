@@ -52,7 +52,7 @@ pub async fn find_any_tenant(store: &Store, public_id: &str) -> Result<Option<Ap
          FROM api_keys WHERE public_id = $1",
         public_id
     );
-    let row = store.within(row.fetch_optional(&store.pool)).await?;
+    let row = store.within(("SELECT", "api_keys"), row.fetch_optional(&store.pool)).await?;
     Ok(row.map(ApiKey::from))
 }
 
@@ -87,7 +87,7 @@ pub async fn list(store: &Store, owner: Owner, after: Option<ApiKeyId>, limit: i
         after.map(ApiKeyId::uuid),
         limit
     );
-    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    let rows = store.within(("SELECT", "api_keys"), rows.fetch_all(&store.pool)).await?;
     Ok(rows.into_iter().map(ApiKey::from).collect())
 }
 
@@ -182,14 +182,12 @@ pub async fn save(transaction: &mut Transaction, api_key: &ApiKey) -> Result<i32
 pub async fn touch_any_tenant(store: &Store, used: &[(ApiKeyId, DateTime<Utc>)]) -> Result<(), StoreError> {
     let (ids, times): (Vec<_>, Vec<_>) = used.iter().map(|(id, at)| (id.uuid(), *at)).unzip();
     // Locked in one order everywhere, so that two instances that write at a time do not wait for each other for ever.
-    sqlx::query!(
+    let touched = sqlx::query!(
         "WITH held AS (SELECT id FROM api_keys WHERE id = ANY ($1) ORDER BY id FOR UPDATE)
          UPDATE api_keys SET last_used_at = GREATEST(last_used_at, used.at)
          FROM UNNEST($1::uuid[], $2::timestamptz[]) AS used (id, at) JOIN held USING (id) WHERE api_keys.id = used.id",
         &ids,
         &times
-    )
-    .execute(&store.pool)
-    .await?;
-    Ok(())
+    );
+    store.measured(("UPDATE", "api_keys"), touched.execute(&store.pool)).await.map(drop)
 }

@@ -103,6 +103,6 @@ pub async fn list_any_tenant(
         after.map(AuditEventId::uuid),
         limit
     );
-    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    let rows = store.within(("SELECT", "audit_events"), rows.fetch_all(&store.pool)).await?;
     Ok(rows.into_iter().map(AuditEvent::from).collect())
 }

@@ -85,7 +85,7 @@ pub async fn find(
     tenant_id: TenantId,
     alias: Option<&Alias>,
 ) -> Result<Option<SealedBucket>, StoreError> {
-    store.within(fetch(&store.pool, tenant_id, alias)).await
+    store.within(("SELECT", "buckets"), fetch(&store.pool, tenant_id, alias)).await
 }
 
 async fn fetch(
@@ -119,7 +119,7 @@ pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<SealedBucket
          FROM buckets WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY is_default DESC, alias",
         tenant_id.uuid()
     );
-    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    let rows = store.within(("SELECT", "buckets"), rows.fetch_all(&store.pool)).await?;
     rows.into_iter().map(SealedBucket::try_from).collect()
 }
 
@@ -135,7 +135,7 @@ pub async fn list_with_archived(store: &Store, tenant_id: TenantId) -> Result<Ve
          FROM buckets WHERE tenant_id = $1",
         tenant_id.uuid()
     );
-    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    let rows = store.within(("SELECT", "buckets"), rows.fetch_all(&store.pool)).await?;
     rows.into_iter().map(SealedBucket::try_from).collect()
 }
 

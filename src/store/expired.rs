@@ -19,5 +19,6 @@ pub async fn remove_idempotency_keys_any_tenant(
         now,
         limit
     );
-    Ok(removed.execute(&store.pool).await?.rows_affected())
+    let removed = store.measured(("DELETE", "idempotency_keys"), removed.execute(&store.pool)).await?;
+    Ok(removed.rows_affected())
 }

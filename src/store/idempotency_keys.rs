@@ -45,7 +45,7 @@ pub async fn find(
         id.as_slice(),
         now
     );
-    let row = store.within(row.fetch_optional(&store.pool)).await?;
+    let row = store.within(("SELECT", "idempotency_keys"), row.fetch_optional(&store.pool)).await?;
     Ok(row.map(|row| KnownRequest {
         request_sha256: row.request_sha256,
         upload_ids: row.upload_ids.into_iter().map(|id| id.map(UploadId::from)).collect(),

@@ -76,7 +76,7 @@ pub async fn find_any_tenant(store: &Store, issuer: &str, audience: &str) -> Res
         issuer,
         audience
     );
-    let row = store.within(row.fetch_optional(&store.pool)).await?;
+    let row = store.within(("SELECT", "jwt_issuers"), row.fetch_optional(&store.pool)).await?;
     row.map(JwtIssuer::try_from).transpose()
 }
 
@@ -91,9 +91,8 @@ pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<JwtIssuer>, 
                 hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at, archived_at, revision
          FROM jwt_issuers WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY issuer, audience",
         tenant_id.uuid()
-    )
-    .fetch_all(&store.pool)
-    .await?;
+    );
+    let rows = store.within(("SELECT", "jwt_issuers"), rows.fetch_all(&store.pool)).await?;
     rows.into_iter().map(JwtIssuer::try_from).collect()
 }
 
@@ -108,7 +107,7 @@ pub async fn find(store: &Store, tenant_id: TenantId, id: JwtIssuerId) -> Result
         tenant_id.uuid(),
         id.uuid()
     );
-    let row = store.within(row.fetch_optional(&store.pool)).await?;
+    let row = store.within(("SELECT", "jwt_issuers"), row.fetch_optional(&store.pool)).await?;
     row.map(JwtIssuer::try_from).transpose()
 }
 

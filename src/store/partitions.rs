@@ -11,7 +11,7 @@ use super::{Store, StoreError};
 /// The database is away, or the role may not.
 pub async fn ensure_any_tenant(store: &Store, first: DateTime<Utc>, last: DateTime<Utc>) -> Result<i32, StoreError> {
     let made = sqlx::query_scalar!(r#"SELECT ensure_upload_partitions($1, $2) AS "made!""#, first, last);
-    store.within(made.fetch_one(&store.pool)).await
+    store.within(("CREATE", "uploads"), made.fetch_one(&store.pool)).await
 }
 
 /// Whether an upload of that moment has a place.
@@ -20,7 +20,7 @@ pub async fn ensure_any_tenant(store: &Store, first: DateTime<Utc>, last: DateTi
 /// The database is away.
 pub async fn is_there_any_tenant(store: &Store, moment: DateTime<Utc>) -> Result<bool, StoreError> {
     let found = sqlx::query_scalar!(r#"SELECT has_upload_partition($1) AS "found!""#, moment);
-    store.within(found.fetch_one(&store.pool)).await
+    store.within(("SELECT", "uploads"), found.fetch_one(&store.pool)).await
 }
 
 /// Drops the oldest partition, if all of it was issued before that moment, and says which.
@@ -29,5 +29,5 @@ pub async fn is_there_any_tenant(store: &Store, moment: DateTime<Utc>) -> Result
 /// The database is away, the role may not, or the table is in use: then for another time.
 pub async fn drop_oldest_any_tenant(store: &Store, before: DateTime<Utc>) -> Result<Option<String>, StoreError> {
     let dropped = sqlx::query_scalar!("SELECT drop_upload_partition($1)", before);
-    Ok(dropped.fetch_one(&store.pool).await?)
+    store.measured(("DROP", "uploads"), dropped.fetch_one(&store.pool)).await
 }

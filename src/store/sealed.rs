@@ -12,7 +12,7 @@ pub async fn count_by_key_any_tenant(store: &Store) -> Result<Vec<(String, i64)>
              SELECT sealing_key_id FROM buckets UNION ALL SELECT sealing_key_id FROM jwt_issuers WHERE sealing_key_id IS NOT NULL
            ) AS sealed GROUP BY 1"#
     );
-    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    let rows = store.within(("SELECT", "sealed_secrets"), rows.fetch_all(&store.pool)).await?;
     Ok(rows.into_iter().map(|row| (row.sealing_key_id, row.rows)).collect())
 }
 
@@ -25,5 +25,5 @@ pub async fn is_any_under_any_tenant(store: &Store, sealing_key_ids: &[String]) 
         r#"SELECT (EXISTS (SELECT FROM buckets WHERE sealing_key_id = ANY ($1)) OR NOT EXISTS (SELECT FROM buckets)) AS "found!""#,
         sealing_key_ids
     );
-    store.within(found.fetch_one(&store.pool)).await
+    store.within(("SELECT", "sealed_secrets"), found.fetch_one(&store.pool)).await
 }

@@ -23,7 +23,7 @@ pub async fn knows_issuer_any_tenant(store: &Store, issuer: &str, audience: &str
         issuer,
         audience
     );
-    store.within(found.fetch_one(&store.pool)).await
+    store.within(("SELECT", "uploads"), found.fetch_one(&store.pool)).await
 }
 
 /// Makes one more tenant that is like the first one. Its bucket's credential is bound to another row, and does not open: its
@@ -90,7 +90,7 @@ pub async fn places_any_tenant(store: &Store, limit: i64) -> Result<Vec<Place>, 
            FROM buckets WHERE is_default ORDER BY tenant_id LIMIT $1"#,
         limit
     );
-    store.within(places.fetch_all(&store.pool)).await
+    store.within(("SELECT", "uploads"), places.fetch_all(&store.pool)).await
 }
 
 /// The columns of what is copied.

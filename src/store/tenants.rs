@@ -85,14 +85,14 @@ async fn fetch(executor: impl PgExecutor<'_>, id: uuid::Uuid) -> Result<Option<T
 /// # Errors
 /// The database is away, or the row does not parse.
 pub async fn find(store: &Store, id: TenantId) -> Result<Option<Tenant>, StoreError> {
-    store.within(fetch(&store.pool, id.uuid())).await
+    store.within(("SELECT", "tenants"), fetch(&store.pool, id.uuid())).await
 }
 
 /// # Errors
 /// The database is away.
 pub async fn find_id_by_slug(store: &Store, slug: &Slug) -> Result<Option<TenantId>, StoreError> {
     let id = sqlx::query_scalar!("SELECT id FROM tenants WHERE slug = $1", slug.as_str());
-    let id = store.within(id.fetch_optional(&store.pool)).await?;
+    let id = store.within(("SELECT", "tenants"), id.fetch_optional(&store.pool)).await?;
     Ok(id.map(TenantId::from))
 }
 
@@ -143,7 +143,7 @@ pub async fn list_any_tenant(
         after,
         limit
     );
-    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    let rows = store.within(("SELECT", "tenants"), rows.fetch_all(&store.pool)).await?;
     Ok(rows.into_iter().map(Tenant::try_from).collect::<Result<_, _>>()?)
 }
 

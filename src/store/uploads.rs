@@ -30,13 +30,16 @@ pub async fn insert_batch_any_tenant(
     uploads: &[&NewUpload],
     commit_timeout: Duration,
 ) -> Result<(), StoreError> {
-    let mut connection = store.pool.acquire().await?;
-    if let Ok(inserted) = tokio::time::timeout(commit_timeout, insert(&mut connection, uploads)).await {
-        return inserted;
-    }
-    // The connection still waits for its answer: it must not serve anybody else.
-    drop(connection.detach());
-    Err(StoreError::TimedOut)
+    let inserted = async {
+        let mut connection = store.pool.acquire().await?;
+        if let Ok(inserted) = tokio::time::timeout(commit_timeout, insert(&mut connection, uploads)).await {
+            return inserted;
+        }
+        // The connection still waits for its answer: it must not serve anybody else.
+        drop(connection.detach());
+        Err(StoreError::TimedOut)
+    };
+    store.measured(("INSERT", "uploads"), inserted).await
 }
 
 /// How long after its own time limit Postgres may take to say so.
@@ -48,6 +51,16 @@ const TOLD_BY_POSTGRES: Duration = Duration::from_millis(500);
 /// # Errors
 /// As [`insert_batch_any_tenant`].
 pub async fn insert_together_any_tenant(
+    store: &Store,
+    uploads: &[&NewUpload],
+    idempotency_key: Option<&NewIdempotencyKey>,
+    commit_timeout: Duration,
+) -> Result<bool, StoreError> {
+    let recorded = insert_together(store, uploads, idempotency_key, commit_timeout);
+    store.measured(("INSERT", "uploads"), recorded).await
+}
+
+async fn insert_together(
     store: &Store,
     uploads: &[&NewUpload],
     idempotency_key: Option<&NewIdempotencyKey>,
@@ -101,7 +114,7 @@ pub async fn renew(store: &Store, tenant_id: TenantId, id: UploadId, renewal: Re
         renewal.access_key_id,
         renewal.check_at
     );
-    Ok(store.within(renewed.execute(&store.pool)).await?.rows_affected() == 1)
+    Ok(store.within(("UPDATE", "uploads"), renewed.execute(&store.pool)).await?.rows_affected() == 1)
 }
 
 /// A tenant's upload.
@@ -118,6 +131,6 @@ pub async fn find(store: &Store, tenant_id: TenantId, id: UploadId) -> Result<Op
 /// The database is away, or the row does not parse.
 pub async fn find_any_tenant(store: &Store, id: UploadId) -> Result<Option<Upload>, StoreError> {
     let row = sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(format!("{} WHERE uploads.id = $1", row::SELECT)));
-    let row = store.within(row.bind(id.uuid()).fetch_optional(&store.pool)).await?;
+    let row = store.within(("SELECT", "uploads"), row.bind(id.uuid()).fetch_optional(&store.pool)).await?;
     Ok(row.map(Upload::try_from).transpose()?)
 }

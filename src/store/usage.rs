@@ -39,6 +39,10 @@ pub const PARTS: i32 = 16;
 /// # Errors
 /// The database is away.
 pub async fn fold_any_tenant(store: &Store, part: i32, limit: i64) -> Result<u64, StoreError> {
+    store.measured(("INSERT", "usage"), fold(store, part, limit)).await
+}
+
+async fn fold(store: &Store, part: i32, limit: i64) -> Result<u64, StoreError> {
     let mut transaction = store.begin().await?;
     let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('presign_gateway.usage', 0))";
     if !sqlx::query_scalar::<_, bool>(lock).fetch_one(&mut *transaction).await? {
@@ -119,7 +123,7 @@ pub async fn read(
         days.to,
         by == Some(UsageBy::Day)
     );
-    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    let rows = store.within(("SELECT", "usage"), rows.fetch_all(&store.pool)).await?;
     Ok(rows.into_iter().map(UsageItem::from).collect())
 }
 
@@ -168,6 +172,6 @@ pub async fn read_any_tenant(
         by == Some(UsageBy::Day),
         by == Some(UsageBy::Tenant)
     );
-    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    let rows = store.within(("SELECT", "usage"), rows.fetch_all(&store.pool)).await?;
     Ok(rows.into_iter().map(UsageItem::from).collect())
 }

@@ -1,9 +1,9 @@
 //! All of an upload but its commit: what policy says, the object key, the signature, the row.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use chrono::TimeDelta;
+use tracing::Instrument;
 
 use crate::domain::Invalid;
 use crate::domain::binding::{Bindings, Metadata};
@@ -12,7 +12,7 @@ use crate::domain::caller::Caller;
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::Naming;
 use crate::domain::tenant::Policy;
-use crate::domain::upload::{FileFacts, NewUpload, UploadRequest};
+use crate::domain::upload::{FileFacts, NewUpload, Origin, UploadRequest};
 use crate::presign::Operation;
 
 use super::verify::GRACE;
@@ -27,7 +27,7 @@ impl Uploads {
         &self,
         caller: &Caller,
         request: UploadRequest,
-        client_address: IpAddr,
+        origin: Origin,
     ) -> Result<(NewUpload, IssuedUpload), IssueError> {
         let policy = &caller.tenant.policy;
         let expires_in_seconds = check_policy(policy, &request)?;
@@ -38,12 +38,14 @@ impl Uploads {
         let naming = Naming { id, ext: file.ext, kind: file.kind, issued_at, time_zone: policy.time_zone };
         let object_key = policy.object_key_template.object_key(&naming);
 
-        let open = self.vault.bucket(caller.tenant.id, bucket.as_ref()).await?;
+        let opening = self.vault.bucket(caller.tenant.id, bucket.as_ref());
+        let open = opening.instrument(tracing::info_span!("credential")).await?;
         check_enforced(&open.bucket, &bindings)?;
         let headers = headers(&bindings);
         let signed_metadata = signed_metadata(&file, &metadata);
         let operation = Operation::Put { metadata: &signed_metadata, headers: &headers };
-        let url = open.signer.sign(operation, &object_key, expires_in_seconds, issued_at);
+        let sign = || open.signer.sign(operation, &object_key, expires_in_seconds, issued_at);
+        let url = tracing::info_span!("sign").in_scope(sign);
 
         let expires_at = issued_at + TimeDelta::seconds(expires_in_seconds.into());
         let upload = NewUpload {
@@ -57,7 +59,7 @@ impl Uploads {
             caller_kind: caller.kind,
             caller_id: caller.id,
             caller_subject: caller.subject.clone(),
-            client_address,
+            origin,
             access_key_id: open.credential.access_key_id.clone(),
             issued_at,
             url_expires_at: expires_at,

@@ -7,15 +7,18 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
 
 use crate::domain::upload::NewUpload;
 use crate::store::{Store, StoreError, uploads};
+use crate::telemetry::metrics::recorder::RecorderMetrics;
+use crate::telemetry::trace;
 
 use self::queue::{Queue, Refused};
 
@@ -55,11 +58,16 @@ type Outcome = Result<(), Arc<StoreError>>;
 struct Waiting {
     upload: NewUpload,
     done: oneshot::Sender<Outcome>,
+    /// Of the request that waits, where that is traced.
+    span: Span,
+    /// Its wait in the queue.
+    wait: Span,
 }
 
 /// Takes rows and tells when they are durable.
 pub struct Recorder {
     queue: Arc<Queue<Waiting>>,
+    capacity: usize,
     writers: Mutex<JoinSet<()>>,
     commit_timeout: Duration,
 }
@@ -67,13 +75,23 @@ pub struct Recorder {
 impl Recorder {
     /// Starts the writers. The store should be their own: a queue for connections would be a second, unseen one.
     #[must_use]
-    pub fn start(store: &Store, options: RecorderOptions) -> Self {
+    pub fn start(store: &Store, options: RecorderOptions, metrics: RecorderMetrics) -> Self {
         let queue = Arc::new(Queue::new(options.queue, options.max_batch));
+        let metrics = Arc::new(metrics);
         let mut writers = JoinSet::new();
         for _ in 0..options.writers {
-            writers.spawn(write_batches(store.clone(), Arc::clone(&queue), options.commit_timeout));
+            let (store, metrics) = (store.clone(), Arc::clone(&metrics));
+            let writer = Writer { store, commit_timeout: options.commit_timeout, metrics };
+            writers.spawn(writer.write_batches(Arc::clone(&queue)));
         }
-        Self { queue, writers: Mutex::new(writers), commit_timeout: options.commit_timeout }
+        let RecorderOptions { queue: capacity, commit_timeout, .. } = options;
+        Self { queue, capacity, writers: Mutex::new(writers), commit_timeout }
+    }
+
+    /// Tells how many rows wait, whenever that is asked, and how many may.
+    pub fn depth(&self) -> (impl Fn() -> usize + Send + Sync + use<>, usize) {
+        let queue = Arc::clone(&self.queue);
+        (move || queue.depth(), self.capacity)
     }
 
     /// Returns once the upload's row is committed.
@@ -82,11 +100,15 @@ impl Recorder {
     /// It is not, or it cannot be told whether it is.
     pub async fn record(&self, upload: NewUpload) -> Result<(), RecordError> {
         let (done, outcome) = oneshot::channel();
-        self.queue.push(Waiting { upload, done }).map_err(|refused| match refused {
+        let span = tracing::info_span!("record");
+        let wait = span.in_scope(|| tracing::info_span!("record wait"));
+        let waiting = Waiting { upload, done, span: span.clone(), wait };
+        self.queue.push(waiting).map_err(|refused| match refused {
             Refused::Full => RecordError::QueueFull,
             Refused::Closed => RecordError::Closed,
         })?;
         timeout(self.commit_timeout, outcome)
+            .instrument(span)
             .await
             .map_err(|_| RecordError::TimedOut)?
             .map_err(|_| RecordError::Closed)?
@@ -101,50 +123,83 @@ impl Recorder {
     }
 }
 
-async fn write_batches(store: Store, queue: Arc<Queue<Waiting>>, commit_timeout: Duration) {
-    while let Some((mut rows, at_work)) = queue.take().await {
-        // A request that gave up was answered without a URL: its row would say that one was issued.
-        rows.retain(|waiting| !waiting.done.is_closed());
-        let mut writing = pin!(AssertUnwindSafe(write(&store, &mut rows, commit_timeout)).catch_unwind());
-        let written = if let Ok(written) = timeout(LONGEST_USUAL_WRITE, &mut writing).await {
-            written
-        } else {
-            // It may hang until its time is over: nobody else is to wait for it.
-            drop(at_work);
-            writing.await
-        };
-        if written.is_err() {
-            tracing::error!("the recorder panicked: this batch is answered with 503, and may be on record");
-        }
-    }
+/// Takes batches, and commits them.
+struct Writer {
+    store: Store,
+    commit_timeout: Duration,
+    metrics: Arc<RecorderMetrics>,
 }
 
-/// Writes a batch in one commit; row by row where the batch holds one that is refused. Empties the batch.
-async fn write(store: &Store, batch: &mut Vec<Waiting>, commit_timeout: Duration) {
-    if batch.is_empty() {
-        return;
+impl Writer {
+    async fn write_batches(self, queue: Arc<Queue<Waiting>>) {
+        while let Some((mut rows, at_work)) = queue.take().await {
+            // A request that gave up was answered without a URL: its row would say that one was issued.
+            rows.retain(|waiting| !waiting.done.is_closed());
+            if rows.is_empty() {
+                continue;
+            }
+            self.metrics.taken(rows.len(), at_work.longest_wait());
+            let span = batch_span(&mut rows);
+            let writing = AssertUnwindSafe(self.write(&mut rows).instrument(span)).catch_unwind();
+            let mut writing = pin!(writing);
+            let written = if let Ok(written) = timeout(LONGEST_USUAL_WRITE, &mut writing).await {
+                written
+            } else {
+                // It may hang until its time is over: nobody else is to wait for it.
+                drop(at_work);
+                writing.await
+            };
+            if written.is_err() {
+                tracing::error!("the recorder panicked: this batch is answered with 503, and may be on record");
+            }
+        }
     }
-    let rows: Vec<&NewUpload> = batch.iter().map(|waiting| &waiting.upload).collect();
-    let outcome = insert(store, &rows, commit_timeout).await;
-    let at_fault = matches!(outcome, Err(StoreError::RowRefused(_) | StoreError::Taken { .. }));
-    if at_fault && batch.len() > 1 {
+
+    /// Writes a batch in one commit; row by row where the batch holds one that is refused. Empties the batch.
+    async fn write(&self, batch: &mut Vec<Waiting>) {
+        let rows: Vec<&NewUpload> = batch.iter().map(|waiting| &waiting.upload).collect();
+        let outcome = self.insert(&rows).await;
+        let at_fault = matches!(outcome, Err(StoreError::RowRefused(_) | StoreError::Taken { .. }));
+        if at_fault && batch.len() > 1 {
+            for waiting in batch.drain(..) {
+                let outcome = self.insert(&[&waiting.upload]).await.map_err(Arc::new);
+                tell(waiting, outcome);
+            }
+            return;
+        }
+        let outcome = outcome.map_err(Arc::new);
         for waiting in batch.drain(..) {
-            let outcome = insert(store, &[&waiting.upload], commit_timeout).await.map_err(Arc::new);
-            tell(waiting, outcome);
+            tell(waiting, outcome.clone());
         }
-        return;
     }
-    let outcome = outcome.map_err(Arc::new);
-    for waiting in batch.drain(..) {
-        tell(waiting, outcome.clone());
+
+    async fn insert(&self, rows: &[&NewUpload]) -> Result<(), StoreError> {
+        let began = Instant::now();
+        let inserted = uploads::insert_batch_any_tenant(&self.store, rows, self.commit_timeout).await;
+        self.metrics.written(inserted.is_ok(), began.elapsed());
+        inserted
     }
 }
 
-async fn insert(store: &Store, rows: &[&NewUpload], commit_timeout: Duration) -> Result<(), StoreError> {
-    uploads::insert_batch_any_tenant(store, rows, commit_timeout).await
+/// A batch belongs to no one request: it has a trace of its own, which those that it carries refer to. Their own wait is over, and
+/// their commit begins.
+fn batch_span(rows: &mut [Waiting]) -> Span {
+    let is_traced = rows.iter().any(|waiting| !waiting.span.is_disabled());
+    if !is_traced {
+        return Span::none();
+    }
+    let batch = tracing::info_span!(target: trace::ROOT, "record batch", presign_gateway.recorder.rows = rows.len());
+    for waiting in rows.iter_mut().filter(|waiting| !waiting.span.is_disabled()) {
+        trace::link(&batch, &waiting.span);
+        // The end of the one, and of the other when its row's fate is told.
+        waiting.wait = waiting.span.in_scope(|| tracing::info_span!("record commit"));
+    }
+    batch
 }
 
 fn tell(waiting: Waiting, outcome: Outcome) {
+    // Before its request goes on, and may end.
+    drop((waiting.wait, waiting.span));
     // Nobody listens any more when the request has timed out.
     let _ = waiting.done.send(outcome);
 }

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tracing::{Instrument, Span};
 
 use crate::bucket::BucketConnections;
 use crate::domain::clock::Clock;
@@ -21,6 +22,9 @@ use crate::domain::ids::BucketId;
 use crate::domain::randomness::Randomness;
 use crate::store::uploads::sweep::{self, DueBucket};
 use crate::store::{Store, StoreError};
+use crate::telemetry::metrics::sweeper::SweeperMetrics;
+use crate::telemetry::metrics::uploads::UploadMetrics;
+use crate::telemetry::trace;
 use crate::vault::Vault;
 
 use self::fate::Fate;
@@ -105,6 +109,8 @@ pub struct Sweeper {
     clock: Clock,
     randomness: Randomness,
     pub options: SweeperOptions,
+    metrics: SweeperMetrics,
+    settled: Arc<UploadMetrics>,
     memory: Mutex<Memory>,
 }
 
@@ -126,8 +132,9 @@ impl Sweeper {
         clock: Clock,
         randomness: Randomness,
         options: SweeperOptions,
+        (metrics, settled): (SweeperMetrics, Arc<UploadMetrics>),
     ) -> Self {
-        Self { store, vault, buckets, clock, randomness, options, memory: Mutex::default() }
+        Self { store, vault, buckets, clock, randomness, options, metrics, settled, memory: Mutex::default() }
     }
 
     /// Works until it is told to stop; then gives up what it has not finished, and returns.
@@ -146,7 +153,8 @@ impl Sweeper {
                 _ = rounds.tick() => {}
                 () = stopped(stop.clone()) => return,
             }
-            match self.round(&stop).await {
+            let span = tracing::info_span!(target: trace::ROOT, "sweeper round");
+            match self.round(&stop).instrument(span).await {
                 Ok(more) => {
                     is_away = false;
                     if more {
@@ -180,7 +188,9 @@ impl Sweeper {
         loop {
             while running.len() < BUCKETS_AT_ONCE && stop.has_changed().is_ok() {
                 let Some(due) = turns.next() else { break };
-                running.spawn(Arc::clone(self).sweep_bucket(due, began + self.options.every, stop.clone()));
+                let span = bucket_span(&due);
+                let sweeping = Arc::clone(self).sweep_bucket(due, began + self.options.every, stop.clone());
+                running.spawn(sweeping.instrument(span));
             }
             match running.join_next().await {
                 Some(Ok(done)) => work.add(done),
@@ -210,6 +220,7 @@ impl Sweeper {
         memory.last_round = Some(round);
         // A bucket that nobody asks for any more need not be remembered.
         memory.fates.retain(|_, fate| !fate.is_forgotten(now));
+        self.metrics.round(lag, took, work.put_back, work.given_up, memory.fates.len());
         Ok(work.more || last.is_some())
     }
 
@@ -221,6 +232,11 @@ impl Sweeper {
     fn chance(&self) -> f64 {
         f64::from(u16::from_le_bytes(self.randomness.bytes())) / f64::from(u16::MAX)
     }
+}
+
+fn bucket_span(due: &DueBucket) -> Span {
+    let (tenant, bucket) = (due.tenant.as_str(), due.bucket.as_str());
+    tracing::info_span!("sweep bucket", presign_gateway.tenant = tenant, presign_gateway.bucket = bucket)
 }
 
 /// Completes when the other end is gone.

@@ -1,14 +1,14 @@
 //! Several uploads in one commit, and requests that may be sent again.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use crate::domain::caller::{Caller, Scope};
 use crate::domain::ids::UploadId;
-use crate::domain::upload::{NewUpload, UploadRequest};
+use crate::domain::upload::{NewUpload, Origin, UploadRequest};
 use crate::limit::Admitted;
 use crate::store::idempotency_keys::{self, KnownRequest, NewIdempotencyKey};
 use crate::store::{Store, StoreError, uploads};
@@ -91,10 +91,10 @@ impl Uploads {
         admitted: &Admitted,
         request: UploadRequest,
         idempotency: Idempotency,
-        client_address: IpAddr,
+        origin: Origin,
     ) -> Result<IssuedUpload, IssueError> {
         let batch = BatchRequest { items: vec![Some(request)], all_or_nothing: true, idempotency: Some(idempotency) };
-        match self.issue_batch(admitted, batch, client_address).await {
+        match self.issue_batch(admitted, batch, origin).await {
             Ok(mut outcomes) => match outcomes.pop() {
                 Some(Ok(issued)) => Ok(issued),
                 Some(Err(Refusal::ByPolicy(error))) => Err(error),
@@ -114,20 +114,45 @@ impl Uploads {
         &self,
         admitted: &Admitted,
         batch: BatchRequest,
-        client_address: IpAddr,
+        origin: Origin,
     ) -> Result<Vec<Outcome>, BatchError> {
-        let caller = admitted.caller();
+        let kinds: Vec<_> = batch.items.iter().map(|item| item.as_ref().and_then(|item| item.file.kind)).collect();
+        let outcomes = self.issue_together(admitted.caller(), batch, origin).await;
+        match &outcomes {
+            Ok(outcomes) => {
+                for (kind, outcome) in kinds.into_iter().zip(outcomes) {
+                    match outcome {
+                        Err(Refusal::Before) => {}
+                        Err(Refusal::ByPolicy(error)) => self.count(kind, Some(error)),
+                        Ok(_) => self.count(kind, None),
+                    }
+                }
+            }
+            Err(BatchError::Whole(error) | BatchError::Item { refusal: Refusal::ByPolicy(error), .. }) => {
+                kinds.into_iter().for_each(|kind| self.count(kind, Some(error)));
+            }
+            Err(BatchError::Item { refusal: Refusal::Before, .. }) => {}
+        }
+        outcomes
+    }
+
+    async fn issue_together(
+        &self,
+        caller: &Caller,
+        batch: BatchRequest,
+        origin: Origin,
+    ) -> Result<Vec<Outcome>, BatchError> {
         if !caller.scopes.contains(Scope::UploadsIssue) {
             return Err(IssueError::ScopeMissing(Scope::UploadsIssue).into());
         }
         let BatchRequest { items, all_or_nothing, idempotency } = batch;
         if let Some(known) = self.known(caller, idempotency.as_ref()).await? {
-            return whole(self.replay(caller, known, items, client_address).await?, all_or_nothing);
+            return whole(self.replay(caller, known, items, origin).await?, all_or_nothing);
         }
         let mut rows = Vec::with_capacity(items.len());
         let mut outcomes = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            match self.prepare_item(caller, item.clone(), client_address).await? {
+            match self.prepare_item(caller, item.clone(), origin).await? {
                 Ok((row, issued)) => {
                     rows.push(row);
                     outcomes.push(Ok(issued));
@@ -141,7 +166,7 @@ impl Uploads {
         }
         // Somebody else sent the same at the same time, and was first.
         match self.known(caller, idempotency.as_ref()).await? {
-            Some(known) => whole(self.replay(caller, known, items, client_address).await?, all_or_nothing),
+            Some(known) => whole(self.replay(caller, known, items, origin).await?, all_or_nothing),
             None => Err(IssueError::Record(RecordError::TimedOut).into()),
         }
     }
@@ -151,10 +176,10 @@ impl Uploads {
         &self,
         caller: &Caller,
         item: Option<UploadRequest>,
-        client_address: IpAddr,
+        origin: Origin,
     ) -> Result<Result<(NewUpload, IssuedUpload), Refusal>, BatchError> {
         let Some(request) = item else { return Ok(Err(Refusal::Before)) };
-        match self.prepare(caller, request, client_address).await {
+        match self.prepare(caller, request, origin).await {
             Ok(prepared) => Ok(Ok(prepared)),
             Err(error) if error.is_refusal() => Ok(Err(Refusal::ByPolicy(error))),
             Err(error) => Err(error.into()),
@@ -176,7 +201,8 @@ impl Uploads {
             outcomes.iter().map(|outcome| outcome.as_ref().ok().map(|issued| issued.id)).collect();
         let row = idempotency.map(|idempotency| idempotency.row(caller, upload_ids, self.clock.now()));
         let rows: Vec<&NewUpload> = rows.iter().collect();
-        Ok(self.commits.record(&self.store, &rows, row.as_ref()).await?)
+        let recorded = self.commits.record(&self.store, &rows, row.as_ref());
+        Ok(recorded.instrument(tracing::info_span!("record")).await?)
     }
 
     /// What the same request got, if it came before.
@@ -200,7 +226,7 @@ impl Uploads {
         caller: &Caller,
         known: KnownRequest,
         items: Vec<Option<UploadRequest>>,
-        client_address: IpAddr,
+        origin: Origin,
     ) -> Result<Vec<Outcome>, BatchError> {
         let mut outcomes = Vec::with_capacity(items.len());
         for (item, upload_id) in items.into_iter().zip(known.upload_ids) {
@@ -211,7 +237,7 @@ impl Uploads {
                     Err(error) => return Err(error.into()),
                 },
                 // It was refused, and is judged again; nothing of it was recorded, so nothing of it is now.
-                None => match self.prepare_item(caller, item, client_address).await? {
+                None => match self.prepare_item(caller, item, origin).await? {
                     Err(refusal) => Err(refusal),
                     Ok(_) => Err(Refusal::ByPolicy(IssueError::IdempotencyMismatch)),
                 },

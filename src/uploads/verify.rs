@@ -197,7 +197,11 @@ impl Uploads {
         let found = Found { state: upload.state_when(&seen), seen: Some(seen) };
         // Another's `uploaded` is overruled only by one who has looked since.
         let from: &[UploadState] = if upload.state == UploadState::Uploaded { &ARRIVED } else { &UNSETTLED };
+        let was = upload.state;
         let upload = verifier.settle(upload, found, from, DeclaredEtag::Now(etag.as_deref())).await?;
+        if upload.state != was {
+            self.metrics.settled(1, upload.state.as_str(), "complete");
+        }
         if upload.state == UploadState::Deleted { Err(UploadError::Deleted) } else { Ok(upload) }
     }
 
@@ -211,6 +215,9 @@ impl Uploads {
         let client = self.verifier().client(upload.tenant_id, upload.bucket_id).await?;
         client.delete(&upload.object_key).await.map_err(|error| UploadError::of_bucket(error, TO_DELETE))?;
         mark_deleted(&self.store, upload.tenant_id, id, GRACE, self.clock.now()).await?;
+        if upload.state != UploadState::Deleted {
+            self.metrics.settled(1, UploadState::Deleted.as_str(), "delete");
+        }
         Ok(Upload { state: UploadState::Deleted, ..upload })
     }
 }

@@ -53,6 +53,8 @@ pub struct UploadView {
     pub caller: CallerView,
     pub issued_at: DateTime<Utc>,
     pub url_expires_at: DateTime<Utc>,
+    /// The trace of the request that asked for it, where it was kept; 32 hexadecimal digits.
+    pub trace_id: Option<String>,
     /// What the bucket said, when it was last seen there.
     pub seen: Option<SeenView>,
     /// What was found that is not as promised.
@@ -124,6 +126,7 @@ impl From<&Upload> for UploadView {
             },
             issued_at: upload.issued_at,
             url_expires_at: upload.url_expires_at,
+            trace_id: upload.trace_id.clone(),
             seen: upload.seen.as_ref().map(SeenView::from),
             mismatches: upload.mismatches().into_iter().map(MismatchView::from).collect(),
         }

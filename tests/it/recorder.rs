@@ -12,8 +12,9 @@ use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::{BucketId, TenantId, UploadId};
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::domain::upload::{FileFacts, NewUpload};
+use presign_gateway::domain::upload::{FileFacts, NewUpload, Origin};
 use presign_gateway::store::StoreError;
+use presign_gateway::telemetry::metrics::Metrics;
 use presign_gateway::uploads::recorder::{RecordError, Recorder, RecorderOptions};
 use secrecy::SecretString;
 use sqlx::Connection;
@@ -37,7 +38,7 @@ fn upload() -> NewUpload {
         caller_kind: CallerKind::Anonymous,
         caller_id: None,
         caller_subject: None,
-        client_address: Ipv4Addr::LOCALHOST.into(),
+        origin: Origin { client_address: Ipv4Addr::LOCALHOST.into(), trace_id: None },
         access_key_id: "id".to_owned(),
         issued_at: now,
         url_expires_at: now + TimeDelta::seconds(300),
@@ -52,7 +53,7 @@ async fn recorded(url: &SecretString) -> i64 {
 #[tokio::test]
 async fn many_uploads_at_once_share_commits_and_each_is_recorded() {
     let url = postgres::fresh_database().await;
-    let recorder = Recorder::start(&postgres::open(url.clone()), OPTIONS);
+    let recorder = Recorder::start(&postgres::open(url.clone()), OPTIONS, Metrics::off().recorder());
     let uploads: Vec<_> = (0..500).map(|_| upload()).collect();
     for result in join_all(uploads.iter().cloned().map(|upload| recorder.record(upload))).await {
         result.unwrap();
@@ -69,7 +70,11 @@ async fn many_uploads_at_once_share_commits_and_each_is_recorded() {
 #[tokio::test]
 async fn one_bad_row_does_not_sink_its_neighbours() {
     let url = postgres::fresh_database().await;
-    let recorder = Recorder::start(&postgres::open(url.clone()), RecorderOptions { writers: 1, ..OPTIONS });
+    let recorder = Recorder::start(
+        &postgres::open(url.clone()),
+        RecorderOptions { writers: 1, ..OPTIONS },
+        Metrics::off().recorder(),
+    );
     let mut uploads: Vec<_> = (0..50).map(|_| upload()).collect();
     uploads[20].url_expires_at = uploads[20].issued_at;
     uploads[30].id = uploads[10].id;
@@ -86,7 +91,7 @@ async fn one_bad_row_does_not_sink_its_neighbours() {
 async fn draining_writes_what_was_taken_and_takes_no_more() {
     let url = postgres::fresh_database().await;
     let options = RecorderOptions { max_batch: 7, writers: 3, ..OPTIONS };
-    let recorder = Recorder::start(&postgres::open(url.clone()), options);
+    let recorder = Recorder::start(&postgres::open(url.clone()), options, Metrics::off().recorder());
     let mut taken: Vec<_> = (0..200).map(|_| Box::pin(recorder.record(upload()))).collect();
     for record in &mut taken {
         assert!(record.now_or_never().is_none(), "it is in the queue, and not written yet");
@@ -102,7 +107,7 @@ async fn draining_writes_what_was_taken_and_takes_no_more() {
 #[tokio::test]
 async fn a_month_without_a_partition_is_told_as_that() {
     let url = postgres::fresh_database().await;
-    let recorder = Recorder::start(&postgres::open(url.clone()), OPTIONS);
+    let recorder = Recorder::start(&postgres::open(url.clone()), OPTIONS, Metrics::off().recorder());
     let id = UploadId::first_at("2001-01-01T00:00:00Z".parse().unwrap());
     let error = recorder.record(NewUpload { id, ..upload() }).await.unwrap_err();
     let RecordError::NotCommitted(cause) = &error else { panic!("{error:?}") };
@@ -113,7 +118,7 @@ async fn a_month_without_a_partition_is_told_as_that() {
 #[tokio::test]
 async fn a_commit_that_hangs_holds_up_no_other() {
     let url = postgres::fresh_database().await;
-    let recorder = Recorder::start(&postgres::open(url.clone()), OPTIONS);
+    let recorder = Recorder::start(&postgres::open(url.clone()), OPTIONS, Metrics::off().recorder());
     let (hangs, other) = (upload(), upload());
     // The same id, in a transaction that does not end: whoever inserts it waits.
     let mut connection = postgres::connect(&url).await;

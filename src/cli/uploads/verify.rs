@@ -19,6 +19,7 @@ use crate::domain::ids::{TenantId, UploadId};
 use crate::domain::tenant::Slug;
 use crate::domain::upload::{Upload, UploadState};
 use crate::outbound::Outbound;
+use crate::telemetry::metrics::Metrics;
 use crate::uploads::UploadError;
 use crate::uploads::verify::{KnownBuckets, Verified, Verifier};
 use crate::uploads::view::MismatchView;
@@ -187,9 +188,12 @@ fn verifier(context: &Context) -> anyhow::Result<Verifier> {
     let store = app::open_store(&config)?;
     let keyring = Arc::new(Keyring::new(&config.vault.keys)?);
     let age = config.vault.cache_seconds.as_seconds();
-    let vault = Arc::new(Vault::new(store.clone(), keyring, config.vault.cache_entries.get(), age));
+    // A command counts nothing.
+    let metrics = Metrics::off();
+    let vault = Arc::new(Vault::new(store.clone(), keyring, config.vault.cache_entries.get(), age, &metrics));
     let outbound = Outbound::new(config.outbound.allowed_hosts.clone());
-    let buckets = BucketConnections::new(outbound, config.uploads.bucket_timeout_ms.as_milliseconds());
+    let buckets =
+        BucketConnections::new(outbound, config.uploads.bucket_timeout_ms.as_milliseconds(), metrics.bucket());
     Ok(Verifier { store, vault, buckets, clock: Clock::System, known: KnownBuckets::default() })
 }
 

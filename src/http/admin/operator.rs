@@ -8,7 +8,7 @@ use crate::error::ApiError;
 use crate::error::code::Reason;
 use crate::http::SharedGateway;
 use crate::http::context::RequestContext;
-use crate::http::extract::{presented, refuse};
+use crate::http::extract::{authenticated, presented};
 use crate::tenants::{Actor, Tenants};
 
 /// The operator's use cases; each change is audited in the name of the key that was shown.
@@ -20,11 +20,12 @@ impl FromRequestParts<SharedGateway> for Operator {
     async fn from_request_parts(parts: &mut Parts, gateway: &SharedGateway) -> Result<Self, ApiError> {
         let context = RequestContext::of(&parts.extensions).ok_or(Reason::Internal)?;
         let may_look_up = || !gateway.limits.has_failed_too_often(context.client_address());
-        let authenticated = match presented(&parts.headers) {
-            Some(presented) => gateway.auth.authenticate_operator(&presented, may_look_up).await,
-            None => Err(AuthError::Missing),
+        let presented = presented(&parts.headers);
+        let attempt = async {
+            let presented = presented.as_ref().ok_or(AuthError::Missing)?;
+            gateway.auth.authenticate_operator(presented, may_look_up).await
         };
-        let public_id = authenticated.map_err(|error| refuse(gateway, context, error))?;
+        let public_id = authenticated(gateway, context, presented.as_ref(), attempt).await?;
         let actor = Actor { name: format!("api_key:{public_id}"), origin: Some(context.client_address().to_string()) };
         Ok(Self(gateway.tenants.acting_as(actor)))
     }

@@ -95,7 +95,7 @@ pub(super) async fn issue(
     let (items, refused): (Vec<_>, Vec<_>) =
         parsed.into_iter().map(|item| (item.as_ref().ok().cloned(), item.err())).unzip();
     let batch = BatchRequest { items, all_or_nothing, idempotency };
-    let outcomes = gateway.uploads.issue_batch(&admitted, batch, context.client_address()).await;
+    let outcomes = gateway.uploads.issue_batch(&admitted, batch, context.origin()).await;
     let language = language::of("/v1", &headers);
     match outcomes {
         Ok(outcomes) => {

@@ -36,10 +36,10 @@ pub(super) async fn issue(
     Body(body): Body<UploadCreate>,
 ) -> Result<Issued, ApiError> {
     let idempotency = idempotency_key.of("issue_upload", &body)?;
-    let (request, client_address) = (body.parse()?, context.client_address());
+    let (request, origin) = (body.parse()?, context.origin());
     let issued = match idempotency {
-        None => gateway.uploads.issue(&admitted, request, client_address).await?,
-        Some(idempotency) => gateway.uploads.issue_once(&admitted, request, idempotency, client_address).await?,
+        None => gateway.uploads.issue(&admitted, request, origin).await?,
+        Some(idempotency) => gateway.uploads.issue_once(&admitted, request, idempotency, origin).await?,
     };
     Ok(Issued(issued))
 }

@@ -15,7 +15,7 @@ use crate::domain::caller::CallerKind;
 use crate::domain::upload::{NewUpload, Pixels, Seconds, UploadKind};
 use crate::store::StoreError;
 
-/// An upload as the type `new_upload` has it, field by field in its order.
+/// An upload as the type `new_traced_upload` has it, field by field in its order.
 #[derive(sqlx::Encode)]
 struct Row<'a> {
     id: Uuid,
@@ -40,17 +40,18 @@ struct Row<'a> {
     once: bool,
     metadata: Option<Json<&'a BTreeMap<String, String>>>,
     check_at: Option<DateTime<Utc>>,
+    trace_id: Option<String>,
 }
 
 impl sqlx::Type<Postgres> for Row<'_> {
     fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("new_upload")
+        PgTypeInfo::with_name("new_traced_upload")
     }
 }
 
 impl PgHasArrayType for Row<'_> {
     fn array_type_info() -> PgTypeInfo {
-        PgTypeInfo::array_of("new_upload")
+        PgTypeInfo::array_of("new_traced_upload")
     }
 }
 
@@ -70,7 +71,7 @@ impl<'a> From<&'a NewUpload> for Row<'a> {
             caller_kind: upload.caller_kind.as_str(),
             caller_id: upload.caller_id,
             caller_subject: upload.caller_subject.as_deref(),
-            client_address: upload.client_address.to_string(),
+            client_address: upload.origin.client_address.to_string(),
             access_key_id: &upload.access_key_id,
             issued_at: upload.issued_at,
             url_expires_at: upload.url_expires_at,
@@ -80,6 +81,7 @@ impl<'a> From<&'a NewUpload> for Row<'a> {
             once: bindings.once,
             metadata: Some(metadata.pairs()).filter(|pairs| !pairs.is_empty()).map(Json),
             check_at: upload.check_at,
+            trace_id: upload.origin.trace_id.map(|id| id.to_string()),
         }
     }
 }
@@ -143,11 +145,12 @@ pub(super) async fn insert(connection: &mut PgConnection, uploads: &[&NewUpload]
                               caller_kind, caller_id, caller_subject, client_address,
                               access_key_id, issued_at, url_expires_at,
                               declared_size_bytes, declared_content_type, declared_sha256,
-                              once, metadata, check_at)
+                              once, metadata, check_at, trace_id)
          SELECT id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds, caller_kind,
                 caller_id, caller_subject, client_address::inet, access_key_id, issued_at,
-                url_expires_at, declared_size_bytes, declared_content_type, declared_sha256, once, metadata, check_at
-         FROM UNNEST($1::new_upload[])",
+                url_expires_at, declared_size_bytes, declared_content_type, declared_sha256, once, metadata, check_at,
+                trace_id
+         FROM UNNEST($1::new_traced_upload[])",
         rows as _,
         &counts.tenant_ids,
         &counts.hours,

@@ -76,7 +76,7 @@ pub async fn explain_any_tenant(
         let mut transaction = begin(store).await?;
         statement.sql.build_query_scalar::<String>().persistent(false).fetch_all(&mut *transaction).await
     };
-    Ok(store.within(plan).await?.join("\n"))
+    Ok(store.within(("EXPLAIN", "uploads"), plan).await?.join("\n"))
 }
 
 /// A transaction in which the planner takes an index in its order, whatever the statistics say: they may be a month's, and
@@ -107,7 +107,7 @@ async fn find(store: &Store, tenant_id: Option<TenantId>, query: Query<'_>) -> R
         transaction.commit().await?;
         Ok::<_, sqlx::Error>(hits)
     };
-    let hits: Vec<Hit> = store.within(hits).await?;
+    let hits: Vec<Hit> = store.within(("SELECT", "uploads"), hits).await?;
 
     let limit = usize::from(query.limit);
     let mut ids: Vec<Uuid> = hits.iter().filter(|hit| hit.matches).map(|hit| hit.id).collect();
@@ -128,7 +128,7 @@ async fn read(store: &Store, tenant_id: Option<TenantId>, ids: &[Uuid]) -> Resul
         sql.push(" AND uploads.tenant_id = ").push_bind(tenant_id.uuid());
     }
     let rows = sql.build_query_as::<Row>().persistent(false);
-    let rows: Vec<Row> = store.within(rows.fetch_all(&store.pool)).await?;
+    let rows: Vec<Row> = store.within(("SELECT", "uploads"), rows.fetch_all(&store.pool)).await?;
     let uploads = rows.into_iter().map(|row| Ok(Upload::try_from(row)?));
     let mut uploads = uploads.collect::<Result<Vec<Upload>, StoreError>>()?;
     let places: HashMap<Uuid, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();

@@ -78,7 +78,7 @@ pub async fn settle(
         grace as _,
         now,
     );
-    let settled = store.within(settled.execute(&store.pool)).await?;
+    let settled = store.within(("UPDATE", "uploads"), settled.execute(&store.pool)).await?;
     Ok(settled.rows_affected() > 0)
 }
 
@@ -103,6 +103,6 @@ pub async fn mark_deleted(
         grace as _,
         now,
     );
-    store.within(marked.execute(&store.pool)).await?;
+    store.within(("UPDATE", "uploads"), marked.execute(&store.pool)).await?;
     Ok(())
 }

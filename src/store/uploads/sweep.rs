@@ -75,7 +75,7 @@ pub async fn list_due_any_tenant(
         i32::try_from(limit).unwrap_or(i32::MAX),
         i64::from(most_counted),
     );
-    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    let rows = store.within(("SELECT", "uploads"), rows.fetch_all(&store.pool)).await?;
     let may_be_more = usize::try_from(limit).is_ok_and(|limit| rows.len() >= limit);
     let last = rows.last().filter(|_| may_be_more).map(|row| row.id.into());
     let due = rows.into_iter().filter_map(|row| {
@@ -119,14 +119,14 @@ pub async fn claim_any_tenant(
         lease,
         limit,
     );
-    let mut claimed = store.within(claimed.fetch_all(&store.pool)).await?;
+    let mut claimed = store.within(("UPDATE", "uploads"), claimed.fetch_all(&store.pool)).await?;
     if claimed.is_empty() {
         return Ok(Vec::new());
     }
     claimed.sort_unstable_by_key(|claimed| claimed.id);
     let ids: Vec<uuid::Uuid> = claimed.iter().map(|claimed| claimed.id).collect();
     let rows = sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(format!("{} WHERE uploads.id = ANY($1)", row::SELECT)));
-    let rows = store.within(rows.bind(ids).fetch_all(&store.pool)).await?;
+    let rows = store.within(("SELECT", "uploads"), rows.bind(ids).fetch_all(&store.pool)).await?;
     let with_time = rows.into_iter().map(|row| {
         let upload = Upload::try_from(row)?;
         let place = claimed.binary_search_by_key(&upload.id.uuid(), |claimed| claimed.id);
@@ -174,7 +174,7 @@ pub async fn settle_any_tenant(store: &Store, lease: DateTime<Utc>, found: &[Fin
         &column(found, |found| found.seen.as_ref().map(|seen| seen.at)) as &[Option<DateTime<Utc>>],
         &column(found, |found| found.url_expires_at),
     );
-    let settled = store.within(settled.execute(&store.pool)).await?;
+    let settled = store.within(("UPDATE", "uploads"), settled.execute(&store.pool)).await?;
     Ok(settled.rows_affected())
 }
 
@@ -199,6 +199,6 @@ pub async fn put_back_any_tenant(
         &due_at as &[Option<DateTime<Utc>>],
         now,
     );
-    store.within(put_back.execute(&store.pool)).await?;
+    store.within(("UPDATE", "uploads"), put_back.execute(&store.pool)).await?;
     Ok(())
 }

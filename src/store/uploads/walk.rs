@@ -22,6 +22,6 @@ pub async fn list_of_state(
                      ORDER BY uploads.id LIMIT $5";
     let rows = sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(format!("{} {condition}", row::SELECT)));
     let rows = rows.bind(tenant_id.uuid()).bind(from.uuid()).bind(to.uuid()).bind(state.as_str()).bind(limit);
-    let rows = store.within(rows.fetch_all(&store.pool)).await?;
+    let rows = store.within(("SELECT", "uploads"), rows.fetch_all(&store.pool)).await?;
     rows.into_iter().map(|row| Ok(Upload::try_from(row)?)).collect()
 }

@@ -5,6 +5,7 @@
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -22,6 +23,8 @@ pub(super) struct Queue<T> {
 
 struct State<T> {
     waiting: Vec<T>,
+    /// Since when the first of them has waited.
+    since: Option<Instant>,
     writers_at_work: usize,
     is_closed: bool,
 }
@@ -40,7 +43,7 @@ impl<T> State<T> {
 
 impl<T> Queue<T> {
     pub(super) fn new(most: usize, max_batch: usize) -> Self {
-        let state = State { waiting: Vec::new(), writers_at_work: 0, is_closed: false };
+        let state = State { waiting: Vec::new(), since: None, writers_at_work: 0, is_closed: false };
         Self { state: Mutex::new(state), ready: Notify::new(), most, max_batch }
     }
 
@@ -53,6 +56,10 @@ impl<T> Queue<T> {
             return Err(Refused::Full);
         }
         let was_ready = state.is_ready();
+        // Once for each batch, too: to look at the clock for each row would cost more than to put it here.
+        if state.since.is_none() {
+            state.since = Some(Instant::now());
+        }
         state.waiting.push(row);
         // Once for each batch, not for each row. One that finds all writers at work is found by the next that ends.
         let is_new = state.is_ready() && !was_ready;
@@ -86,12 +93,22 @@ impl<T> Queue<T> {
     fn batch(&self, state: &mut State<T>) -> (Vec<T>, AtWork<'_, T>) {
         let rest =
             if state.waiting.len() > self.max_batch { state.waiting.split_off(self.max_batch) } else { Vec::new() };
+        let now = Instant::now();
+        let since = state.since.take().unwrap_or(now);
+        if !rest.is_empty() {
+            state.since = Some(now);
+        }
         let rows = mem::replace(&mut state.waiting, rest);
         state.writers_at_work += 1;
         if state.is_ready() {
             self.ready.notify_one();
         }
-        (rows, AtWork { queue: self })
+        (rows, AtWork { queue: self, longest_wait: now - since })
+    }
+
+    /// How many rows wait.
+    pub(super) fn depth(&self) -> usize {
+        self.lock().waiting.len()
     }
 
     /// Takes nothing more in; what waits is still given out.
@@ -108,6 +125,14 @@ impl<T> Queue<T> {
 /// While it is there, a writer is at work, and others wait until enough rows do.
 pub(super) struct AtWork<'a, T> {
     queue: &'a Queue<T>,
+    longest_wait: Duration,
+}
+
+impl<T> AtWork<'_, T> {
+    /// How long the first row of the batch has waited.
+    pub(super) const fn longest_wait(&self) -> Duration {
+        self.longest_wait
+    }
 }
 
 impl<T> Drop for AtWork<'_, T> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tracing::Instrument;
 
 use crate::bucket::{BucketClient, BucketError, Failure};
 use crate::domain::clock::Clock;
@@ -213,7 +214,7 @@ impl Sweeper {
                 let Some(upload) = turns.next() else { break };
                 tokio::select! {
                     _ = pace.tick() => {
-                        asking.spawn(ask(client.clone(), upload, self.clock.clone()));
+                        asking.spawn(ask(client.clone(), upload, self.clock.clone()).in_current_span());
                     }
                     () = &mut stop => return batch,
                 }
@@ -236,6 +237,9 @@ impl Sweeper {
             sweep::settle_any_tenant(&self.store, lease, &batch.found).await?;
         }
         for finding in &batch.found {
+            if finding.state != finding.was {
+                self.settled.settled(1, finding.state.as_str(), "sweeper");
+            }
             let count = match finding.state {
                 UploadState::Uploaded => &mut work.uploaded,
                 UploadState::Mismatched => &mut work.mismatched,

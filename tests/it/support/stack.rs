@@ -14,6 +14,7 @@ use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use presign_gateway::domain::tenant::{Slug, TenantStatus};
 use presign_gateway::outbound::Outbound;
+use presign_gateway::telemetry::Signals;
 use presign_gateway::tenants::{Actor, TenantChanges, Tenants};
 use presign_gateway::vault::keyring::Keyring;
 use reqwest::header::HeaderMap;
@@ -58,7 +59,7 @@ pub struct Instance {
 impl Instance {
     async fn start(environment: &[(String, String)], clock: Clock, randomness: Randomness) -> Self {
         let config = Config::load(None, environment.iter().cloned()).unwrap();
-        let app = App::build(&config, clock, randomness).await.unwrap();
+        let app = App::build(&config, Signals::local(&config.telemetry), clock, randomness).await.unwrap();
         let url = format!("http://{}", app.public_address().unwrap());
         let ops_url = format!("http://{}", app.ops_address().unwrap());
         let (stop, stopped) = oneshot::channel();

@@ -10,6 +10,7 @@ use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::jwt_issuer::{JwksUrl, JwtAlgorithm};
 use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::outbound::Outbound;
+use presign_gateway::telemetry::metrics::Metrics;
 use presign_gateway::tenants::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 use serde_json::json;
 
@@ -216,7 +217,8 @@ async fn a_client_that_failed_too_often_fetches_nothing() {
         Arc::clone(&stack.keyring),
         Clock::System,
         CacheBounds { max_entries: 10, max_age: Duration::from_mins(1), max_tokens: 10 },
-        Jwks::new(Outbound::new(AllowedHosts::any()), timing),
+        Jwks::new(Outbound::new(AllowedHosts::any()), timing, Metrics::off().jwks()),
+        &Metrics::off(),
     );
     let present = |kid: &str| Presented::Jwt(key.token(Some(kid), &claims()).into());
     // Lets the issuer's row into memory, without its keys.

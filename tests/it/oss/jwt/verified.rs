@@ -17,6 +17,7 @@ use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::domain::tenant::TenantStatus;
 use presign_gateway::outbound::Outbound;
 use presign_gateway::store::announcements::Announced;
+use presign_gateway::telemetry::metrics::Metrics;
 use presign_gateway::tenants::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 use proptest::prelude::*;
 use reqwest::Method;
@@ -38,7 +39,8 @@ fn auth(stack: &TestStack, max_age: Duration, max_tokens: u64) -> Auth {
         Arc::clone(&stack.keyring),
         Clock::System,
         CacheBounds { max_entries: 100, max_age, max_tokens },
-        Jwks::new(Outbound::new(AllowedHosts::any()), timing),
+        Jwks::new(Outbound::new(AllowedHosts::any()), timing, Metrics::off().jwks()),
+        &Metrics::off(),
     )
 }
 

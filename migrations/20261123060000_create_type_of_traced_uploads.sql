@@ -1,0 +1,28 @@
+-- What the recorder sends for each upload, as new_upload, and the trace of the request that asked for it.
+--
+-- Never change it: an older version of the gateway goes on sending it while a newer one is rolled out. Make another.
+CREATE TYPE new_traced_upload AS (
+    id uuid,
+    tenant_id uuid,
+    bucket_id uuid,
+    object_key text,
+    ext text,
+    kind text,
+    width int,
+    height int,
+    duration_seconds float8,
+    caller_kind text,
+    caller_id uuid,
+    caller_subject text,
+    client_address text,
+    access_key_id text,
+    issued_at timestamptz,
+    url_expires_at timestamptz,
+    declared_size_bytes bigint,
+    declared_content_type text,
+    declared_sha256 bytea,
+    once boolean,
+    metadata jsonb,
+    check_at timestamptz,
+    trace_id text
+);

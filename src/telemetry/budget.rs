@@ -1,0 +1,72 @@
+//! How many lines requests may write: under load the log must not cost more than the work.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::metrics::log::LogMetrics;
+
+/// Which budget a request's line counts against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineKind {
+    Success,
+    /// The caller's mistake, or a refusal.
+    ClientError,
+}
+
+/// Lines that may be written within each second, of either kind.
+#[derive(Debug)]
+pub struct LineBudget {
+    per_second: u64,
+    started: Instant,
+    success: Window,
+    client_error: Window,
+    metrics: LogMetrics,
+}
+
+/// What a second has seen so far.
+#[derive(Debug, Default)]
+struct Window {
+    second: AtomicU64,
+    written: AtomicU64,
+    left_out: AtomicU64,
+}
+
+impl LineBudget {
+    /// With 0 a second, all are written.
+    #[must_use]
+    pub fn new(per_second: u64, metrics: LogMetrics) -> Self {
+        let (success, client_error) = (Window::default(), Window::default());
+        Self { per_second, started: Instant::now(), success, client_error, metrics }
+    }
+
+    /// Whether to write a line, and how many like it were left out since the last one.
+    pub fn take(&self, kind: LineKind) -> Option<u64> {
+        if self.per_second == 0 {
+            return Some(0);
+        }
+        let window = match kind {
+            LineKind::Success => &self.success,
+            LineKind::ClientError => &self.client_error,
+        };
+        let taken = window.take(self.per_second, self.started.elapsed().as_secs());
+        if taken.is_none() {
+            self.metrics.left_out(kind);
+        }
+        taken
+    }
+}
+
+impl Window {
+    /// Two requests at the turn of a second may both begin it: a line more or less is no matter.
+    fn take(&self, per_second: u64, second: u64) -> Option<u64> {
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            self.written.store(0, Ordering::Relaxed);
+        }
+        if self.written.fetch_add(1, Ordering::Relaxed) < per_second {
+            Some(self.left_out.swap(0, Ordering::Relaxed))
+        } else {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+            None
+        }
+    }
+}

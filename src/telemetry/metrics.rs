@@ -1,0 +1,187 @@
+//! Every instrument. One set, read by whoever scrapes `/metrics` and by the collector.
+//!
+//! Names and labels are in `docs/metrics.md`. Labels have few values, whatever callers send. What is counted for each request is
+//! bound to its labels beforehand: then it costs an addition.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Histogram, Meter, MeterProvider};
+use opentelemetry_otlp::MetricExporter;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
+use prometheus::{Registry, TextEncoder};
+
+use crate::config::telemetry::TelemetryConfig;
+
+use super::resource::resource;
+
+use self::auth::{AuthMetrics, JwksMetrics};
+use self::bucket::BucketMetrics;
+use self::cache::CacheMetrics;
+use self::database::DatabaseMetrics;
+use self::http::{ConnectionMetrics, HttpMetrics};
+use self::limiter::LimiterMetrics;
+use self::log::LogMetrics;
+use self::recorder::RecorderMetrics;
+use self::sweeper::SweeperMetrics;
+use self::uploads::UploadMetrics;
+
+pub mod auth;
+pub mod bucket;
+pub mod cache;
+pub mod database;
+pub mod http;
+pub mod limiter;
+pub mod log;
+mod observed;
+pub mod recorder;
+pub mod sweeper;
+pub mod uploads;
+
+pub use self::observed::{JwksFacts, PoolFacts};
+
+/// The type of what [`Metrics::scrape`] gives.
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// Seconds, for what takes from a tenth of a millisecond to some seconds.
+const SECONDS: [f64; 16] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// A handle to the instruments of one gateway.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    provider: SdkMeterProvider,
+    registry: Registry,
+    meter: Meter,
+    tenant_labels: usize,
+}
+
+impl Metrics {
+    /// The instruments, and who reads them: `/metrics`, and the exporter, if there is one.
+    #[must_use]
+    pub fn new(config: &TelemetryConfig, exporter: Option<MetricExporter>) -> Self {
+        let registry = Registry::new();
+        let mut provider = SdkMeterProvider::builder().with_resource(resource(config));
+        if config.metrics {
+            let prometheus = opentelemetry_prometheus::exporter().with_registry(registry.clone());
+            match prometheus.scope_info_enabled(false).build() {
+                Ok(reader) => provider = provider.with_reader(reader),
+                // Of a registry that is new nothing can be taken already.
+                Err(error) => tracing::error!(cause = %error, "there will be nothing at /metrics"),
+            }
+        }
+        if let Some(exporter) = exporter {
+            let every = config.otlp_metrics_seconds.as_seconds();
+            provider = provider.with_reader(PeriodicReader::builder(exporter).with_interval(every).build());
+        }
+        Self::of(provider.build(), registry, config.tenant_labels.count())
+    }
+
+    /// Instruments that nobody reads.
+    #[must_use]
+    pub fn off() -> Self {
+        Self::of(SdkMeterProvider::default(), Registry::new(), 0)
+    }
+
+    fn of(provider: SdkMeterProvider, registry: Registry, tenant_labels: usize) -> Self {
+        let meter = provider.meter("presign_gateway");
+        let built = meter.u64_gauge("presign_gateway.build.info").with_description("1, with the version.").build();
+        built.record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
+        Self(Arc::new(Inner { provider, registry, meter, tenant_labels }))
+    }
+
+    /// Everything, in Prometheus' text format.
+    #[must_use]
+    pub fn scrape(&self) -> String {
+        let encoded = TextEncoder::new().encode_to_string(&self.0.registry.gather());
+        encoded.unwrap_or_else(|error| {
+            tracing::error!(cause = %error, "metrics cannot be written");
+            String::new()
+        })
+    }
+
+    /// Lets OpenTelemetry's own parts count what they drop. For the one gateway of a process.
+    pub(super) fn count_for_libraries(&self) {
+        opentelemetry::global::set_meter_provider(self.0.provider.clone());
+    }
+
+    /// Sends what was counted since the last time.
+    pub(super) fn shut_down(&self, timeout: Duration) {
+        let _ = self.0.provider.shutdown_with_timeout(timeout);
+    }
+
+    #[must_use]
+    pub fn http(&self) -> HttpMetrics {
+        HttpMetrics::new(self)
+    }
+
+    /// Of the listener of this name.
+    #[must_use]
+    pub fn connections(&self, listener: &'static str) -> ConnectionMetrics {
+        ConnectionMetrics::new(self, listener)
+    }
+
+    #[must_use]
+    pub fn database(&self) -> DatabaseMetrics {
+        DatabaseMetrics::new(self)
+    }
+
+    #[must_use]
+    pub fn uploads(&self) -> UploadMetrics {
+        UploadMetrics::new(self)
+    }
+
+    #[must_use]
+    pub fn recorder(&self) -> RecorderMetrics {
+        RecorderMetrics::new(self)
+    }
+
+    #[must_use]
+    pub fn limiter(&self) -> LimiterMetrics {
+        LimiterMetrics::new(self, self.0.tenant_labels)
+    }
+
+    #[must_use]
+    pub fn auth(&self) -> AuthMetrics {
+        AuthMetrics::new(self)
+    }
+
+    #[must_use]
+    pub fn jwks(&self) -> JwksMetrics {
+        JwksMetrics::new(self)
+    }
+
+    /// Of the cache of this name.
+    #[must_use]
+    pub fn cache(&self, name: &'static str) -> CacheMetrics {
+        CacheMetrics::new(self, name)
+    }
+
+    #[must_use]
+    pub fn bucket(&self) -> BucketMetrics {
+        BucketMetrics::new(self)
+    }
+
+    #[must_use]
+    pub fn sweeper(&self) -> SweeperMetrics {
+        SweeperMetrics::new(self)
+    }
+
+    #[must_use]
+    pub fn log(&self) -> LogMetrics {
+        LogMetrics::new(self)
+    }
+
+    fn seconds(&self, name: &'static str, description: &'static str) -> Histogram<f64> {
+        let histogram = self.0.meter.f64_histogram(name).with_unit("s").with_description(description);
+        histogram.with_boundaries(SECONDS.to_vec()).build()
+    }
+
+    fn counter(&self, name: &'static str, description: &'static str) -> opentelemetry::metrics::Counter<u64> {
+        self.0.meter.u64_counter(name).with_description(description).build()
+    }
+}

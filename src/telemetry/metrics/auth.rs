@@ -1,0 +1,38 @@
+//! Authentication: who was turned away, and the keys of JWT issuers.
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::Counter;
+
+use super::Metrics;
+
+#[derive(Debug)]
+pub struct AuthMetrics {
+    failures: Counter<u64>,
+}
+
+impl AuthMetrics {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let failures = metrics.counter("presign_gateway.auth.failures", "Requests whose caller was not authenticated.");
+        Self { failures }
+    }
+
+    pub fn failed(&self, method: &'static str, reason: &'static str) {
+        self.failures.add(1, &[KeyValue::new("method", method), KeyValue::new("reason", reason)]);
+    }
+}
+
+#[derive(Debug)]
+pub struct JwksMetrics {
+    fetches: Counter<u64>,
+}
+
+impl JwksMetrics {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        Self { fetches: metrics.counter("presign_gateway.jwks.fetches", "Fetches of an issuer's keys.") }
+    }
+
+    pub fn fetched(&self, is_fetched: bool) {
+        let outcome = if is_fetched { "fetched" } else { "failed" };
+        self.fetches.add(1, &[KeyValue::new("outcome", outcome)]);
+    }
+}

@@ -1,0 +1,30 @@
+//! Lines that requests did not write, for want of a budget.
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::BoundCounter;
+
+use crate::telemetry::LineKind;
+
+use super::Metrics;
+
+#[derive(Debug)]
+pub struct LogMetrics {
+    success: BoundCounter<u64>,
+    client_error: BoundCounter<u64>,
+}
+
+impl LogMetrics {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let left_out =
+            metrics.counter("presign_gateway.log.left_out", "Requests whose line was not written under load.");
+        let bind = |outcome| left_out.bind(&[KeyValue::new("outcome", outcome)]);
+        Self { success: bind("success"), client_error: bind("client_error") }
+    }
+
+    pub(in crate::telemetry) fn left_out(&self, kind: LineKind) {
+        match kind {
+            LineKind::Success => self.success.add(1),
+            LineKind::ClientError => self.client_error.add(1),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The sweeper's rounds.
+
+use std::time::Duration;
+
+use opentelemetry::metrics::{Counter, Gauge, Histogram};
+
+use super::Metrics;
+
+#[derive(Debug)]
+pub struct SweeperMetrics {
+    lag: Gauge<f64>,
+    round: Histogram<f64>,
+    put_back: Counter<u64>,
+    given_up: Counter<u64>,
+    failing: Gauge<u64>,
+}
+
+impl SweeperMetrics {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let meter = &metrics.0.meter;
+        let lag = meter.f64_gauge("presign_gateway.sweeper.lag").with_unit("s");
+        let failing = meter.u64_gauge("presign_gateway.sweeper.failing_buckets");
+        Self {
+            lag: lag.with_description("How long the oldest upload was due when the last round began.").build(),
+            round: metrics.seconds("presign_gateway.sweeper.round.duration", "How long a round took."),
+            put_back: metrics.counter("presign_gateway.sweeper.put_back", "Uploads that could not be asked for yet."),
+            given_up: metrics.counter("presign_gateway.sweeper.given_up", "Uploads that are not asked for any more."),
+            failing: failing.with_description("Buckets that fail, and are left alone for a while.").build(),
+        }
+    }
+
+    /// Counts a round that ended.
+    pub fn round(&self, lag: Duration, took: Duration, put_back: u32, given_up: u32, failing_buckets: usize) {
+        self.lag.record(lag.as_secs_f64(), &[]);
+        self.round.record(took.as_secs_f64(), &[]);
+        self.put_back.add(put_back.into(), &[]);
+        self.given_up.add(given_up.into(), &[]);
+        self.failing.record(failing_buckets.try_into().unwrap_or(u64::MAX), &[]);
+    }
+}

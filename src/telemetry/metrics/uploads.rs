@@ -1,0 +1,52 @@
+//! Uploads: asked for, and settled.
+
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{BoundCounter, Counter};
+
+use super::Metrics;
+
+const KINDS: [&str; 4] = ["thumb", "origin", "video", "none"];
+
+#[derive(Debug)]
+pub struct UploadMetrics {
+    asked: Counter<u64>,
+    /// Those that were issued, of each kind.
+    issued: [BoundCounter<u64>; KINDS.len()],
+    settled: Counter<u64>,
+}
+
+impl UploadMetrics {
+    pub(super) fn new(metrics: &Metrics) -> Self {
+        let asked = metrics.counter("presign_gateway.uploads", "Uploads asked for, and what came of it.");
+        let issued = KINDS.map(|kind| asked.bind(&labels(kind, "issued")));
+        let settled = metrics.counter(
+            "presign_gateway.uploads.settled",
+            "Uploads of which it became known what became of them, and who found out.",
+        );
+        Self { asked, issued, settled }
+    }
+
+    /// Counts an upload that is on record.
+    pub fn issued(&self, kind: Option<&'static str>) {
+        let kind = kind.unwrap_or("none");
+        if let Some((_, issued)) = KINDS.iter().zip(&self.issued).find(|(known, _)| **known == kind) {
+            issued.add(1);
+        }
+    }
+
+    /// Counts an upload that was asked for and is not on record; `outcome` says why.
+    pub fn refused(&self, kind: Option<&'static str>, outcome: &'static str) {
+        self.asked.add(1, &labels(kind.unwrap_or("none"), outcome));
+    }
+
+    /// Counts uploads that came into this state.
+    pub fn settled(&self, uploads: u32, state: &'static str, by: &'static str) {
+        if uploads > 0 {
+            self.settled.add(uploads.into(), &[KeyValue::new("state", state), KeyValue::new("by", by)]);
+        }
+    }
+}
+
+fn labels(kind: &'static str, outcome: &'static str) -> [KeyValue; 2] {
+    [KeyValue::new("kind", kind), KeyValue::new("outcome", outcome)]
+}

@@ -1,0 +1,185 @@
+//! Which requests are traced, and how spans become OpenTelemetry's.
+//!
+//! Whether a request is traced is decided once, at its beginning, before there is any span. Spans within it are written as any
+//! other, and exist only where a span around them does: of a request that is not traced they cost next to nothing. A span that
+//! begins a trace has the target [`ROOT`]; all others are children of the one they are made in.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use ipnet::IpNet;
+use opentelemetry::Context as OtelContext;
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
+use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt, TraceId, TracerProvider};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SdkTracerProvider, ShouldSample};
+use tracing::subscriber::Interest;
+use tracing::{Level, Metadata, Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, Filter};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::telemetry::{Sampler as Configured, TelemetryConfig};
+use crate::domain::randomness::Randomness;
+
+use super::ids::TraceIds;
+
+/// The target of spans that begin a trace of their own.
+pub const ROOT: &str = "presign_gateway::trace";
+const OURS: &str = "presign_gateway";
+
+/// Decides which requests are traced.
+#[derive(Debug, Clone)]
+pub struct Tracing(Option<Arc<Options>>);
+
+#[derive(Debug)]
+struct Options {
+    sampler: Sampler,
+    trusted_callers: Vec<IpNet>,
+}
+
+/// How the trace of a request begins.
+pub struct Beginning {
+    /// Whose trace this goes on with.
+    parent: Option<OtelContext>,
+    /// Whose trace this only refers to.
+    link: Option<SpanContext>,
+}
+
+/// A trace that goes on for as long as its span does.
+pub struct BegunTrace {
+    pub ids: TraceIds,
+    /// Whether it begins here, and is not somebody else's.
+    pub is_new: bool,
+}
+
+impl Tracing {
+    /// No request is traced.
+    #[must_use]
+    pub const fn off() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn new(config: &TelemetryConfig) -> Self {
+        let sampler = sampler(config.sampler, config.sampler_ratio.get());
+        Self(Some(Arc::new(Options { sampler, trusted_callers: config.trusted_callers.clone() })))
+    }
+
+    /// Whether to trace a request, and how: it goes on with the trace that a trusted caller names in its header fields.
+    pub fn of_request(&self, headers: &HeaderMap, caller: IpAddr) -> Option<Beginning> {
+        let options = self.0.as_deref()?;
+        let named = TraceContextPropagator::new().extract_with_context(&OtelContext::new(), &Fields(headers));
+        let named = Some(named).filter(OtelContext::has_active_span);
+        let is_trusted = options.trusted_callers.iter().any(|network| network.contains(&caller));
+        let (parent, link) = if is_trusted { (named, None) } else { (None, named.map(|named| context_of(&named))) };
+        options.keeps(parent.as_ref()).then_some(Beginning { parent, link })
+    }
+}
+
+impl Options {
+    fn keeps(&self, parent: Option<&OtelContext>) -> bool {
+        let new_id = || TraceId::from_bytes(Randomness::System.bytes());
+        let trace_id = parent.map_or_else(new_id, |parent| parent.span().span_context().trace_id());
+        let sampled = self.sampler.should_sample(parent, trace_id, "", &SpanKind::Server, &[], &[]);
+        sampled.decision == SamplingDecision::RecordAndSample
+    }
+}
+
+impl Beginning {
+    /// Begins the trace with this span; `None` where nobody keeps it.
+    #[must_use]
+    pub fn with(self, span: &Span) -> Option<BegunTrace> {
+        let is_new = self.parent.is_none();
+        if let Some(parent) = self.parent {
+            span.set_parent(parent).ok()?;
+        }
+        if let Some(link) = self.link {
+            span.add_link(link);
+        }
+        let context = context_of(&span.context());
+        context.is_valid().then(|| BegunTrace { ids: TraceIds::from(&context), is_new })
+    }
+}
+
+/// Header fields as the propagator reads them; one that is there twice is as good as none.
+struct Fields<'a>(&'a HeaderMap);
+
+impl Extractor for Fields<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        let mut values = self.0.get_all(name).iter();
+        let value = values.next()?;
+        if values.next().is_none() { value.to_str().ok() } else { None }
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
+
+fn context_of(context: &OtelContext) -> SpanContext {
+    context.span().span_context().clone()
+}
+
+/// Says that `span` has to do with `other`, which is of another trace.
+pub fn link(span: &Span, other: &Span) {
+    span.add_link(context_of(&other.context()));
+}
+
+fn sampler(configured: Configured, ratio: f64) -> Sampler {
+    let parent_based = |root| Sampler::ParentBased(Box::new(root));
+    match configured {
+        Configured::AlwaysOn => Sampler::AlwaysOn,
+        Configured::AlwaysOff => Sampler::AlwaysOff,
+        Configured::TraceIdRatio => Sampler::TraceIdRatioBased(ratio),
+        Configured::ParentBasedAlwaysOn => parent_based(Sampler::AlwaysOn),
+        Configured::ParentBasedAlwaysOff => parent_based(Sampler::AlwaysOff),
+        Configured::ParentBasedTraceIdRatio => parent_based(Sampler::TraceIdRatioBased(ratio)),
+    }
+}
+
+/// Makes OpenTelemetry's spans of ours.
+pub(super) fn layer<S>(traces: &SdkTracerProvider) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    tracing_opentelemetry::layer()
+        .with_tracer(traces.tracer(OURS))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_level(false)
+        .with_target(false)
+        .with_filter(Traced)
+}
+
+/// Lets through what is part of a trace: spans that begin one, whatever is made within those, and warnings said there.
+struct Traced;
+
+impl Traced {
+    fn may_be(metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with(OURS) && (metadata.is_span() || *metadata.level() <= Level::WARN)
+    }
+
+    fn begins(metadata: &Metadata<'_>) -> bool {
+        metadata.is_span() && metadata.target() == ROOT
+    }
+}
+
+impl<S> Filter<S> for Traced
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn enabled(&self, metadata: &Metadata<'_>, context: &Context<'_, S>) -> bool {
+        Self::begins(metadata) || (Self::may_be(metadata) && context.lookup_current().is_some())
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        match (Self::begins(metadata), Self::may_be(metadata)) {
+            (true, _) => Interest::always(),
+            (false, true) => Interest::sometimes(),
+            (false, false) => Interest::never(),
+        }
+    }
+}
