@@ -1,11 +1,14 @@
 //! A gateway that has done a bit of everything, and a real Prometheus that is asked whatever dashboard and rules ask.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use presign_gateway::domain::jwt_issuer::JwtAlgorithm;
+use presign_gateway::domain::randomness::Randomness;
+use presign_gateway::domain::sealing_key::SealingKey;
 use presign_gateway::tenants::{PolicyChanges, TenantChanges};
 use reqwest::Method;
+use secrecy::ExposeSecret;
 use serde_json::json;
 use sqlx::Connection;
 
@@ -14,15 +17,16 @@ use super::promql;
 use super::server::{self, Prometheus};
 use crate::oss::jwt::published;
 use crate::oss::jwt::{add, issuer};
+use crate::support::eventually;
 use crate::support::faulty::{Fault, FaultyStore};
 use crate::support::publisher::{Publish, Publisher};
-use crate::support::stack::{Setup, TestStack};
+use crate::support::stack::{Instance, Setup, TestStack};
 use crate::support::tokens::{IssuerKey, claims, claims_with};
-use crate::support::within;
 use crate::v1::{complete, issue};
 
 /// Where no data is what a gateway that is well has, or one that sends no traces.
-const MAY_BE_EMPTY: [&str; 6] = [
+const MAY_BE_EMPTY: [&str; 7] = [
+    "presign_gateway_sealing_key_age_seconds",
     "(ALERTS{",
     "otel_sdk_processor_",
     "cache_requests_total{job=\"presign-gateway\",instance=~\".+\",result=\"failure\"",
@@ -42,7 +46,7 @@ struct Busy {
 
 impl Busy {
     async fn start() -> Self {
-        let setup = Setup::new().set("UPLOADS__SWEEP_SECONDS", "1").set("UPLOADS__COMMIT_TIMEOUT_MS", "500");
+        let setup = Setup::new().set("UPLOADS__SWEEP_SECONDS", "1").set("UPLOADS__COMMIT_TIMEOUT_MS", "1500");
         let setup = setup.set("AUTH__FAILURES_BURST", "1000000").set("TELEMETRY__REQUEST_LINES_PER_SECOND", "1");
         let stack = setup.start().await;
         let store = FaultyStore::start(&stack).await;
@@ -62,13 +66,21 @@ impl Busy {
         Self { stack, _store: store, key, _publishers: [good, bad] }
     }
 
+    /// A presign that takes too long.
+    async fn time_out(&self) {
+        let mut locking = self.stack.connect().await;
+        let mut lock = locking.begin().await.unwrap();
+        sqlx::query("LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+        self.stack.presign("ext=jpg").await.assert_error(503, "unavailable");
+        lock.rollback().await.unwrap();
+    }
+
     /// A bit of everything.
     async fn work(&self) {
         let stack = &self.stack;
         for kind in ["&type=thumb", "&type=origin", "&type=video", ""] {
             stack.presign(&format!("ext=png{kind}")).await.url();
         }
-        stack.presign("ext=exe").await.assert_error(400, "ext_not_allowed");
         for credential in ["pgw_000000000000_x", "nonsense", "a.b.c"] {
             stack.presign_as(credential).await.assert_error(401, "unauthenticated");
         }
@@ -89,18 +101,27 @@ impl Busy {
             "UPDATE uploads SET issued_at = now() - interval '1 hour', url_expires_at = now() - interval '10 minutes',
                    check_at = now() - interval '5 minutes' WHERE state = 'issued'";
         sqlx::query(due).execute(&mut stack.connect().await).await.unwrap();
-        let mut locking = stack.connect().await;
+    }
+
+    /// One more gateway, whose sealing key has an age, since its id is a date; a read of the database has failed.
+    async fn troubled_instance(&self) -> Instance {
+        let dated = SealingKey::generate("k20260101", &Randomness::System);
+        let keys = format!("{},{}", dated.expose_secret(), self.stack.sealing_key.expose_secret());
+        let other = self.stack.another(&[("VAULT__KEYS", &keys), ("DATABASE__READ_TIMEOUT_MS", "200")]).await;
+        let mut locking = self.stack.connect().await;
         let mut lock = locking.begin().await.unwrap();
-        sqlx::query("LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
-        stack.presign("ext=jpg").await.assert_error(503, "unavailable");
+        sqlx::query("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+        let asked = self.stack.call(Method::GET, format!("{}/oss/presign?ext=jpg", other.url));
+        asked.bearer(&self.stack.demo.alpha.api_key).send().await.assert_error(503, "unavailable");
         lock.rollback().await.unwrap();
+        other
     }
 
     /// The labels of each series that `/metrics` has.
-    async fn scrape(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let answer = self.stack.client.get(format!("{}/metrics", self.stack.ops_url)).send().await.unwrap();
+    async fn scrape(&self, ops_url: &str) -> Series {
+        let answer = self.stack.client.get(format!("{ops_url}/metrics")).send().await.unwrap();
         assert_eq!(answer.status(), 200);
-        let mut series: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        let mut series = Series::new();
         for line in answer.text().await.unwrap().lines().filter(|line| !line.starts_with('#')) {
             for selector in promql::names(line.rsplit_once(' ').unwrap().0).selectors {
                 series.entry(selector.metric).or_default().extend(selector.labels);
@@ -109,6 +130,9 @@ impl Busy {
         series
     }
 }
+
+/// Names, and the labels of each.
+type Series = BTreeMap<String, BTreeSet<String>>;
 
 /// All queries of dashboard and rules, with the choices at the top made, each with its place.
 fn queries() -> Vec<(String, String)> {
@@ -127,41 +151,45 @@ fn may_be_empty(query: &str) -> bool {
     MAY_BE_EMPTY.iter().any(|part| query.contains(part))
 }
 
+/// What dashboard and rules name, and a scrape has not.
+fn missing(series: &Series) -> BTreeSet<String> {
+    let (recorded, of_prometheus) = (recorded(&rules()), ["up", "ALERTS", "job", "instance"]);
+    let mut missing = BTreeSet::new();
+    for selector in queries().iter().flat_map(|(_, query)| promql::names(query).selectors) {
+        let name = &selector.metric;
+        // Telemetry is exported by the program itself only, not by a gateway in a test.
+        if recorded.contains(name) || of_prometheus.contains(&name.as_str()) || name.starts_with("otel_sdk_") {
+            continue;
+        }
+        let Some(labels) = series.get(name) else {
+            missing.insert(name.clone());
+            continue;
+        };
+        let is_there = |label: &String| labels.contains(label) || of_prometheus.contains(&label.as_str());
+        missing
+            .extend(selector.labels.iter().filter(|label| !is_there(label)).map(|label| format!("{name}{{{label}}}")));
+    }
+    missing
+}
+
 #[tokio::test]
 async fn a_scrape_has_every_metric_and_label_that_dashboard_and_rules_name() {
     let busy = Busy::start().await;
-    let recorded = recorded(&rules());
-    let of_prometheus = ["up", "ALERTS"];
-    let missing = async || {
-        let series = busy.scrape().await;
-        let mut missing = BTreeSet::new();
-        for selector in queries().iter().flat_map(|(_, query)| promql::names(query).selectors) {
-            let name = &selector.metric;
-            if recorded.contains(name) || of_prometheus.contains(&name.as_str()) || may_be_empty(name) {
-                continue;
-            }
-            let own = series.get(name).cloned().unwrap_or_default();
-            if own.is_empty() && !series.contains_key(name) {
-                missing.insert(name.clone());
-            }
-            let labels = selector.labels.iter().filter(|label| !["job", "instance"].contains(&label.as_str()));
-            missing.extend(labels.filter(|label| !own.contains(*label)).map(|label| format!("{name}{{{label}}}")));
-        }
-        missing
-    };
     busy.work().await;
-    let mut last = BTreeSet::new();
+    busy.time_out().await;
+    let of_other = busy.scrape(&busy.troubled_instance().await.ops_url).await;
+    let begun = Instant::now();
     // The sweeper has its own pace.
-    let all_there = async || {
-        let missing = missing().await;
-        missing.is_empty().then_some(())
+    let still_missing = async || {
+        let mut series = busy.scrape(&busy.stack.ops_url).await;
+        for (name, labels) in of_other.clone() {
+            series.entry(name).or_default().extend(labels);
+        }
+        let missing = missing(&series);
+        (missing.is_empty() || begun.elapsed() > Duration::from_secs(8)).then_some(missing)
     };
-    let waited =
-        tokio::time::timeout(Duration::from_secs(15), within(Duration::from_secs(20), "all is there", all_there));
-    if waited.await.is_err() {
-        last = missing().await;
-    }
-    assert!(last.is_empty(), "{last:#?}");
+    let missing = eventually("the sweeper has worked", still_missing).await;
+    assert!(missing.is_empty(), "{missing:#?}");
 }
 
 #[tokio::test]
@@ -171,11 +199,17 @@ async fn a_real_prometheus_answers_whatever_dashboard_and_rules_ask() {
     }
     let busy = Busy::start().await;
     let prometheus = Prometheus::start(&busy.stack.ops_url).await;
+    busy.time_out().await;
     let alerts: Vec<_> = rules().into_iter().filter_map(|rule| rule.alert).collect();
     let mut open = queries();
     // An alert need not fire.
     let must_have_data = |place: &str, query: &str| !alerts.iter().any(|alert| alert == place) && !may_be_empty(query);
-    for _ in 0..30 {
+    // What is wrong with this gateway is on its way to be an alert.
+    let on_their_way = async || {
+        let states = prometheus.alert_states().await;
+        ["PresignGatewayBucketsFailing", "PresignGatewayJwksFailing"].iter().all(|alert| states[*alert] == "pending")
+    };
+    for _ in 0..100 {
         busy.work().await;
         let mut still_open = Vec::new();
         for (place, query) in open {
@@ -185,28 +219,16 @@ async fn a_real_prometheus_answers_whatever_dashboard_and_rules_ask() {
             }
         }
         open = still_open;
-        if open.is_empty() {
+        if open.is_empty() && on_their_way().await {
             break;
         }
     }
     assert!(open.is_empty(), "no data: {open:#?}");
     assert_eq!(prometheus.number("up{job=\"presign-gateway\"}").await, Some(1.0));
 
-    // What is wrong with this gateway is on its way to be an alert, and nothing else is.
-    let rules = prometheus.rules().await;
-    let states: BTreeMap<_, _> =
-        rules.iter().map(|rule| (rule["name"].as_str().unwrap(), rule["state"].as_str().unwrap_or_default())).collect();
-    for rule in &rules {
-        assert_eq!(rule["health"], "ok", "{rule}");
-    }
-    for (alert, state) in [
-        ("PresignGatewayBucketsFailing", "pending"),
-        ("PresignGatewayJwksFailing", "pending"),
-        ("PresignGatewayDown", "inactive"),
-        ("PresignGatewayNotListening", "inactive"),
-        ("PresignGatewaySealed", "inactive"),
-        ("PresignGatewayRecorderQueue", "inactive"),
-    ] {
-        assert_eq!(states[alert], state, "{alert}");
+    assert!(on_their_way().await, "{:#?}", prometheus.alert_states().await);
+    let states = prometheus.alert_states().await;
+    for alert in ["Down", "NotListening", "Sealed", "RecorderQueue", "SealingKeyOld"] {
+        assert_eq!(states[&format!("PresignGateway{alert}")], "inactive", "{alert}");
     }
 }

@@ -1,5 +1,6 @@
 //! A real Prometheus, with our rules, that scrapes a gateway of a test.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -88,10 +89,17 @@ impl Prometheus {
         found.first().map(|series| series["value"][1].as_str().unwrap().parse().unwrap())
     }
 
-    /// What there is of each rule, and how its last evaluation went.
-    pub async fn rules(&self) -> Vec<Value> {
+    /// The state of each alert; all rules must have gone well.
+    pub async fn alert_states(&self) -> BTreeMap<String, String> {
         let data = self.get("/api/v1/rules", &[]).await.unwrap();
         let groups = data["groups"].as_array().unwrap();
-        groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
+        let mut states = BTreeMap::new();
+        for rule in groups.iter().flat_map(|group| group["rules"].as_array().unwrap()) {
+            assert!(["ok", "unknown"].contains(&rule["health"].as_str().unwrap()), "{rule}");
+            if let Some(state) = rule["state"].as_str() {
+                states.insert(rule["name"].as_str().unwrap().to_owned(), state.to_owned());
+            }
+        }
+        states
     }
 }
