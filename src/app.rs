@@ -20,13 +20,13 @@ use crate::domain::tenant::RateLimit;
 use crate::error::chain;
 use crate::health::Health;
 use crate::http::listener::{ListenerOptions, serve};
-use crate::http::{Edge, Gateway, ops_service, public_service};
+use crate::http::{Edge, Gateway, Observed, ops_service, public_service};
 use crate::limit::Limits;
 use crate::outbound::Outbound;
 use crate::store::announcements::Announcements;
 use crate::store::{MigrateError, Store, StoreError, StoreOptions};
+use crate::telemetry::Signals;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::{LineBudget, Signals};
 use crate::tenants::{Actor, Tenants};
 use crate::upkeep::{self, UpkeepOptions};
 use crate::uploads::export::ExportPlaces;
@@ -150,14 +150,10 @@ impl App {
             actor: nobody,
         };
         let health = Health::new(store.clone(), Arc::clone(&keyring), clock.clone());
-        let buckets = BucketConnections::new(
-            outbound.clone(),
-            config.uploads.bucket_timeout_ms.as_milliseconds(),
-            metrics.bucket(),
-        );
-        let vault =
-            Vault::new(store.clone(), Arc::clone(&keyring), config.vault.cache_entries.get(), vault_age, &metrics);
-        let vault = Arc::new(vault);
+        let bucket_timeout = config.uploads.bucket_timeout_ms.as_milliseconds();
+        let buckets = BucketConnections::new(outbound.clone(), bucket_timeout, metrics.bucket());
+        let vault_entries = config.vault.cache_entries.get();
+        let vault = Arc::new(Vault::new(store.clone(), Arc::clone(&keyring), vault_entries, vault_age, &metrics));
         let upload_metrics = Arc::new(metrics.uploads());
         let sweeper = Sweeper::new(
             store.clone(),
@@ -196,10 +192,7 @@ impl App {
             keyring,
             listening: Listening::default(),
             edge: edge(config),
-            http_metrics: metrics.http(),
-            auth_metrics: metrics.auth(),
-            lines: LineBudget::new(config.telemetry.request_lines_per_second.get(), metrics.log()),
-            signals,
+            observed: Observed::new(signals, config.telemetry.request_lines_per_second.get()),
         };
         // A database that is away is no reason not to start; upkeep tries again.
         if let Err(error) = upkeep::ensure_partitions(&store, gateway.uploads.clock.now()).await {
@@ -234,7 +227,7 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let Self { gateway, stores, announcements, public, ops, timing } = self;
         // The operators' listener stays until the very end, so that /readyz can say what goes on.
-        let metrics = gateway.signals.metrics.clone();
+        let metrics = gateway.observed.signals.metrics.clone();
         let connections = |listener| metrics.connections(listener);
         let (stop_ops, ops_stopped) = watch::channel(());
         let ops_options =

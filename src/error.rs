@@ -208,13 +208,13 @@ fn no_such_bucket() -> ApiError {
 
 /// Logs the cause of a failure that is no caller's.
 fn ours(reason: Reason, error: &dyn Error) -> ApiError {
-    tracing::error!(reason = reason.as_str(), cause = %chain(error), "request failed");
+    tracing::error!(presign_gateway.reason = reason.as_str(), cause = %chain(error), "request failed");
     reason.into()
 }
 
 /// Logs the cause of a failure that is a bucket's.
 fn theirs(told: ApiError, error: &dyn Error) -> ApiError {
-    tracing::warn!(reason = told.reason.as_str(), cause = %chain(error), "a bucket failed");
+    tracing::warn!(presign_gateway.reason = told.reason.as_str(), cause = %chain(error), "a bucket failed");
     told
 }
 

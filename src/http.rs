@@ -64,11 +64,26 @@ pub struct Gateway {
     pub health: Health,
     pub listening: Listening,
     pub edge: Edge,
+    pub observed: Observed,
+}
+
+/// What is told of requests to whoever watches.
+pub struct Observed {
     pub signals: Signals,
-    pub http_metrics: HttpMetrics,
-    pub auth_metrics: AuthMetrics,
+    http: HttpMetrics,
+    auth: AuthMetrics,
     /// How many lines requests may write.
-    pub lines: LineBudget,
+    lines: LineBudget,
+}
+
+impl Observed {
+    /// So many lines a second may be written, of either kind.
+    #[must_use]
+    pub fn new(signals: Signals, lines_per_second: u64) -> Self {
+        let metrics = &signals.metrics;
+        let (http, auth) = (metrics.http(), metrics.auth());
+        Self { http, auth, lines: LineBudget::new(lines_per_second, metrics.log()), signals }
+    }
 }
 
 /// What is decided before a request reaches a use case.

@@ -228,9 +228,9 @@ impl Store {
         statement: Statement,
         read: impl Future<Output = Result<T, E>>,
     ) -> Result<T, StoreError> {
-        let read = async {
-            tokio::time::timeout(self.read_timeout, read).await.map_err(|_| StoreError::TimedOut)?.map_err(Into::into)
-        };
+        // Boxed: a query makes a large future, which whoever waits would carry along.
+        let read = Box::pin(tokio::time::timeout(self.read_timeout, read));
+        let read = async { read.await.map_err(|_| StoreError::TimedOut)?.map_err(Into::into) };
         self.measured(statement, read).await
     }
 
@@ -242,7 +242,6 @@ impl Store {
     ) -> Result<T, StoreError> {
         let began = Instant::now();
         let span = statement_span(operation, table);
-        // Boxed: a statement makes a large future, which whoever waits would carry along.
         let outcome = Box::pin(statement).instrument(span.clone()).await.map_err(Into::into);
         let failure = outcome.as_ref().err().map(StoreError::kind);
         if let Some(failure) = failure {

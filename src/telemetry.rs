@@ -117,8 +117,12 @@ where
         Format::Auto | Format::Json => Lines::Json,
     };
     // Spans are for traces; a line knows its request without them.
-    let events = filter(config.level).and(filter_fn(|metadata| metadata.is_event()));
+    let events = filter(config.level).and(filter_fn(is_event));
     fmt::layer().with_writer(std::io::stderr).with_ansi(on_terminal).event_format(lines).with_filter(events)
+}
+
+fn is_event(metadata: &tracing::Metadata<'_>) -> bool {
+    metadata.is_event()
 }
 
 /// Our own messages from `level` up; those of other libraries never below info, since some print signatures, URLs and

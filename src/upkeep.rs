@@ -39,27 +39,25 @@ pub async fn run(store: Store, clock: Clock, options: UpkeepOptions) {
     let parts = AtomicI32::new(0);
     tokio::join!(
         // Of some tenants at a time: all at once are so many rows that commits of uploads wait for them on their way to the disk.
-        again_and_again(Pauses::new(options.fold_every / usage::PARTS.unsigned_abs()), "usage not folded yet", || {
+        again_and_again(Pauses::new(options.fold_every / usage::PARTS.unsigned_abs()), "fold_usage", || {
             fold_part(store, parts.fetch_add(1, Ordering::Relaxed).rem_euclid(usage::PARTS))
         }),
-        again_and_again(Pauses::new(KEEP_EVERY), "partitions not made yet", || ensure_partitions(store, clock.now())),
-        again_and_again(Pauses::new(KEEP_EVERY), "what has expired is not removed yet", || {
-            remove_expired(store, clock.now())
-        }),
+        again_and_again(Pauses::new(KEEP_EVERY), "make_partitions", || ensure_partitions(store, clock.now())),
+        again_and_again(Pauses::new(KEEP_EVERY), "remove_expired", || { remove_expired(store, clock.now()) }),
         // Each time that one tries, those who write wait a moment: it is not tried again soon.
-        again_and_again(Pauses::always(KEEP_EVERY), "old partitions not dropped yet", || {
+        again_and_again(Pauses::always(KEEP_EVERY), "drop_old_partitions", || {
             drop_old_partitions(store, clock.now(), months)
         }),
     );
 }
 
-async fn again_and_again<T, F>(mut pauses: Pauses, failed: &'static str, job: impl Fn() -> F)
+async fn again_and_again<T, F>(mut pauses: Pauses, name: &'static str, job: impl Fn() -> F)
 where
     F: Future<Output = Result<T, StoreError>>,
 {
     loop {
         let outcome = job().await.map(drop);
-        tokio::time::sleep(pauses.after(outcome, failed)).await;
+        tokio::time::sleep(pauses.after(outcome, name)).await;
     }
 }
 
@@ -140,12 +138,12 @@ impl Pauses {
         Self { usual, first: usual, next: usual, longest: usual }
     }
 
-    fn after(&mut self, outcome: Result<(), StoreError>, failed: &'static str) -> Duration {
+    fn after(&mut self, outcome: Result<(), StoreError>, job: &'static str) -> Duration {
         let Err(error) = outcome else {
             self.next = self.first;
             return self.usual;
         };
-        tracing::warn!(cause = %chain(&error), "{failed}");
+        tracing::warn!(job, cause = %chain(&error), "upkeep failed, and is tried again");
         let pause = self.next;
         self.next = (pause * 2).min(self.longest);
         pause

@@ -47,9 +47,14 @@ def head: "| | a second | spread | p50 | p99 | server, CPU µs | Postgres, CPU �
   (connections[] as $connections
     | "", "### \($connections) connection\(if $connections == 1 then "" else "s" end)", "", head,
       (names | keys_unsorted)[] as $contender
+    | select($contender | startswith("seen_") | not)
     | $all | row(names[$contender]; $contender; $connections)),
   (if half_loads != [] then
       "", "### Half of the saturating load", "", "| | connections | a second | of the most | p50 | p99 | p99 / p50 |", "|---|--:|--:|--:|--:|--:|--:|", (half_loads[] | half_row($all)) else empty end),
   (if rate("tenants_many"; 64) // rate("tenants_many"; 256) then
       "", "### Many tenants", "", "| | connections | a second | spread | p99 | server, CPU µs | resident, MB |", "|---|--:|--:|--:|--:|--:|--:|",
-      (connections[] as $connections | $all | tenants_row("1 tenant"; "tenants_1"; $connections), tenants_row("\(.load.tenants) tenants"; "tenants_many"; $connections)) else empty end)
+      (connections[] as $connections | $all | tenants_row("1 tenant"; "tenants_1"; $connections), tenants_row("\(.load.tenants) tenants"; "tenants_many"; $connections)) else empty end),
+  (if rate("seen_off"; 64) // rate("seen_off"; 256) then
+      "", "### Seen from outside", "", "| | connections | a second | spread | p99 | server, CPU µs | resident, MB | to telemetry off |", "|---|--:|--:|--:|--:|--:|--:|--:|",
+      (connections[] as $connections | (names | keys_unsorted)[] | select(startswith("seen_")) as $contender
+        | $all | tenants_row(names[$contender]; $contender; $connections) + " \(ratio($all | rate($contender; $connections); $all | rate("seen_off"; $connections)) | times) |") else empty end)

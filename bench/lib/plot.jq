@@ -6,7 +6,7 @@ def thousands: round | tostring | explode | reverse | [_nwise(3)] | map(reverse 
 def colour: if . == "constant" or . == "sign" then "#8b949e" elif . == "plain" or . == "node" then "#d9822b" else "#2f81f7" end;
 
 . as $all
-| [names | to_entries[] | .key as $contender | { $contender, name: (.value | escape), rates: [(64, 256) as $n | { connections: $n, rate: ($all | rate($contender; $n)) } | select(.rate)] } | select(.rates != [])] as $bars
+| [names | to_entries[] | select(.key | startswith("seen_") | not) | .key as $contender | { $contender, name: (.value | escape), rates: [(64, 256) as $n | { connections: $n, rate: ($all | rate($contender; $n)) } | select(.rate)] } | select(.rates != [])] as $bars
 | ([$bars[].rates[].rate] | max) as $most
 | (310) as $left | 520 as $width | 46 as $step | 62 as $top
 | ($top + $step * ($bars | length)) as $bottom

@@ -13,6 +13,9 @@ def names: {
   constant: "floor: axum, a constant answer", sign: "floor: axum and aws-sigv4, signing only",
   api_key: "ours, API key", hs256: "ours, JWT HS256", es256: "ours, JWT ES256", rs256: "ours, JWT RS256",
   uploads: "ours, `POST /v1/uploads`", batch: "ours, `POST /v1/uploads/batch` of \(.load.batch), uploads",
+  seen_off: "telemetry off: no metrics, no lines", seen_metrics: "with metrics",
+  seen_usual: "as it comes: metrics, and the log", seen_1_percent: "and all of it to a collector, 1 % traced",
+  seen_all: "and all of it to a collector, each request traced",
   plain: "axum, aws-sdk-s3, sqlx", node: "Fastify, AWS SDK, pg" };
 
 def connections: [.cells[] | select(.think_ms == 0).connections] | unique;
@@ -41,5 +44,8 @@ def targets: . as $all
     | aim("p99 at half load at most 5 × p50: \($name)"; 256; ($all | half_loads | map(select(.contender == $contender)) | first.ratio // null); "×"; . <= 5) ]
   + [ (64, 256) as $n
     | aim("\($all.load.tenants) tenants at least 90 % of one"; $n; ratio($all | rate("tenants_many"; $n); $all | rate("tenants_1"; $n)); "%"; . >= 0.9) ]
+  + [ (64, 256) as $n
+    | aim("with no exporter at least 97 % of telemetry off"; $n; ratio($all | rate("seen_usual"; $n); $all | rate("seen_off"; $n)); "%"; . >= 0.97),
+      aim("with 1 % traced at least 90 % of telemetry off"; $n; ratio($all | rate("seen_1_percent"; $n); $all | rate("seen_off"; $n)); "%"; . >= 0.9) ]
   + [ aim("\($all.load.tenants) tenants in less than 200 MB"; 256; ($all | resident("tenants_many")); "MB"; . < 200e6) ]
   | sort_by(.connections);

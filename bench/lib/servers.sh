@@ -8,6 +8,35 @@ gateway_settings() {
   export DATABASE_URL PRESIGN__VAULT__KEYS PRESIGN__OUTBOUND__ALLOWED_HOSTS=127.0.0.1:9000
   DATABASE_URL=$(database_url "$1")
   PRESIGN__VAULT__KEYS=$(<"$dir/sealing.keys")
+  # What is told to the outside; all else is asked at log level warn, with metrics.
+  case $1 in
+    seen_off) export PRESIGN__TELEMETRY__METRICS=false ;;
+    seen_usual | seen_1_percent | seen_all) export PRESIGN__TELEMETRY__LEVEL=info ;;
+  esac
+  case $1 in
+    seen_1_percent) export OTEL_TRACES_SAMPLER=parentbased_traceidratio OTEL_TRACES_SAMPLER_ARG=0.01 ;;
+    seen_all) export OTEL_TRACES_SAMPLER=always_on ;;
+  esac
+  if [ -n "$sink_port" ]; then export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:$sink_port OTEL_METRIC_EXPORT_INTERVAL=1000; fi
+}
+
+# A collector that takes everything and keeps nothing.
+sink_pid="" sink_port=""
+start_sink() {
+  sink_port=$(free_port)
+  (LISTEN=127.0.0.1:$sink_port exec "$FLOOR_BIN") >"$dir/sink.log" 2>&1 &
+  sink_pid=$!
+  for _ in $(seq 100); do
+    if grep -q "^127.0.0.1:$sink_port" "$dir/sink.log"; then return; fi
+    sleep 0.1
+  done
+  die "the collector does not start"
+}
+
+stop_sink() {
+  if [ -z "$sink_pid" ]; then return 0; fi
+  end_process "$sink_pid"
+  sink_pid="" sink_port=""
 }
 
 # gateway DATABASE ARGUMENT…: a command of the program.
@@ -72,6 +101,7 @@ start_server() {
   port=$(free_port)
   ops_port=$(free_port)
   while [ "$ops_port" = "$port" ]; do ops_port=$(free_port); done
+  case $1 in seen_1_percent | seen_all) start_sink ;; esac
   case $(kind_of "$1") in
     floor) (LISTEN=127.0.0.1:$port exec "$FLOOR_BIN") >"$log" 2>&1 & ;;
     plain) (LISTEN=127.0.0.1:$port DATABASE_URL=$(database_url plain) exec "$PLAIN_BIN") >"$log" 2>&1 & ;;
@@ -102,6 +132,7 @@ stop_server() {
   if [ -z "$server_pid" ]; then return 0; fi
   end_process "$server_pid"
   server_pid=""
+  stop_sink
 }
 
 # Ends the run, with what the server said last.

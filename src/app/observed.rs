@@ -11,7 +11,7 @@ use crate::telemetry::metrics::PoolFacts;
 
 /// Lets the metrics ask. They hold nothing of a gateway that has stopped.
 pub(super) fn observe(gateway: &Arc<Gateway>, [general, recorder]: &[Store; 2]) {
-    let metrics = &gateway.signals.metrics;
+    let metrics = &gateway.observed.signals.metrics;
     metrics.observe_pools([("general", pool(general)), ("recorder", pool(recorder))]);
     let (depth, capacity) = gateway.uploads.recorder.depth();
     metrics.observe_queue(depth, capacity);

@@ -305,13 +305,13 @@ impl PublishedKeys {
         let mut state = self.lock();
         match fetched {
             Ok(keys) => {
-                tracing::debug!(jwt_issuer = %self.issuer, host = self.url.host(), "keys of a JWT issuer fetched");
+                tracing::debug!(presign_gateway.jwt_issuer = %self.issuer, server.address = self.url.host(), "keys of a JWT issuer fetched");
                 self.fresh.set(keys.fingerprint(), self.timing.refresh);
                 (state.known, state.failed_at) = (Some((Arc::new(keys), Instant::now())), None);
             }
             // Once for each fetch: the requests that it fails do not say it again.
             Err(fault) => {
-                tracing::warn!(jwt_issuer = %self.issuer, host = self.url.host(), cause = %fault, "keys of a JWT issuer not fetched");
+                tracing::warn!(presign_gateway.jwt_issuer = %self.issuer, server.address = self.url.host(), cause = %fault, "keys of a JWT issuer not fetched");
                 state.failed_at = Some(Instant::now());
             }
         }

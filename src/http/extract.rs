@@ -70,7 +70,7 @@ pub(super) async fn authenticated<T>(
         tracing::info_span!("authenticate", presign_gateway.auth.method = method, presign_gateway.auth.refusal = Empty);
     attempt.instrument(span.clone()).await.map_err(|error| {
         span.record("presign_gateway.auth.refusal", error.as_str());
-        gateway.auth_metrics.failed(method, error.as_str());
+        gateway.observed.auth.failed(method, error.as_str());
         context.note_refusal(error.as_str());
         refuse(gateway, context, error)
     })

@@ -73,7 +73,11 @@ async fn finish(allowed: Duration, answer: impl Future<Output = Result<Response,
         Ok(Ok(Ok(response))) => response,
         Ok(Err(panic)) => panicked(&*panic),
         Err(_) => {
-            tracing::error!(reason = Reason::Unavailable.as_str(), cause = "the request timed out", "request failed");
+            tracing::error!(
+                presign_gateway.reason = Reason::Unavailable.as_str(),
+                cause = "the request timed out",
+                "request failed"
+            );
             ApiError::from(Reason::Unavailable).into_response()
         }
     }
@@ -83,7 +87,11 @@ async fn finish(allowed: Duration, answer: impl Future<Output = Result<Response,
 fn panicked(payload: &(dyn Any + Send)) -> Response {
     let cause =
         payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(reason = Reason::Internal.as_str(), cause = cause.unwrap_or("unknown"), "request panicked");
+    tracing::error!(
+        presign_gateway.reason = Reason::Internal.as_str(),
+        cause = cause.unwrap_or("unknown"),
+        "request panicked"
+    );
     ApiError::from(Reason::Internal).into_response()
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn livez() -> Success<&'static str> {
 #[utoipa::path(get, path = "/metrics", tag = "health", operation_id = "metrics", security(()),
     responses((status = 200, description = "In Prometheus' text format", body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], gateway.signals.metrics.scrape())
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], gateway.observed.signals.metrics.scrape())
 }
 
 /// `GET /readyz`: requests may be sent here.

@@ -33,7 +33,7 @@ where
     let gateway = SharedGateway::clone(gateway);
     let peer = request.extensions().get::<PeerAddress>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
     let (context, span) =
-        RequestContext::begin(&request, peer, &gateway.edge.trusted_proxies, &gateway.signals.tracing);
+        RequestContext::begin(&request, peer, &gateway.edge.trusted_proxies, &gateway.observed.signals.tracing);
     let method = request.method().clone();
     let path = (!span.is_disabled()).then(|| request.uri().path().to_owned());
     if oss::is_presign(&request) {
@@ -47,7 +47,7 @@ where
         response.headers_mut().insert(X_REQUEST_ID, context.request_id().clone());
         let took = started.elapsed();
         let ended = Ended { context: &context, method: &method, response: &response };
-        gateway.http_metrics.record(&ended.answered(), took);
+        gateway.observed.http.record(&ended.answered(), took);
         span.in_scope(|| ended.log(&gateway, took));
         if let Some(path) = path {
             ended.describe(&span, &path);
@@ -143,14 +143,14 @@ impl Ended<'_> {
             status if status.is_server_error() => log!(error, None::<u64>),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
                 if tracing::enabled!(tracing::Level::WARN)
-                    && let Some(left_out) = gateway.lines.take(kind)
+                    && let Some(left_out) = gateway.observed.lines.take(kind)
                 {
                     log!(warn, Some(left_out).filter(|number| *number > 0));
                 }
             }
             _ => {
                 if tracing::enabled!(tracing::Level::INFO)
-                    && let Some(left_out) = gateway.lines.take(kind)
+                    && let Some(left_out) = gateway.observed.lines.take(kind)
                 {
                     log!(info, Some(left_out).filter(|number| *number > 0));
                 }

@@ -54,8 +54,8 @@ fn json(line: &mut String, event: &Event<'_>) -> fmt::Result {
     ids::current(|ids| {
         fields.member("request_id", &ids.request_id);
         if let Some(trace) = ids.trace {
-            fields.member("trace_id", &trace.trace_id.to_string());
-            fields.member("span_id", &trace.span_id.to_string());
+            fields.member("trace_id", trace.trace_id.to_string());
+            fields.member("span_id", trace.span_id.to_string());
         }
     });
     let written = fields.result;

@@ -129,7 +129,9 @@ impl Uploads {
                 }
             }
             Err(BatchError::Whole(error) | BatchError::Item { refusal: Refusal::ByPolicy(error), .. }) => {
-                kinds.into_iter().for_each(|kind| self.count(kind, Some(error)));
+                for kind in kinds {
+                    self.count(kind, Some(error));
+                }
             }
             Err(BatchError::Item { refusal: Refusal::Before, .. }) => {}
         }

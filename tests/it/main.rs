@@ -16,6 +16,7 @@ mod config;
 mod deploy;
 mod docs;
 mod domain;
+mod logging;
 mod migrations;
 mod ops;
 mod oss;

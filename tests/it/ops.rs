@@ -11,6 +11,8 @@ use crate::support::postgres;
 use crate::support::proxy::Proxy;
 use crate::support::stack::{Setup, TestStack};
 
+mod metrics;
+
 async fn status(stack: &TestStack, path: &str) -> (u16, String) {
     let response = stack.client.get(format!("{}{path}", stack.ops_url)).send().await.unwrap();
     (response.status().as_u16(), response.text().await.unwrap())

@@ -5,7 +5,7 @@ mod api_keys;
 mod connections;
 mod contract;
 mod faults;
-pub(crate) mod jwt;
+pub mod jwt;
 mod limits;
 mod put;
 mod refusals;

@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod postgres;
 pub mod proxy;
 pub mod publisher;
+pub mod scrape;
 pub mod stack;
 pub mod tokens;
 

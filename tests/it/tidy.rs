@@ -6,22 +6,37 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("config", &["domain"]),
-    ("store", &["domain"]),
-    ("cache", &[]),
+    ("store", &["domain", "telemetry"]),
+    ("cache", &["telemetry"]),
     ("outbound", &["domain"]),
-    ("auth", &["cache", "domain", "outbound", "store", "vault"]),
-    ("limit", &["domain", "store"]),
-    ("vault", &["cache", "domain", "presign", "store"]),
+    ("auth", &["cache", "domain", "outbound", "store", "telemetry", "vault"]),
+    ("limit", &["domain", "store", "telemetry"]),
+    ("vault", &["cache", "domain", "presign", "store", "telemetry"]),
     ("changes", &["auth", "error", "store", "vault"]),
     ("upkeep", &["domain", "error", "store"]),
     ("presign", &["domain"]),
-    ("bucket", &["domain", "outbound", "store", "presign", "vault"]),
+    ("bucket", &["domain", "outbound", "store", "presign", "telemetry", "vault"]),
     ("health", &["domain", "error", "store", "vault"]),
-    ("uploads", &["auth", "bucket", "domain", "limit", "outbound", "presign", "store", "vault"]),
+    ("uploads", &["auth", "bucket", "domain", "limit", "outbound", "presign", "store", "telemetry", "vault"]),
     ("tenants", &["auth", "bucket", "domain", "limit", "outbound", "presign", "store", "vault"]),
     ("error", &["auth", "domain", "limit", "store", "tenants", "uploads", "vault"]),
-    ("http", &["auth", "changes", "domain", "error", "health", "limit", "outbound", "tenants", "uploads", "vault"]),
-    ("telemetry", &["config", "dev"]),
+    (
+        "http",
+        &[
+            "auth",
+            "changes",
+            "domain",
+            "error",
+            "health",
+            "limit",
+            "outbound",
+            "telemetry",
+            "tenants",
+            "uploads",
+            "vault",
+        ],
+    ),
+    ("telemetry", &["config", "dev", "domain"]),
 ];
 
 /// Modules at the top, where everything comes together.
@@ -58,22 +73,29 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("md5", &["bucket"]),
     ("reqwest", &["bucket", "cli", "outbound"]),
     ("tracing_subscriber", &["telemetry", "dev"]),
+    ("tracing_opentelemetry", &["telemetry"]),
+    ("opentelemetry", &["telemetry"]),
+    ("opentelemetry_appender_tracing", &["telemetry"]),
+    ("opentelemetry_otlp", &["telemetry"]),
+    ("opentelemetry_prometheus", &["telemetry"]),
+    ("opentelemetry_sdk", &["telemetry"]),
+    ("prometheus", &["telemetry"]),
     ("toml", &["config"]),
     ("s3s", &["dev"]),
     ("s3s_fs", &["dev"]),
     ("nix", &["dev"]),
 ];
 
-struct Source {
-    path: PathBuf,
+pub struct Source {
+    pub path: PathBuf,
     /// The top-level module that the file belongs to.
     module: String,
     /// The file without comments.
-    code: String,
+    pub code: String,
     text: String,
 }
 
-fn sources() -> Vec<Source> {
+pub fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut sources = Vec::new();
     let mut folders = vec![root.clone()];

@@ -18,10 +18,11 @@ use aws_sigv4::http_request::{
 use aws_sigv4::sign::v4::SigningParams;
 use aws_smithy_runtime_api::client::identity::Identity;
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -38,6 +39,8 @@ async fn main() {
     let router = Router::new()
         .route("/constant", get(async || ([(CONTENT_TYPE, "application/json")], CONSTANT)))
         .route("/sign", get(presign))
+        // For those who have telemetry to be rid of: an OTLP collector that keeps nothing.
+        .route("/v1/{signal}", post(async |_: Bytes| ([(CONTENT_TYPE, "application/x-protobuf")], "")))
         .with_state(Identity::from(credentials));
     let listener = TcpListener::bind(std::env::var("LISTEN").unwrap_or("127.0.0.1:0".to_owned())).await.unwrap();
     println!("{}", listener.local_addr().unwrap());

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::uploads::view::UploadView;
 
-const HEADER: [&str; 27] = [
+const HEADER: [&str; 28] = [
     "id",
     "tenant",
     "bucket",
@@ -32,6 +32,7 @@ const HEADER: [&str; 27] = [
     "seen_sha256",
     "seen_at",
     "mismatches",
+    "trace_id",
 ];
 
 /// A cell that begins with one of these is taken for a formula, in a spreadsheet of some language at least
@@ -48,7 +49,7 @@ pub(super) fn write_row(text: &mut String, view: &UploadView) {
     let (caller, seen) = (&view.caller, view.seen.as_ref());
     let metadata = Some(&view.metadata).filter(|pairs| !pairs.is_empty());
     let mismatches: Vec<_> = view.mismatches.iter().map(|mismatch| mismatch.field).collect();
-    let cells: [String; 27] = [
+    let cells: [String; 28] = [
         view.id.to_string(),
         view.tenant.clone(),
         view.bucket.clone(),
@@ -76,6 +77,7 @@ pub(super) fn write_row(text: &mut String, view: &UploadView) {
         plain(seen.and_then(|seen| seen.sha256.as_ref())),
         time(seen.map(|seen| seen.at)),
         mismatches.join(" "),
+        plain(view.trace_id.as_ref()),
     ];
     write_line(text, cells.iter().map(String::as_str));
 }

@@ -126,7 +126,7 @@ impl Sweeper {
             Ok(None) => {}
             // What was claimed is due again when the lease has run out.
             Err(error) => {
-                tracing::warn!(bucket.id = %due.bucket_id, cause = %cause(&error), "sweeping a bucket broke off");
+                tracing::warn!(presign_gateway.tenant = due.tenant.as_str(), presign_gateway.bucket = due.bucket.as_str(), cause = %cause(&error), "sweeping a bucket broke off");
             }
         }
         work
@@ -266,7 +266,7 @@ impl Sweeper {
         let before = memory.fates.get(&due.bucket_id);
         if before.is_none_or(|before| before.reason != trouble) {
             let (tenant, bucket) = (due.tenant.as_str(), due.bucket.as_str());
-            tracing::warn!(tenant, bucket, reason = %trouble, "a bucket fails: its uploads are looked for later");
+            tracing::warn!(presign_gateway.tenant = tenant, presign_gateway.bucket = bucket, cause = %trouble, "a bucket fails: its uploads are looked for later");
         }
         let fate = Fate::after(before, trouble, self.clock.now(), chance);
         memory.fates.insert(due.bucket_id, fate);
@@ -275,7 +275,12 @@ impl Sweeper {
     fn recovers(&self, due: &DueBucket) {
         if let Some(fate) = self.memory().fates.remove(&due.bucket_id) {
             let (tenant, bucket) = (due.tenant.as_str(), due.bucket.as_str());
-            tracing::info!(tenant, bucket, failures = fate.failures, "a bucket answers again");
+            tracing::info!(
+                presign_gateway.tenant = tenant,
+                presign_gateway.bucket = bucket,
+                failures = fate.failures,
+                "a bucket answers again"
+            );
         }
     }
 }

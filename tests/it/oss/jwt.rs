@@ -13,13 +13,13 @@ use crate::support::tokens::{self, AUDIENCE, ISSUER, IssuerKey, claims, claims_w
 
 mod examine;
 mod manage;
-pub(crate) mod published;
+pub mod published;
 mod verified;
 mod wrong;
 
 const SECRET: &str = "a secret of thirty-two bytes or more, for tests";
 
-pub(crate) fn issuer(algorithm: JwtAlgorithm, verification: NewVerification) -> NewJwtIssuer {
+fn issuer(algorithm: JwtAlgorithm, verification: NewVerification) -> NewJwtIssuer {
     let scopes = Scopes::default().with(Scope::UploadsIssue);
     NewJwtIssuer {
         issuer: ISSUER.to_owned(),
@@ -36,7 +36,7 @@ fn secret_issuer() -> NewJwtIssuer {
     issuer(JwtAlgorithm::Hs256, NewVerification::HmacSecret(SECRET.into()))
 }
 
-pub(crate) async fn add(stack: &TestStack, slug: &Slug, new: NewJwtIssuer) -> Result<JwtIssuer, ManageError> {
+async fn add(stack: &TestStack, slug: &Slug, new: NewJwtIssuer) -> Result<JwtIssuer, ManageError> {
     stack.tenants.add_jwt_issuer(slug, new, &stack.keyring).await
 }
 
