@@ -76,7 +76,6 @@ pub(super) fn span(request: &Request, client_address: std::net::IpAddr) -> Span 
         target: trace::ROOT,
         "request",
         otel.kind = "server",
-        otel.name = Empty,
         otel.status_code = Empty,
         http.request.method = method_name(request.method()),
         http.route = Empty,
@@ -161,9 +160,12 @@ impl Ended<'_> {
     /// Completes the span. The path of a request that was refused may be anything, and is left out.
     fn describe(&self, span: &Span, path: &str) {
         let status = self.response.status();
-        let method = method_name(self.method);
+        let method = match method_name(self.method) {
+            OTHER_METHOD => "HTTP",
+            known => known,
+        };
         let name = self.context.route().map_or(Cow::Borrowed(method), |route| format!("{method} {route}").into());
-        span.record("otel.name", &*name);
+        trace::rename(span, name);
         span.record("http.response.status_code", status.as_u16());
         span.record("http.route", self.context.route().map(AsRef::<str>::as_ref));
         span.record("presign_gateway.request_id", self.context.request_id_text());
@@ -179,8 +181,11 @@ impl Ended<'_> {
     }
 }
 
+/// What the semantic conventions call a method that nobody knows; in the name of a span it is `HTTP`.
+const OTHER_METHOD: &str = "_OTHER";
+
 /// The methods of RFC 9110 and RFC 5789; one that somebody made up has no name.
 fn method_name(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER_METHOD)
 }

@@ -18,7 +18,7 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
 use secrecy::ExposeSecret;
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
 use url::Url;
 
@@ -147,5 +147,6 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let ours = Targets::new().with_target("presign_gateway", level_filter(level));
-    OpenTelemetryTracingBridge::new(logs).with_filter(ours)
+    // It has no use for spans; and one that anybody wants is there, which is how others tell whether a request is traced.
+    OpenTelemetryTracingBridge::new(logs).with_filter(ours.and(filter_fn(|metadata| metadata.is_event())))
 }

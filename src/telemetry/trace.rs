@@ -4,6 +4,7 @@
 //! other, and exist only where a span around them does: of a request that is not traced they cost next to nothing. A span that
 //! begins a trace has the target [`ROOT`]; all others are children of the one they are made in.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -109,8 +110,9 @@ struct Fields<'a>(&'a HeaderMap);
 impl Extractor for Fields<'_> {
     fn get(&self, name: &str) -> Option<&str> {
         let mut values = self.0.get_all(name).iter();
-        let value = values.next()?;
-        if values.next().is_none() { value.to_str().ok() } else { None }
+        let value = values.next()?.to_str().ok()?;
+        let is_sound = values.next().is_none() && (name != "traceparent" || is_traceparent(value));
+        is_sound.then_some(value)
     }
 
     fn keys(&self) -> Vec<&str> {
@@ -118,8 +120,25 @@ impl Extractor for Fields<'_> {
     }
 }
 
+/// Whether it has the form that the specification demands (<https://www.w3.org/TR/trace-context/#traceparent-header-field-values>);
+/// the propagator takes ids and flags of any length, and signs.
+fn is_traceparent(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let mut are_digits = |count| {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        parts.next().is_some_and(|part| part.len() == count && part.bytes().all(is_digit))
+    };
+    // A later version may say more.
+    [2, 32, 16, 2].into_iter().all(&mut are_digits) && (parts.next().is_none() || !text.starts_with("00"))
+}
+
 fn context_of(context: &OtelContext) -> SpanContext {
     context.span().span_context().clone()
+}
+
+/// Names a span that has begun already: from then on the field `otel.name` is not heeded any more.
+pub fn rename(span: &Span, name: impl Into<Cow<'static, str>>) {
+    span.context().span().update_name(name);
 }
 
 /// Says that `span` has to do with `other`, which is of another trace.

@@ -26,6 +26,7 @@ mod recorder;
 mod rotation;
 mod support;
 mod sweeper;
+mod telemetry;
 mod tidy;
 mod upkeep;
 mod v1;

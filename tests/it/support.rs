@@ -2,6 +2,7 @@
 
 pub mod binary;
 pub mod canary;
+pub mod collector;
 pub mod faulty;
 pub mod ledger;
 pub mod postgres;

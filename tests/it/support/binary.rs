@@ -129,11 +129,16 @@ impl Server {
     }
 
     /// Waits for the end; the log must hold no secret.
-    pub async fn ended(mut self) -> std::process::ExitStatus {
+    pub async fn ended(self) -> std::process::ExitStatus {
+        self.ended_with_log().await.0
+    }
+
+    /// The same, with the log; its lines are not kept apart.
+    pub async fn ended_with_log(mut self) -> (std::process::ExitStatus, String) {
         let status = self.child.wait().await.unwrap();
         let log = self.log.await.unwrap();
         assert_eq!(canary::find(&log), None, "a secret in the log of serve");
-        status
+        (status, log)
     }
 }
 
