@@ -13,6 +13,7 @@ mod cache;
 mod changes;
 mod cli;
 mod config;
+mod deploy;
 mod docs;
 mod domain;
 mod logging;

@@ -19,7 +19,7 @@ mod wrong;
 
 const SECRET: &str = "a secret of thirty-two bytes or more, for tests";
 
-fn issuer(algorithm: JwtAlgorithm, verification: NewVerification) -> NewJwtIssuer {
+pub fn issuer(algorithm: JwtAlgorithm, verification: NewVerification) -> NewJwtIssuer {
     let scopes = Scopes::default().with(Scope::UploadsIssue);
     NewJwtIssuer {
         issuer: ISSUER.to_owned(),
@@ -36,7 +36,7 @@ fn secret_issuer() -> NewJwtIssuer {
     issuer(JwtAlgorithm::Hs256, NewVerification::HmacSecret(SECRET.into()))
 }
 
-async fn add(stack: &TestStack, slug: &Slug, new: NewJwtIssuer) -> Result<JwtIssuer, ManageError> {
+pub async fn add(stack: &TestStack, slug: &Slug, new: NewJwtIssuer) -> Result<JwtIssuer, ManageError> {
     stack.tenants.add_jwt_issuer(slug, new, &stack.keyring).await
 }
 
