@@ -14,7 +14,7 @@ use crate::domain::randomness::Randomness;
 use crate::domain::tenant::Tenant;
 use crate::domain::upload::{Origin, TraceId};
 use crate::limit::Quota;
-use crate::telemetry::ids::RequestIds;
+use crate::telemetry::ids::{Identified, TraceIds};
 use crate::telemetry::trace::{BegunTrace, Tracing};
 
 use super::request_log;
@@ -35,7 +35,8 @@ pub struct RequestContext(Arc<Facts>);
 #[derive(Debug)]
 struct Facts {
     request_id: HeaderValue,
-    ids: Arc<RequestIds>,
+    /// Where its trace is kept.
+    trace: Option<TraceIds>,
     client_address: IpAddr,
     quota: Mutex<Option<Quota>>,
     tenant: OnceLock<Arc<Tenant>>,
@@ -56,10 +57,9 @@ impl RequestContext {
             None => (None, Span::none()),
         };
         let request_id = request_id(headers, trace.as_ref());
-        let text = request_id.to_str().unwrap_or_default().to_owned();
         let facts = Facts {
             request_id,
-            ids: Arc::new(RequestIds { request_id: text, trace: trace.map(|trace| trace.ids) }),
+            trace: trace.map(|trace| trace.ids),
             client_address,
             quota: Mutex::new(None),
             tenant: OnceLock::new(),
@@ -70,13 +70,13 @@ impl RequestContext {
     }
 
     /// How log lines name this request.
-    pub(super) fn ids(&self) -> Arc<RequestIds> {
-        Arc::clone(&self.0.ids)
+    pub(super) fn identified(&self) -> Arc<dyn Identified> {
+        Arc::<Facts>::clone(&self.0)
     }
 
     /// For the record.
     pub(super) fn origin(&self) -> Origin {
-        let trace_id = self.0.ids.trace.map(|trace| TraceId(trace.trace_id.to_bytes()));
+        let trace_id = self.0.trace.map(|trace| TraceId(trace.trace_id.to_bytes()));
         Origin { client_address: self.0.client_address, trace_id }
     }
 
@@ -90,7 +90,7 @@ impl RequestContext {
     }
 
     pub(super) fn request_id_text(&self) -> &str {
-        &self.0.ids.request_id
+        self.0.request_id()
     }
 
     pub(super) fn client_address(&self) -> IpAddr {
@@ -131,6 +131,16 @@ impl RequestContext {
 
     pub(super) fn tenant(&self) -> Option<&str> {
         self.0.tenant.get().map(|tenant| tenant.slug.as_str())
+    }
+}
+
+impl Identified for Facts {
+    fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+
+    fn trace(&self) -> Option<TraceIds> {
+        self.trace
     }
 }
 

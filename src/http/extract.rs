@@ -1,12 +1,12 @@
 //! The extractor that turns a request into an admitted caller; there is no other way to get at one.
 
 use std::num::NonZeroU32;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
-use tracing::Instrument;
 use tracing::field::Empty;
 
 use crate::auth::{AuthError, Presented};
@@ -15,6 +15,7 @@ use crate::domain::tenant::Slug;
 use crate::error::ApiError;
 use crate::error::code::Reason;
 use crate::limit::{Admitted, Limited};
+use crate::telemetry::trace;
 
 use super::Gateway;
 use super::context::RequestContext;
@@ -47,7 +48,7 @@ impl FromRequestParts<Arc<Gateway>> for Admit {
 async fn admit(parts: &Parts, gateway: &Gateway, anonymous_tenant: Option<&Slug>) -> Result<Admitted, ApiError> {
     let context = RequestContext::of(&parts.extensions).ok_or(Reason::Internal)?;
     let presented = presented(&parts.headers);
-    let attempt = authenticate(gateway, presented.as_ref(), context, anonymous_tenant);
+    let attempt = pin!(authenticate(gateway, presented.as_ref(), context, anonymous_tenant));
     let caller = authenticated(gateway, context, presented.as_ref(), attempt).await?;
     context.note_tenant(&caller.tenant);
     let span = tracing::info_span!("limit", presign_gateway.limit.decision = Empty);
@@ -63,12 +64,12 @@ pub(super) async fn authenticated<T>(
     gateway: &Gateway,
     context: &RequestContext,
     presented: Option<&Presented>,
-    attempt: impl Future<Output = Result<T, AuthError>>,
+    attempt: Pin<&mut impl Future<Output = Result<T, AuthError>>>,
 ) -> Result<T, ApiError> {
     let method = presented.map_or("none", Presented::method);
     let span =
         tracing::info_span!("authenticate", presign_gateway.auth.method = method, presign_gateway.auth.refusal = Empty);
-    attempt.instrument(span.clone()).await.map_err(|error| {
+    trace::within(&span, attempt).await.map_err(|error| {
         span.record("presign_gateway.auth.refusal", error.as_str());
         gateway.observed.auth.failed(method, error.as_str());
         context.note_refusal(error.as_str());

@@ -42,7 +42,7 @@ where
     request.extensions_mut().insert(context.clone());
 
     let answer = inner.call(request).instrument(span.clone());
-    ids::within(context.ids(), async move {
+    ids::within(context.identified(), async move {
         let mut response = answer.await?;
         response.headers_mut().insert(X_REQUEST_ID, context.request_id().clone());
         let took = started.elapsed();

@@ -6,15 +6,15 @@ use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 use tokio::task::futures::TaskLocalFuture;
 
 tokio::task_local! {
-    static REQUEST: Arc<RequestIds>;
+    static REQUEST: Arc<dyn Identified>;
 }
 
-/// How a request is named in the log, in answers, and in its trace.
-#[derive(Debug)]
-pub struct RequestIds {
-    pub request_id: String,
+/// A request, as the log names it, its answer, and its trace.
+pub trait Identified: Send + Sync {
+    fn request_id(&self) -> &str;
+
     /// Where its trace is kept.
-    pub trace: Option<TraceIds>,
+    fn trace(&self) -> Option<TraceIds>;
 }
 
 /// A trace, and the span in it that stands for the request (<https://www.w3.org/TR/trace-context/>).
@@ -30,20 +30,12 @@ impl From<&SpanContext> for TraceIds {
     }
 }
 
-impl RequestIds {
-    /// The trace's id in 32 hexadecimal digits.
-    #[must_use]
-    pub fn trace_id(&self) -> Option<String> {
-        self.trace.map(|trace| trace.trace_id.to_string())
-    }
-}
-
 /// Runs the future as a part of this request.
-pub fn within<F: Future>(ids: Arc<RequestIds>, future: F) -> TaskLocalFuture<Arc<RequestIds>, F> {
-    REQUEST.scope(ids, future)
+pub fn within<F: Future>(request: Arc<dyn Identified>, future: F) -> TaskLocalFuture<Arc<dyn Identified>, F> {
+    REQUEST.scope(request, future)
 }
 
 /// Calls `f` with the request that this is a part of, if it is one's.
-pub(super) fn current<T>(f: impl FnOnce(&RequestIds) -> T) -> Option<T> {
-    REQUEST.try_with(|ids| f(ids)).ok()
+pub(super) fn current<T>(f: impl FnOnce(&dyn Identified) -> T) -> Option<T> {
+    REQUEST.try_with(|request| f(&**request)).ok()
 }

@@ -51,9 +51,9 @@ fn json(line: &mut String, event: &Event<'_>) -> fmt::Result {
     fields.member("level", event.metadata().level().as_str());
     event.record(&mut fields);
     fields.member("target", event.metadata().target());
-    ids::current(|ids| {
-        fields.member("request_id", &ids.request_id);
-        if let Some(trace) = ids.trace {
+    ids::current(|request| {
+        fields.member("request_id", request.request_id());
+        if let Some(trace) = request.trace() {
             fields.member("trace_id", trace.trace_id.to_string());
             fields.member("span_id", trace.span_id.to_string());
         }
@@ -119,9 +119,9 @@ fn pretty_head(writer: &mut Writer<'_>, level: Level) -> fmt::Result {
 }
 
 fn request(writer: &mut Writer<'_>) -> fmt::Result {
-    let written = ids::current(|ids| {
-        write!(writer, " request_id={}", ids.request_id)?;
-        ids.trace.map_or(Ok(()), |trace| write!(writer, " trace_id={}", trace.trace_id))
+    let written = ids::current(|request| {
+        write!(writer, " request_id={}", request.request_id())?;
+        request.trace().map_or(Ok(()), |trace| write!(writer, " trace_id={}", trace.trace_id))
     });
     written.unwrap_or(Ok(()))
 }

@@ -16,9 +16,9 @@ pub(super) struct WithRequest<P>(pub P);
 
 impl<P: LogProcessor> LogProcessor for WithRequest<P> {
     fn emit(&self, record: &mut SdkLogRecord, scope: &InstrumentationScope) {
-        ids::current(|ids| {
-            record.add_attribute("presign_gateway.request_id", ids.request_id.clone());
-            if let Some(trace) = ids.trace {
+        ids::current(|request| {
+            record.add_attribute("presign_gateway.request_id", request.request_id().to_owned());
+            if let Some(trace) = request.trace() {
                 record.set_trace_context(trace.trace_id, trace.span_id, None);
             }
         });

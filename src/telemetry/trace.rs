@@ -5,7 +5,9 @@
 //! begins a trace has the target [`ROOT`]; all others are children of the one they are made in.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -140,6 +142,16 @@ fn context_of(context: &OtelContext) -> SpanContext {
 /// Names a span that has begun already: from then on the field `otel.name` is not heeded any more.
 pub fn rename(span: &Span, name: impl Into<Cow<'static, str>>) {
     span.context().span().update_name(name);
+}
+
+/// Waits within a span for a future that stays where it is: to be moved into what `Instrument` makes costs a copy of it, also where
+/// nothing is traced.
+pub async fn within<F: Future>(span: &Span, mut future: Pin<&mut F>) -> F::Output {
+    poll_fn(|context| {
+        let _entered = span.enter();
+        future.as_mut().poll(context)
+    })
+    .await
 }
 
 /// Says that `span` has to do with `other`, which is of another trace.

@@ -1,9 +1,9 @@
 //! All of an upload but its commit: what policy says, the object key, the signature, the row.
 
 use std::borrow::Cow;
+use std::pin::pin;
 
 use chrono::TimeDelta;
-use tracing::Instrument;
 
 use crate::domain::Invalid;
 use crate::domain::binding::{Bindings, Metadata};
@@ -14,6 +14,7 @@ use crate::domain::object_key::Naming;
 use crate::domain::tenant::Policy;
 use crate::domain::upload::{FileFacts, NewUpload, Origin, UploadRequest};
 use crate::presign::Operation;
+use crate::telemetry::trace;
 
 use super::verify::GRACE;
 use super::{IssueError, IssuedUpload, Uploads};
@@ -38,8 +39,8 @@ impl Uploads {
         let naming = Naming { id, ext: file.ext, kind: file.kind, issued_at, time_zone: policy.time_zone };
         let object_key = policy.object_key_template.object_key(&naming);
 
-        let opening = self.vault.bucket(caller.tenant.id, bucket.as_ref());
-        let open = opening.instrument(tracing::info_span!("credential")).await?;
+        let opening = pin!(self.vault.bucket(caller.tenant.id, bucket.as_ref()));
+        let open = trace::within(&tracing::info_span!("credential"), opening).await?;
         check_enforced(&open.bucket, &bindings)?;
         let headers = headers(&bindings);
         let signed_metadata = signed_metadata(&file, &metadata);

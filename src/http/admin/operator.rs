@@ -1,5 +1,7 @@
 //! The extractor that turns a request into the use cases in an operator's name.
 
+use std::pin::pin;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
@@ -21,10 +23,10 @@ impl FromRequestParts<SharedGateway> for Operator {
         let context = RequestContext::of(&parts.extensions).ok_or(Reason::Internal)?;
         let may_look_up = || !gateway.limits.has_failed_too_often(context.client_address());
         let presented = presented(&parts.headers);
-        let attempt = async {
+        let attempt = pin!(async {
             let presented = presented.as_ref().ok_or(AuthError::Missing)?;
             gateway.auth.authenticate_operator(presented, may_look_up).await
-        };
+        });
         let public_id = authenticated(gateway, context, presented.as_ref(), attempt).await?;
         let actor = Actor { name: format!("api_key:{public_id}"), origin: Some(context.client_address().to_string()) };
         Ok(Self(gateway.tenants.acting_as(actor)))
