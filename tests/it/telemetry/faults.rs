@@ -27,7 +27,7 @@ async fn presign_many(watched: &Watched, count: usize) -> Duration {
             let mut slowest = Duration::ZERO;
             while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
                 let started = Instant::now();
-                let answer = client.get(&url).bearer_auth(&api_key).send().await.unwrap();
+                let answer = client.get(&url).bearer_auth(&api_key).timeout(PATIENCE).send().await.unwrap();
                 let (status, text) = (answer.status(), answer.text().await.unwrap());
                 assert_eq!(status, 200, "{text}");
                 slowest = slowest.max(started.elapsed());
