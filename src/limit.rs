@@ -120,6 +120,11 @@ impl Limits {
         checked
     }
 
+    /// Counts a client that failed too often, and was not even looked up.
+    pub fn note_denied(&self) {
+        self.metrics.failures.refused.add(1);
+    }
+
     /// Whether the address has failed too often, and has to wait before it may try anything new.
     #[must_use]
     pub fn has_failed_too_often(&self, client_address: IpAddr) -> bool {
@@ -148,13 +153,14 @@ impl TenantLimiter {
     }
 
     fn check(&self) -> Result<Quota, Limited> {
-        self.charge(NonZeroU32::MIN)
+        let checked = self.try_charge(NonZeroU32::MIN);
+        self.decisions.note(&checked);
+        checked
     }
 
     fn charge(&self, times: NonZeroU32) -> Result<Quota, Limited> {
-        let charged = self.try_charge(times);
-        self.decisions.note(&charged);
-        charged
+        // Its request was let in, and is counted once; that it is refused all the same is told.
+        self.try_charge(times).inspect_err(|_| self.decisions.refused.add(1))
     }
 
     fn try_charge(&self, times: NonZeroU32) -> Result<Quota, Limited> {

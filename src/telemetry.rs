@@ -24,6 +24,7 @@ use self::otlp::{ExportError, Exports};
 use self::trace::{Gate, Tracing};
 
 mod budget;
+mod counting;
 mod decided;
 pub mod ids;
 mod line;
@@ -35,7 +36,7 @@ pub mod trace;
 
 pub use self::budget::{LineBudget, LineKind};
 
-/// How long what waits to be exported may take at the end.
+/// How long what waits to be exported may take at the end. (Metrics take five seconds at most, whatever they are told.)
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Why there is no telemetry.
@@ -94,12 +95,19 @@ pub fn start(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
     // First, and for all: the other two count in it what they drop.
     let metrics = Metrics::new(config, exports.metrics);
     metrics.count_for_libraries();
-    let traces = exports.traces.map(|exporter| otlp::traces(config, exporter));
-    let logs = exports.logs.map(|exporter| otlp::logs(config, exporter));
+    let traces = exports.traces.map(|exporter| otlp::traces(config, exporter, &metrics));
+    let logs = exports.logs.map(|exporter| otlp::logs(config, exporter, &metrics));
 
     subscriber(config, traces.as_ref(), logs.as_ref()).try_init()?;
     let tracing = if traces.is_some() { Tracing::new(config) } else { Tracing::off() };
     Ok(Telemetry { signals: Signals { metrics, tracing }, traces, logs })
+}
+
+/// Says which variables of OpenTelemetry's nobody heeds.
+pub fn tell_unheeded(variables: &[String]) {
+    if !variables.is_empty() {
+        tracing::warn!(variables = variables.join(", "), "not heeded: see docs/observability.md");
+    }
 }
 
 /// Takes events and spans to where they are wanted. What nobody wants is not even made.

@@ -201,7 +201,7 @@ impl Uploads {
         let kind = kind.map(UploadKind::as_str);
         match error {
             None => self.metrics.issued(kind),
-            Some(error) => self.metrics.refused(kind, error.kind()),
+            Some(error) => self.metrics.not_issued(kind, error.kind()),
         }
     }
 

@@ -27,6 +27,8 @@ use super::jwt::keys::{KeySet, LONGEST_PUBLIC_KEYS_BYTES};
 
 /// Issuers whose keys are kept; more work, but fetch more often.
 const MOST_ISSUERS: u64 = 10_000;
+/// An issuer of which no token came for so long is not in use.
+const IN_USE: Duration = Duration::from_mins(15);
 /// How long nobody tries again after a fetch that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(3);
 /// The same while there are old keys to use.
@@ -84,10 +86,10 @@ impl Jwks {
         Self { outbound, timing, published: Cache::new(MOST_ISSUERS), metrics: Arc::new(metrics) }
     }
 
-    /// How all of them fare.
+    /// How all of them fare whose tokens come at all. Keys that nobody asks for are not fetched, and stay as they are.
     pub(super) fn facts(&self) -> JwksFacts {
         let mut facts = JwksFacts::default();
-        for (_, keys) in &self.published {
+        for (_, keys) in self.published.iter().filter(|(_, keys)| keys.fresh.was_used_within(IN_USE)) {
             let state = keys.lock();
             let age = state.known.as_ref().map(|(_, at)| at.elapsed()).unwrap_or_default();
             let (count, oldest) = match state.failed_at {
@@ -140,13 +142,29 @@ pub struct PublishedKeys {
 struct Fresh {
     fingerprint: AtomicU64,
     until_ms: AtomicU64,
+    /// When a token last asked.
+    used_ms: AtomicU64,
     /// From which milliseconds count.
     origin: Instant,
 }
 
 impl Fresh {
     fn new() -> Self {
-        Self { fingerprint: AtomicU64::new(0), until_ms: AtomicU64::new(0), origin: Instant::now() }
+        let (fingerprint, until_ms, used_ms) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        Self { fingerprint, until_ms, used_ms, origin: Instant::now() }
+    }
+
+    /// Notes that a token asks, and tells when that is.
+    fn touch(&self) -> u64 {
+        let now_ms = milliseconds(self.origin.elapsed());
+        self.used_ms.store(now_ms, Ordering::Relaxed);
+        now_ms
+    }
+
+    /// Whether a token asked within this time.
+    fn was_used_within(&self, time: Duration) -> bool {
+        let unused_ms = milliseconds(self.origin.elapsed()).saturating_sub(self.used_ms.load(Ordering::Relaxed));
+        unused_ms <= milliseconds(time)
     }
 
     fn set(&self, keys: Fingerprint, period: Duration) {
@@ -158,7 +176,7 @@ impl Fresh {
 
     fn is(&self, keys: Fingerprint) -> bool {
         let until_ms = self.until_ms.load(Ordering::SeqCst);
-        milliseconds(self.origin.elapsed()) < until_ms && self.fingerprint.load(Ordering::SeqCst) == keys.bits()
+        self.touch() < until_ms && self.fingerprint.load(Ordering::SeqCst) == keys.bits()
     }
 }
 
@@ -198,6 +216,7 @@ impl PublishedKeys {
         may_look_up: &impl Fn() -> bool,
     ) -> Result<Arc<KeySet>, AuthError> {
         let mut has_waited = false;
+        self.fresh.touch();
         loop {
             match self.next_step(kid, has_waited, may_look_up) {
                 Step::Use(keys) => return Ok(keys),

@@ -49,12 +49,14 @@ impl Dev {
         if let Some(DevCommand::Seed(command)) = self.command {
             return command.run(context, &std::path::absolute(&self.data_dir)?).await;
         }
-        let mut config = Config::load(context.config_file.as_deref(), stack::environment())?.telemetry;
+        let Config { telemetry: mut config, unheeded, .. } =
+            Config::load(context.config_file.as_deref(), stack::environment())?;
         // People read this log, unless they ask for JSON.
         if config.format == Format::Auto {
             config.format = Format::Pretty;
         }
         let telemetry = telemetry::start(&config)?;
+        telemetry::tell_unheeded(&unheeded);
         let stop = shutdown::requested()?;
         let data_dir = std::path::absolute(&self.data_dir)?;
         if self.reset {

@@ -22,9 +22,7 @@ impl Serve {
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
         let config = context.config()?;
         let telemetry = telemetry::start(&config.telemetry)?;
-        if !config.unheeded.is_empty() {
-            tracing::warn!(variables = config.unheeded.join(", "), "not heeded: see docs/observability.md");
-        }
+        telemetry::tell_unheeded(&config.unheeded);
         // Before anything is listened on: a signal from now on means a clean end.
         let stop = shutdown::requested()?;
         let app = App::build(&config, telemetry.signals.clone(), Clock::System, Randomness::System).await?;

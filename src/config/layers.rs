@@ -145,14 +145,16 @@ fn open_telemetry(name: String, text: &str) -> Option<(String, String, String)> 
 }
 
 /// Variables of OpenTelemetry's that its own parts read.
-const READ_BY_OTHERS: [&str; 4] = ["OTEL_BSP_", "OTEL_BLRP_", "OTEL_SPAN_", "OTEL_EXPORTER_OTLP_COMPRESSION"];
+const READ_BY_OTHERS: [&str; 3] = ["OTEL_BSP_", "OTEL_BLRP_", "OTEL_SPAN_"];
+/// The same, for all signals or for one, behind `OTEL_EXPORTER_OTLP_`.
+const READ_BY_EXPORTERS: [&str; 3] = ["HEADERS", "COMPRESSION", "METRICS_TEMPORALITY_PREFERENCE"];
 
 /// Whether a variable says something of OpenTelemetry that nobody here heeds.
 pub(super) fn is_unheeded(name: &str, text: &str) -> bool {
-    name.starts_with("OTEL_")
-        && !text.trim().is_empty()
-        && !READ_BY_OTHERS.iter().any(|known| name.starts_with(known))
-        && open_telemetry(name.to_owned(), text).is_none()
+    let of_exporters = |name: &str| READ_BY_EXPORTERS.iter().any(|known| name.ends_with(known));
+    let is_read = READ_BY_OTHERS.iter().any(|known| name.starts_with(known))
+        || name.strip_prefix("OTEL_EXPORTER_OTLP_").is_some_and(of_exporters);
+    name.starts_with("OTEL_") && !text.trim().is_empty() && !is_read && open_telemetry(name.to_owned(), text).is_none()
 }
 
 /// Milliseconds as whole seconds, at least one; what is no number stays as it is, to be told of.

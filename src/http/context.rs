@@ -20,6 +20,8 @@ use crate::telemetry::trace::{BegunTrace, Tracing};
 use super::request_log;
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What an API key begins with.
+const API_KEY: &str = crate::auth::api_key::PREFIX;
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// The longest request id that is taken from a client.
 const LONGEST_REQUEST_ID: usize = 64;
@@ -150,6 +152,8 @@ fn request_id(headers: &HeaderMap, trace: Option<&BegunTrace>) -> HeaderValue {
         let bytes = value.as_bytes();
         (1..=LONGEST_REQUEST_ID).contains(&bytes.len())
             && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+            // An API key in the wrong place would be in every log.
+            && !bytes.windows(API_KEY.len()).any(|part| part == API_KEY.as_bytes())
     };
     headers.get(X_REQUEST_ID).filter(harmless).cloned().unwrap_or_else(|| {
         let of_trace = trace.filter(|trace| trace.is_new).map(|trace| trace.ids.trace_id.to_bytes());

@@ -14,6 +14,7 @@ use tracing::Instrument;
 
 use crate::domain::Invalid;
 use crate::error::ApiError;
+use crate::telemetry::ids;
 use crate::uploads::export::{Export, ExportFormat};
 
 /// What the last line says of an export that took too long.
@@ -33,7 +34,7 @@ pub(super) async fn stream(mut export: Export, longest: Duration) -> Result<Resp
     let first = export.next().await?;
     let format = export.format();
     let (pieces, received) = mpsc::channel(1);
-    tokio::spawn(write(export, first, deadline, pieces).in_current_span());
+    tokio::spawn(ids::carried(write(export, first, deadline, pieces).in_current_span()));
     let content_type = match format {
         ExportFormat::Csv => "text/csv; charset=utf-8; header=present",
         ExportFormat::Ndjson => "application/x-ndjson",

@@ -131,6 +131,9 @@ pub(super) fn presented(headers: &HeaderMap) -> Option<Presented> {
 
 /// Counts a stranger's failure against its address, and against nothing else.
 fn refuse(gateway: &Gateway, context: &RequestContext, error: AuthError) -> ApiError {
+    if matches!(error, AuthError::LookUpDenied) {
+        gateway.limits.note_denied();
+    }
     if matches!(error, AuthError::Refused(_))
         && let Err(Limited { retry_after_seconds, .. }) = gateway.limits.count_failure(context.client_address())
     {

@@ -22,9 +22,11 @@ pub(super) async fn livez() -> Success<&'static str> {
 
 /// `GET /metrics`: everything that is counted, for Prometheus to scrape. `docs/metrics.md` names it all.
 #[utoipa::path(get, path = "/metrics", tag = "health", operation_id = "metrics", security(()),
-    responses((status = 200, description = "In Prometheus' text format", body = String, content_type = "text/plain")))]
-pub(super) async fn metrics(State(gateway): State<Arc<Gateway>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], gateway.observed.signals.metrics.scrape())
+    responses((status = 200, description = "In Prometheus' text format", body = String, content_type = "text/plain"),
+        (status = 404, description = "`telemetry.metrics` is false", body = ErrorBody)))]
+pub(super) async fn metrics(State(gateway): State<Arc<Gateway>>) -> Result<impl IntoResponse, ApiError> {
+    let scraped = gateway.observed.signals.metrics.scrape().ok_or(Reason::NotFound)?;
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], scraped))
 }
 
 /// `GET /readyz`: requests may be sent here.

@@ -15,7 +15,7 @@ use tracing::{Instrument, Span};
 
 use crate::error::code::Reason;
 use crate::telemetry::metrics::http::Answered;
-use crate::telemetry::{LineKind, ids, trace};
+use crate::telemetry::{LineBudget, LineKind, ids, trace};
 
 use super::context::{PeerAddress, RequestContext, X_REQUEST_ID};
 use super::{SharedGateway, oss};
@@ -34,8 +34,8 @@ where
     let peer = request.extensions().get::<PeerAddress>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
     let (context, span) =
         RequestContext::begin(&request, peer, &gateway.edge.trusted_proxies, &gateway.observed.signals.tracing);
-    let method = request.method().clone();
     let path = (!span.is_disabled()).then(|| request.uri().path().to_owned());
+    let method = method_name(request.method());
     if oss::is_presign(&request) {
         context.note_route(oss::PATH);
     }
@@ -43,18 +43,56 @@ where
 
     let answer = inner.call(request).instrument(span.clone());
     ids::within(context.identified(), async move {
+        let mut watch = Watch { gateway, context, method, span, path, started, has_ended: false };
         let mut response = answer.await?;
-        response.headers_mut().insert(X_REQUEST_ID, context.request_id().clone());
-        let took = started.elapsed();
-        let ended = Ended { context: &context, method: &method, response: &response };
-        gateway.observed.http.record(&ended.answered(), took);
-        span.in_scope(|| ended.log(&gateway, took));
-        if let Some(path) = path {
-            ended.describe(&span, &path);
-        }
+        response.headers_mut().insert(X_REQUEST_ID, watch.context.request_id().clone());
+        watch.ends_with(Some(&response));
         Ok(response)
     })
 }
+
+/// Sees to it that each request is told of once, also one whose client did not wait for the answer.
+struct Watch {
+    gateway: SharedGateway,
+    context: RequestContext,
+    method: &'static str,
+    span: Span,
+    path: Option<String>,
+    started: Instant,
+    has_ended: bool,
+}
+
+impl Watch {
+    fn ends_with(&mut self, response: Option<&Response>) {
+        self.has_ended = true;
+        let took = self.started.elapsed();
+        let ended = Ended {
+            context: &self.context,
+            method: self.method,
+            status: response.map(Response::status),
+            reason: match response {
+                Some(response) => response.extensions().get::<Reason>().map(|reason| reason.as_str()),
+                None => Some(CANCELLED),
+            },
+        };
+        self.gateway.observed.http.record(&ended.answered(), took);
+        ended.log(&self.gateway.observed.lines, took);
+        if let Some(path) = &self.path {
+            ended.describe(&self.span, path);
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.ends_with(None);
+        }
+    }
+}
+
+/// The client has gone before it was answered, or the gateway has.
+const CANCELLED: &str = "cancelled";
 
 /// Layer, within the router: notes which of its routes it is.
 pub(super) async fn note_route(request: Request) -> Request {
@@ -91,46 +129,43 @@ pub(super) fn span(request: &Request, client_address: std::net::IpAddr) -> Span 
     )
 }
 
-/// A request whose answer is known.
+/// A request, and what came of it.
 struct Ended<'a> {
     context: &'a RequestContext,
-    method: &'a Method,
-    response: &'a Response,
+    method: &'static str,
+    /// `None` where nobody was there to be answered.
+    status: Option<StatusCode>,
+    reason: Option<&'static str>,
 }
 
 impl Ended<'_> {
-    fn reason(&self) -> Option<&'static str> {
-        self.response.extensions().get::<Reason>().map(|reason| reason.as_str())
-    }
-
-    /// Why it failed, where that was not the caller's doing.
+    /// Why it failed, where that was not the caller's doing; or that it was not answered.
     fn failure(&self) -> Option<&'static str> {
-        self.response.status().is_server_error().then(|| self.reason().unwrap_or("unknown"))
+        let is_ours = self.status.is_none_or(|status| status.is_server_error());
+        is_ours.then(|| self.reason.unwrap_or("unknown"))
     }
 
     fn answered(&self) -> Answered<'_> {
         Answered {
-            method: method_name(self.method),
+            method: self.method,
             route: self.context.route(),
-            status: self.response.status().as_u16(),
+            status: self.status.map(|status| status.as_u16()),
             failure: self.failure(),
         }
     }
 
     /// Writes the line, if it may be written: those of failures always.
-    fn log(&self, gateway: &SharedGateway, took: Duration) {
-        let Self { context, method, response } = self;
-        let status = response.status();
-        let kind = if status.is_client_error() { LineKind::ClientError } else { LineKind::Success };
+    fn log(&self, lines: &LineBudget, took: Duration) {
+        let Self { context, method, status, reason } = self;
         macro_rules! log {
             ($level:ident, $left_out:expr) => {
                 tracing::$level!(
-                    http.request.method = method.as_str(),
+                    http.request.method = method,
                     http.route = context.route().map(AsRef::<str>::as_ref),
-                    http.response.status_code = status.as_u16(),
+                    http.response.status_code = status.map(|status| status.as_u16()),
                     client.address = %context.client_address(),
                     presign_gateway.tenant = context.tenant(),
-                    presign_gateway.reason = self.reason(),
+                    presign_gateway.reason = reason,
                     presign_gateway.auth.refusal = context.refusal(),
                     presign_gateway.duration_ms = took.as_secs_f64() * 1e3,
                     presign_gateway.left_out = $left_out,
@@ -138,20 +173,23 @@ impl Ended<'_> {
                 )
             };
         }
+        let told = |left_out| Some(left_out).filter(|number| *number > 0);
         match status {
-            status if status.is_server_error() => log!(error, None::<u64>),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => {
+            Some(status) if status.is_server_error() => log!(error, None::<u64>),
+            Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) => {
                 if tracing::enabled!(tracing::Level::WARN)
-                    && let Some(left_out) = gateway.observed.lines.take(kind)
+                    && let Some(left_out) = lines.take(LineKind::ClientError)
                 {
-                    log!(warn, Some(left_out).filter(|number| *number > 0));
+                    log!(warn, told(left_out));
                 }
             }
             _ => {
+                let is_well = status.is_some_and(|status| !status.is_client_error());
+                let kind = if is_well { LineKind::Success } else { LineKind::ClientError };
                 if tracing::enabled!(tracing::Level::INFO)
-                    && let Some(left_out) = gateway.observed.lines.take(kind)
+                    && let Some(left_out) = lines.take(kind)
                 {
-                    log!(info, Some(left_out).filter(|number| *number > 0));
+                    log!(info, told(left_out));
                 }
             }
         }
@@ -159,23 +197,24 @@ impl Ended<'_> {
 
     /// Completes the span. The path of a request that was refused may be anything, and is left out.
     fn describe(&self, span: &Span, path: &str) {
-        let status = self.response.status();
-        let method = match method_name(self.method) {
+        let method = match self.method {
             OTHER_METHOD => "HTTP",
             known => known,
         };
         let name = self.context.route().map_or(Cow::Borrowed(method), |route| format!("{method} {route}").into());
         trace::rename(span, name);
-        span.record("http.response.status_code", status.as_u16());
+        span.record("http.response.status_code", self.status.map(|status| status.as_u16()));
         span.record("http.route", self.context.route().map(AsRef::<str>::as_ref));
         span.record("presign_gateway.request_id", self.context.request_id_text());
         span.record("presign_gateway.tenant", self.context.tenant());
-        span.record("presign_gateway.reason", self.reason());
-        if status.is_success() {
+        span.record("presign_gateway.reason", self.reason);
+        if self.status.is_some_and(|status| status.is_success()) {
             span.record("url.path", path);
         }
         if let Some(failure) = self.failure() {
             span.record("error.type", failure);
+        }
+        if self.status.is_some_and(|status| status.is_server_error()) {
             span.record("otel.status_code", "ERROR");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::Either;
 use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 use tokio::task::futures::TaskLocalFuture;
 
@@ -33,6 +34,14 @@ impl From<&SpanContext> for TraceIds {
 /// Runs the future as a part of this request.
 pub fn within<F: Future>(request: Arc<dyn Identified>, future: F) -> TaskLocalFuture<Arc<dyn Identified>, F> {
     REQUEST.scope(request, future)
+}
+
+/// The same for what goes on in a task of its own, as a part of the request that this is a part of.
+pub fn carried<F: Future>(future: F) -> impl Future<Output = F::Output> + use<F> {
+    match REQUEST.try_with(Arc::clone) {
+        Ok(request) => Either::Left(within(request, future)),
+        Err(_) => Either::Right(future),
+    }
 }
 
 /// Calls `f` with the request that this is a part of, if it is one's.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Histogram, Meter, MeterProvider};
+use opentelemetry::metrics::{BoundCounter, Histogram, Meter, MeterProvider};
 use opentelemetry_otlp::MetricExporter;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use prometheus::{Registry, TextEncoder};
@@ -94,14 +94,12 @@ impl Metrics {
         Self(Arc::new(Inner { provider, registry, meter, tenant_labels }))
     }
 
-    /// Everything, in Prometheus' text format.
+    /// Everything, in Prometheus' text format; `None` where nothing is counted.
     #[must_use]
-    pub fn scrape(&self) -> String {
-        let encoded = TextEncoder::new().encode_to_string(&self.0.registry.gather());
-        encoded.unwrap_or_else(|error| {
-            tracing::error!(cause = %error, "metrics cannot be written");
-            String::new()
-        })
+    pub fn scrape(&self) -> Option<String> {
+        let families = Some(self.0.registry.gather()).filter(|families| !families.is_empty())?;
+        let encoded = TextEncoder::new().encode_to_string(&families);
+        encoded.inspect_err(|error| tracing::error!(cause = %error, "metrics cannot be written")).ok()
     }
 
     /// Lets OpenTelemetry's own parts count what they drop. For the one gateway of a process.
@@ -169,6 +167,15 @@ impl Metrics {
     #[must_use]
     pub fn sweeper(&self) -> SweeperMetrics {
         SweeperMetrics::new(self)
+    }
+
+    /// What the collector of a signal did not take.
+    pub(super) fn lost(&self, signal: &'static str) -> BoundCounter<u64> {
+        let lost =
+            self.counter("presign_gateway.telemetry.lost", "Spans and log records that the collector did not take.");
+        let lost = lost.bind(&[KeyValue::new("signal", signal)]);
+        lost.add(0);
+        lost
     }
 
     #[must_use]

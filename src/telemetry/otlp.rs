@@ -16,13 +16,16 @@ use opentelemetry_otlp::{
 };
 use opentelemetry_sdk::logs::{BatchLogProcessor, SdkLoggerProvider};
 use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::ExposeSecret;
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::counting::Counting;
 use super::decided::Decided;
+use super::metrics::Metrics;
 use super::requests::WithRequest;
 use super::resource::resource;
 use super::{is_no_span, level_filter};
@@ -51,7 +54,7 @@ macro_rules! exporter {
                 .with_protocol(Protocol::HttpBinary)
                 .with_endpoint(&way.url)
                 .with_timeout(way.timeout())
-                .with_headers(way.headers())
+                .with_headers(way.encoded_headers())
                 .build()?,
         };
         Ok::<_, ExportError>(exporter)
@@ -101,14 +104,19 @@ impl<'a> Way<'a> {
         self.config.otlp_timeout_ms.as_milliseconds()
     }
 
-    fn headers(&self) -> HashMap<String, String> {
-        let headers = self.config.otlp_headers.0.iter();
-        headers.map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect()
+    fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.config.otlp_headers.0.iter().map(|(name, value)| (name.as_str(), value.expose_secret()))
+    }
+
+    /// The same for the exporter over HTTP, which takes the values for encoded.
+    fn encoded_headers(&self) -> HashMap<String, String> {
+        let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        self.headers().map(|(name, value)| (name.to_owned(), encoded(value))).collect()
     }
 
     fn metadata(&self) -> Result<MetadataMap, ExportError> {
-        let parse = |(name, value): (String, String)| Some((name.parse().ok()?, value.parse().ok()?));
-        let headers: Option<HeaderMap> = self.headers().into_iter().map(parse).collect();
+        let parse = |(name, value): (&str, &str)| Some((name.parse().ok()?, value.parse().ok()?));
+        let headers: Option<HeaderMap> = self.headers().map(parse).collect();
         headers.map(MetadataMap::from_headers).ok_or(ExportError::Header)
     }
 }
@@ -117,17 +125,23 @@ fn tls() -> ClientTlsConfig {
     ClientTlsConfig::new().with_native_roots()
 }
 
-pub(super) fn traces(config: &TelemetryConfig, exporter: SpanExporter) -> SdkTracerProvider {
+/// Requests that a batch of the recorder may be linked to. As many as are in the largest batch that anybody would have.
+const MOST_LINKS: u32 = 10_000;
+
+pub(super) fn traces(config: &TelemetryConfig, exporter: SpanExporter, metrics: &Metrics) -> SdkTracerProvider {
+    let exporter = Counting { exporter, lost: metrics.lost("traces") };
     let processor = BatchSpanProcessor::builder(exporter).build();
     let sampler = Decided::new(config.sampler, config.sampler_ratio);
     SdkTracerProvider::builder()
         .with_resource(resource(config))
         .with_sampler(sampler)
+        .with_max_links_per_span(MOST_LINKS)
         .with_span_processor(processor)
         .build()
 }
 
-pub(super) fn logs(config: &TelemetryConfig, exporter: LogExporter) -> SdkLoggerProvider {
+pub(super) fn logs(config: &TelemetryConfig, exporter: LogExporter, metrics: &Metrics) -> SdkLoggerProvider {
+    let exporter = Counting { exporter, lost: metrics.lost("logs") };
     let processor = WithRequest(BatchLogProcessor::builder(exporter).build());
     SdkLoggerProvider::builder().with_resource(resource(config)).with_log_processor(processor).build()
 }

@@ -14,7 +14,7 @@ use http::HeaderMap;
 use ipnet::IpNet;
 use opentelemetry::Context as OtelContext;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt, TraceId, TracerProvider};
+use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt, TraceId, TraceState, TracerProvider};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SdkTracerProvider, ShouldSample};
 use tracing::subscriber::Interest;
@@ -77,7 +77,8 @@ impl Tracing {
         let named = TraceContextPropagator::new().extract_with_context(&OtelContext::new(), &Fields(headers));
         let named = Some(named).filter(OtelContext::has_active_span);
         let is_trusted = options.trusted_callers.iter().any(|network| network.contains(&caller));
-        let (parent, link) = if is_trusted { (named, None) } else { (None, named.map(|named| context_of(&named))) };
+        let (parent, link) =
+            if is_trusted { (named, None) } else { (None, named.map(|named| bare(&context_of(&named)))) };
         options.keeps(parent.as_ref()).then_some(Beginning { parent, link })
     }
 }
@@ -133,6 +134,11 @@ fn is_traceparent(text: &str) -> bool {
     };
     // A later version may say more.
     [2, 32, 16, 2].into_iter().all(&mut are_digits) && (parts.next().is_none() || !text.starts_with("00"))
+}
+
+/// Which span it is, and nothing of what its `tracestate` says: that may be anything.
+fn bare(named: &SpanContext) -> SpanContext {
+    SpanContext::new(named.trace_id(), named.span_id(), named.trace_flags(), true, TraceState::NONE)
 }
 
 fn context_of(context: &OtelContext) -> SpanContext {

@@ -154,7 +154,12 @@ impl Sweeper {
                 () = stopped(stop.clone()) => return,
             }
             let span = tracing::info_span!(target: trace::ROOT, "sweeper round");
-            match self.round(&stop).instrument(span).await {
+            let began = Instant::now();
+            let round = self.round(&stop).instrument(span).await;
+            if round.is_err() {
+                self.metrics.broke_off(began.elapsed());
+            }
+            match round {
                 Ok(more) => {
                     is_away = false;
                     if more {

@@ -8,7 +8,7 @@ use tracing::Instrument;
 
 use crate::domain::caller::{Caller, Scope};
 use crate::domain::ids::UploadId;
-use crate::domain::upload::{NewUpload, Origin, UploadRequest};
+use crate::domain::upload::{NewUpload, Origin, UploadKind, UploadRequest};
 use crate::limit::Admitted;
 use crate::store::idempotency_keys::{self, KnownRequest, NewIdempotencyKey};
 use crate::store::{Store, StoreError, uploads};
@@ -81,6 +81,19 @@ impl Commits {
 
 type Outcome = Result<IssuedUpload, Refusal>;
 
+/// What became of several.
+struct Together {
+    outcomes: Vec<Outcome>,
+    /// Whether the same request came before, and nothing new is on record.
+    is_replay: bool,
+}
+
+impl Together {
+    fn again(outcomes: Vec<Outcome>, all_or_nothing: bool) -> Result<Self, BatchError> {
+        Ok(Self { outcomes: whole(outcomes, all_or_nothing)?, is_replay: true })
+    }
+}
+
 impl Uploads {
     /// Issues one upload; the same request gets the same one when it is sent again.
     ///
@@ -116,26 +129,34 @@ impl Uploads {
         batch: BatchRequest,
         origin: Origin,
     ) -> Result<Vec<Outcome>, BatchError> {
-        let kinds: Vec<_> = batch.items.iter().map(|item| item.as_ref().and_then(|item| item.file.kind)).collect();
-        let outcomes = self.issue_together(admitted.caller(), batch, origin).await;
-        match &outcomes {
-            Ok(outcomes) => {
+        let kinds: Vec<_> = batch.items.iter().map(|item| item.as_ref().map(|item| item.file.kind)).collect();
+        let issued = self.issue_together(admitted.caller(), batch, origin).await;
+        self.count_together(kinds, issued.as_ref());
+        issued.map(|Together { outcomes, .. }| outcomes)
+    }
+
+    /// Counts what came of each; what was refused before it came here is none of it.
+    fn count_together(&self, kinds: Vec<Option<Option<UploadKind>>>, issued: Result<&Together, &BatchError>) {
+        match issued {
+            Ok(Together { outcomes, is_replay }) => {
                 for (kind, outcome) in kinds.into_iter().zip(outcomes) {
-                    match outcome {
-                        Err(Refusal::Before) => {}
-                        Err(Refusal::ByPolicy(error)) => self.count(kind, Some(error)),
-                        Ok(_) => self.count(kind, None),
+                    match (kind, outcome) {
+                        (Some(kind), Ok(_)) if *is_replay => {
+                            self.metrics.not_issued(kind.map(UploadKind::as_str), "replayed");
+                        }
+                        (Some(kind), Ok(_)) => self.count(kind, None),
+                        (Some(kind), Err(Refusal::ByPolicy(error))) => self.count(kind, Some(error)),
+                        (None, _) | (_, Err(Refusal::Before)) => {}
                     }
                 }
             }
             Err(BatchError::Whole(error) | BatchError::Item { refusal: Refusal::ByPolicy(error), .. }) => {
-                for kind in kinds {
+                for kind in kinds.into_iter().flatten() {
                     self.count(kind, Some(error));
                 }
             }
             Err(BatchError::Item { refusal: Refusal::Before, .. }) => {}
         }
-        outcomes
     }
 
     async fn issue_together(
@@ -143,13 +164,13 @@ impl Uploads {
         caller: &Caller,
         batch: BatchRequest,
         origin: Origin,
-    ) -> Result<Vec<Outcome>, BatchError> {
+    ) -> Result<Together, BatchError> {
         if !caller.scopes.contains(Scope::UploadsIssue) {
             return Err(IssueError::ScopeMissing(Scope::UploadsIssue).into());
         }
         let BatchRequest { items, all_or_nothing, idempotency } = batch;
         if let Some(known) = self.known(caller, idempotency.as_ref()).await? {
-            return whole(self.replay(caller, known, items, origin).await?, all_or_nothing);
+            return Together::again(self.replay(caller, known, items, origin).await?, all_or_nothing);
         }
         let mut rows = Vec::with_capacity(items.len());
         let mut outcomes = Vec::with_capacity(items.len());
@@ -164,11 +185,11 @@ impl Uploads {
             }
         }
         if self.record_together(caller, &rows, &outcomes, idempotency.as_ref()).await? {
-            return Ok(outcomes);
+            return Ok(Together { outcomes, is_replay: false });
         }
         // Somebody else sent the same at the same time, and was first.
         match self.known(caller, idempotency.as_ref()).await? {
-            Some(known) => whole(self.replay(caller, known, items, origin).await?, all_or_nothing),
+            Some(known) => Together::again(self.replay(caller, known, items, origin).await?, all_or_nothing),
             None => Err(IssueError::Record(RecordError::TimedOut).into()),
         }
     }

@@ -75,7 +75,7 @@ impl Verifier {
         };
         let is_there = seen.is_some();
         let from = [upload.state];
-        let upload = self.settle(upload, Found { state, seen }, &from, DeclaredEtag::Kept).await?;
+        let (upload, _) = self.settle(upload, Found { state, seen }, &from, DeclaredEtag::Kept).await?;
         Ok(if is_there { Verified::Seen(upload) } else { Verified::Missing(upload) })
     }
 
@@ -121,20 +121,23 @@ impl Verifier {
     }
 
     /// Writes down what was found, and gives the upload as it is then: as somebody else has it who was faster.
+    /// Tells whether its state is new, by this finding.
     async fn settle(
         &self,
         upload: Upload,
         found: Found,
         from: &[UploadState],
         declared_etag: DeclaredEtag<'_>,
-    ) -> Result<Upload, UploadError> {
+    ) -> Result<(Upload, bool), UploadError> {
         let Found { state, seen } = found;
         let finding = Finding { id: upload.id, was: upload.state, url_expires_at: upload.url_expires_at, state, seen };
         let now = self.clock.now();
         if settle(&self.store, upload.tenant_id, &finding, from, declared_etag, GRACE, now).await? {
-            return Ok(Upload { state, seen: finding.seen.or(upload.seen), ..upload });
+            let is_new = state != upload.state;
+            return Ok((Upload { state, seen: finding.seen.or(upload.seen), ..upload }, is_new));
         }
-        uploads::find(&self.store, upload.tenant_id, upload.id).await?.ok_or(UploadError::NotFound)
+        let upload = uploads::find(&self.store, upload.tenant_id, upload.id).await?.ok_or(UploadError::NotFound)?;
+        Ok((upload, false))
     }
 }
 
@@ -197,9 +200,8 @@ impl Uploads {
         let found = Found { state: upload.state_when(&seen), seen: Some(seen) };
         // Another's `uploaded` is overruled only by one who has looked since.
         let from: &[UploadState] = if upload.state == UploadState::Uploaded { &ARRIVED } else { &UNSETTLED };
-        let was = upload.state;
-        let upload = verifier.settle(upload, found, from, DeclaredEtag::Now(etag.as_deref())).await?;
-        if upload.state != was {
+        let (upload, is_new) = verifier.settle(upload, found, from, DeclaredEtag::Now(etag.as_deref())).await?;
+        if is_new {
             self.metrics.settled(1, upload.state.as_str(), "complete");
         }
         if upload.state == UploadState::Deleted { Err(UploadError::Deleted) } else { Ok(upload) }

@@ -28,7 +28,11 @@ pub struct JwksMetrics {
 
 impl JwksMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
-        Self { fetches: metrics.counter("presign_gateway.jwks.fetches", "Fetches of an issuer's keys.") }
+        let fetches = metrics.counter("presign_gateway.jwks.fetches", "Fetches of an issuer's keys.");
+        for outcome in ["fetched", "failed"] {
+            fetches.add(0, &[KeyValue::new("outcome", outcome)]);
+        }
+        Self { fetches }
     }
 
     pub fn fetched(&self, is_fetched: bool) {

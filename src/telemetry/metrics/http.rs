@@ -15,8 +15,9 @@ pub struct Answered<'a> {
     pub method: &'static str,
     /// The route's pattern; `None` where there is none.
     pub route: Option<&'a Cow<'static, str>>,
-    pub status: u16,
-    /// Why it failed because of us.
+    /// `None` where nobody waited for the answer.
+    pub status: Option<u16>,
+    /// Why it failed because of us, or that it was not answered.
     pub failure: Option<&'static str>,
 }
 
@@ -36,12 +37,12 @@ impl HttpMetrics {
             "How long a request took, from its head to the head of the answer.",
         );
         let route = Cow::Borrowed(PRESIGN_ROUTE);
-        let usual = Answered { method: "GET", route: Some(&route), status: 200, failure: None };
+        let usual = Answered { method: "GET", route: Some(&route), status: Some(200), failure: None };
         Self { presigned: duration.bind(&labels(&usual)), duration, presign_route: PRESIGN_ROUTE }
     }
 
     pub fn record(&self, answered: &Answered<'_>, took: Duration) {
-        let is_usual = answered.status == 200
+        let is_usual = answered.status == Some(200)
             && answered.method == "GET"
             && answered.route.is_some_and(|route| *route == self.presign_route);
         if is_usual {
@@ -86,12 +87,9 @@ fn labels(answered: &Answered<'_>) -> Vec<KeyValue> {
         Cow::Borrowed(text) => StringValue::from(*text),
         Cow::Owned(text) => StringValue::from(text.clone()),
     };
-    let always = [
-        KeyValue::new("http.request.method", answered.method),
-        KeyValue::new("http.response.status_code", i64::from(answered.status)),
-        KeyValue::new("url.scheme", "http"),
-    ];
+    let always = [KeyValue::new("http.request.method", answered.method), KeyValue::new("url.scheme", "http")];
+    let status = answered.status.map(|status| KeyValue::new("http.response.status_code", i64::from(status)));
     let route = answered.route.map(|route| KeyValue::new("http.route", text(route)));
     let failure = answered.failure.map(|failure| KeyValue::new("error.type", failure));
-    always.into_iter().chain(route).chain(failure).collect()
+    always.into_iter().chain(status).chain(route).chain(failure).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram};
 
 use super::Metrics;
@@ -29,10 +30,15 @@ impl SweeperMetrics {
         }
     }
 
+    /// Counts a round that broke off, since the database did not answer.
+    pub fn broke_off(&self, took: Duration) {
+        self.round.record(took.as_secs_f64(), &[KeyValue::new("outcome", "broke_off")]);
+    }
+
     /// Counts a round that ended.
     pub fn round(&self, lag: Duration, took: Duration, put_back: u32, given_up: u32, failing_buckets: usize) {
         self.lag.record(lag.as_secs_f64(), &[]);
-        self.round.record(took.as_secs_f64(), &[]);
+        self.round.record(took.as_secs_f64(), &[KeyValue::new("outcome", "completed")]);
         self.put_back.add(put_back.into(), &[]);
         self.given_up.add(given_up.into(), &[]);
         self.failing.record(failing_buckets.try_into().unwrap_or(u64::MAX), &[]);

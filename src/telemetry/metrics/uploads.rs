@@ -5,6 +5,10 @@ use opentelemetry::metrics::{BoundCounter, Counter};
 
 use super::Metrics;
 
+/// Why uploads are not issued where that is ours to mend. They are there from the start, or what watches for the first one would
+/// not see it.
+const OURS: [&str; 6] =
+    ["credential_sealed", "credential_unavailable", "queue_full", "timed_out", "closed", "not_committed"];
 const KINDS: [&str; 4] = ["thumb", "origin", "video", "none"];
 
 #[derive(Debug)]
@@ -19,6 +23,9 @@ impl UploadMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
         let asked = metrics.counter("presign_gateway.uploads", "Uploads asked for, and what came of it.");
         let issued = KINDS.map(|kind| asked.bind(&labels(kind, "issued")));
+        for (kind, outcome) in KINDS.iter().flat_map(|kind| OURS.map(|outcome| (*kind, outcome))) {
+            asked.add(0, &labels(kind, outcome));
+        }
         let settled = metrics.counter(
             "presign_gateway.uploads.settled",
             "Uploads of which it became known what became of them, and who found out.",
@@ -34,8 +41,8 @@ impl UploadMetrics {
         }
     }
 
-    /// Counts an upload that was asked for and is not on record; `outcome` says why.
-    pub fn refused(&self, kind: Option<&'static str>, outcome: &'static str) {
+    /// Counts an upload that was asked for, and of which nothing new is on record; `outcome` says why.
+    pub fn not_issued(&self, kind: Option<&'static str>, outcome: &'static str) {
         self.asked.add(1, &labels(kind.unwrap_or("none"), outcome));
     }
 

@@ -1,5 +1,7 @@
 //! `/metrics` of the operators' listener, after requests whose number is known.
 
+use std::time::Duration;
+
 use presign_gateway::domain::jwt_issuer::JwtAlgorithm;
 use presign_gateway::tenants::TenantChanges;
 use reqwest::Method;
@@ -7,6 +9,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::oss::jwt::published;
+use crate::support::eventually;
 use crate::support::postgres;
 use crate::support::proxy::Proxy;
 use crate::support::publisher::{Publish, Publisher};
@@ -118,6 +121,38 @@ async fn a_database_that_is_away_shows_in_requests_uploads_commits_and_statement
 }
 
 #[tokio::test]
+async fn a_request_whose_client_does_not_wait_is_counted_all_the_same() {
+    let direct = postgres::fresh_database().await;
+    let proxy = Proxy::to(&direct).await;
+    let stack = remembering().database(&direct, proxy.url(&direct)).start().await;
+    stack.presign("ext=jpg").await.url();
+    proxy.freeze();
+    let impatient =
+        stack.client.get(format!("{}/oss/presign?ext=jpg", stack.url)).bearer_auth(&stack.demo.alpha.api_key);
+    impatient.timeout(Duration::from_millis(200)).send().await.unwrap_err();
+    let cancelled = [("http_route", "/oss/presign"), ("error_type", "cancelled")];
+    eventually("it is counted", async || (Scrape::of(&stack).await.count(REQUESTS, &cancelled) == 1).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn the_same_request_again_issues_nothing_new() {
+    let stack = TestStack::start().await;
+    for _ in 0..2 {
+        let asked = stack.post("/v1/uploads").header("idempotency-key", "one-of-mine");
+        asked.json(&json!({ "ext": "jpg" })).send().await.data(201);
+    }
+    let scrape = Scrape::of(&stack).await;
+    let outcome = |outcome| scrape.count(UPLOADS, &[("kind", "none"), ("outcome", outcome)]);
+    assert_eq!((outcome("issued"), outcome("replayed")), (1, 1));
+    assert_eq!(
+        scrape.value::<u64>(UPLOADS, &[("outcome", "credential_sealed")]),
+        Some(0),
+        "there before the first one"
+    );
+}
+
+#[tokio::test]
 async fn keys_of_an_issuer_are_seen_to_be_fetched_and_to_fail() {
     let key = IssuerKey::es256();
     let publisher = Publisher::start(Publish::Text(key.jwks())).await;
@@ -176,6 +211,7 @@ async fn each_of_a_batch_is_counted() {
     let scrape = Scrape::of(&stack).await;
     let issued = |kind| scrape.count(UPLOADS, &[("kind", kind), ("outcome", "issued")]);
     assert_eq!((issued("none"), issued("thumb")), (2, 1));
+    assert_eq!(scrape.count(DECISIONS, &[("tenant", "alpha"), ("decision", "admitted")]), 1, "one request");
 }
 
 #[tokio::test]
@@ -193,7 +229,7 @@ async fn under_load_lines_are_left_out_and_counted() {
 async fn metrics_can_be_turned_off() {
     let stack = Setup::new().set("TELEMETRY__METRICS", "false").start().await;
     stack.presign("ext=jpg").await.url();
-    assert!(Scrape::of(&stack).await.names().is_empty());
+    assert_eq!(stack.client.get(format!("{}/metrics", stack.ops_url)).send().await.unwrap().status(), 404);
 }
 
 #[tokio::test]

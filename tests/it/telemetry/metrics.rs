@@ -38,7 +38,7 @@ const METRICS: &[(&str, &str, &[&str])] = &[
     ("presign_gateway.jwks.fetches", "", &["outcome"]),
     ("presign_gateway.bucket.operation.duration", "s", &["operation", "error.type"]),
     ("presign_gateway.sweeper.lag", "s", &[]),
-    ("presign_gateway.sweeper.round.duration", "s", &[]),
+    ("presign_gateway.sweeper.round.duration", "s", &["outcome"]),
     ("presign_gateway.sweeper.put_back", "", &[]),
     ("presign_gateway.sweeper.given_up", "", &[]),
     ("presign_gateway.sweeper.failing_buckets", "", &[]),
@@ -46,6 +46,7 @@ const METRICS: &[(&str, &str, &[&str])] = &[
     ("presign_gateway.listening", "", &[]),
     ("presign_gateway.http.connections", "", &["listener"]),
     ("presign_gateway.log.left_out", "", &["outcome"]),
+    ("presign_gateway.telemetry.lost", "", &["signal"]),
     ("presign_gateway.build.info", "", &["version"]),
 ];
 

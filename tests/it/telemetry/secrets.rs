@@ -33,6 +33,7 @@ async fn requests_with_secrets(watched: &Watched) {
             .send()
             .await;
         watched.call(Method::GET, "/livez").header("x-request-id", &format!("{credential}{credential}")).send().await;
+        watched.call(Method::GET, "/livez").header("x-request-id", credential).send().await;
         let body = json!({ "ext": credential, credential.as_str(): 1 });
         watched.call(Method::POST, "/v1/uploads").bearer(&demo.alpha.api_key).json(&body).send().await;
     }

@@ -38,6 +38,7 @@ pub struct Span {
 pub struct Link {
     pub trace_id: String,
     pub span_id: String,
+    pub trace_state: String,
 }
 
 impl Span {
@@ -52,7 +53,7 @@ impl Span {
     }
 
     pub fn is_linked_to(&self, other: &Self) -> bool {
-        self.links.contains(&Link { trace_id: other.trace_id.clone(), span_id: other.id.clone() })
+        self.links.iter().any(|link| link.trace_id == other.trace_id && link.span_id == other.id)
     }
 }
 
@@ -213,7 +214,11 @@ impl Kept {
 impl Span {
     fn new(span: trace::Span, resource: &Attributes) -> Self {
         let status = span.status.clone().unwrap_or_default();
-        let link = |link: &trace::span::Link| Link { trace_id: hex(&link.trace_id), span_id: hex(&link.span_id) };
+        let link = |link: &trace::span::Link| Link {
+            trace_id: hex(&link.trace_id),
+            span_id: hex(&link.span_id),
+            trace_state: link.trace_state.clone(),
+        };
         Self {
             trace_id: hex(&span.trace_id),
             id: hex(&span.span_id),
