@@ -43,7 +43,7 @@ pub async fn run(store: Store, clock: Clock, options: UpkeepOptions) {
             fold_part(store, parts.fetch_add(1, Ordering::Relaxed).rem_euclid(usage::PARTS))
         }),
         again_and_again(Pauses::new(KEEP_EVERY), "make_partitions", || ensure_partitions(store, clock.now())),
-        again_and_again(Pauses::new(KEEP_EVERY), "remove_expired", || { remove_expired(store, clock.now()) }),
+        again_and_again(Pauses::new(KEEP_EVERY), "remove_expired", || remove_expired(store, clock.now())),
         // Each time that one tries, those who write wait a moment: it is not tried again soon.
         again_and_again(Pauses::always(KEEP_EVERY), "drop_old_partitions", || {
             drop_old_partitions(store, clock.now(), months)

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use crate::config::telemetry::{Level, OtlpEndpoint, OtlpProtocol, TelemetryConfig};
 use http::HeaderMap;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
@@ -22,6 +21,8 @@ use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::telemetry::{Level, OtlpEndpoint, OtlpProtocol, TelemetryConfig};
 
 use super::counting::Counting;
 use super::decided::Decided;
@@ -152,6 +153,6 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let ours = Targets::new().with_target("presign_gateway", level_filter(level));
-    // It has no use for spans; and one that anybody wants is there, which is how others tell whether a request is traced.
+    // A span that it asked for would be made, though no trace has it.
     OpenTelemetryTracingBridge::new(logs).with_filter(ours.and(filter_fn(is_no_span)))
 }

@@ -17,6 +17,7 @@ use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{SpanContext, SpanKind, TraceContextExt, TraceId, TraceState, TracerProvider};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SamplingDecision, SdkTracerProvider, ShouldSample};
+use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Level, Metadata, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -238,6 +239,12 @@ where
             (Asked::Child, true) => Interest::sometimes(),
             (Asked::Root, true) | (Asked::Foreign, _) => Interest::always(),
         }
+    }
+
+    /// What is never logged is not even asked about.
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        let events = Layer::<S>::max_level_hint(&self.events);
+        if self.is_on { events.max(Some(LevelFilter::INFO)) } else { events }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
