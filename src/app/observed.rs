@@ -12,6 +12,9 @@ use crate::telemetry::metrics::PoolFacts;
 /// Lets the metrics ask. They hold nothing of a gateway that has stopped.
 pub(super) fn observe(gateway: &Arc<Gateway>, [general, recorder]: &[Store; 2]) {
     let metrics = &gateway.observed.signals.metrics;
+    if !metrics.are_read() {
+        return;
+    }
     metrics.observe_pools([("general", pool(general)), ("recorder", pool(recorder))]);
     let (depth, capacity) = gateway.uploads.recorder.depth();
     metrics.observe_queue(depth, capacity);

@@ -58,6 +58,7 @@ struct Inner {
     registry: Registry,
     meter: Meter,
     tenant_labels: usize,
+    is_read: bool,
 }
 
 impl Metrics {
@@ -65,6 +66,7 @@ impl Metrics {
     #[must_use]
     pub fn new(config: &TelemetryConfig, exporter: Option<MetricExporter>) -> Self {
         let registry = Registry::new();
+        let is_read = config.metrics || exporter.is_some();
         let mut provider = SdkMeterProvider::builder().with_resource(resource(config));
         if config.metrics {
             let prometheus = opentelemetry_prometheus::exporter().with_registry(registry.clone());
@@ -78,20 +80,26 @@ impl Metrics {
             let every = config.otlp_metrics_seconds.as_seconds();
             provider = provider.with_reader(PeriodicReader::builder(exporter).with_interval(every).build());
         }
-        Self::of(provider.build(), registry, config.tenant_labels.count())
+        Self::of(provider.build(), registry, config.tenant_labels.count(), is_read)
     }
 
     /// Instruments that nobody reads.
     #[must_use]
     pub fn off() -> Self {
-        Self::of(SdkMeterProvider::default(), Registry::new(), 0)
+        Self::of(SdkMeterProvider::default(), Registry::new(), 0, false)
     }
 
-    fn of(provider: SdkMeterProvider, registry: Registry, tenant_labels: usize) -> Self {
+    /// Whether anybody reads them.
+    #[must_use]
+    pub fn are_read(&self) -> bool {
+        self.0.is_read
+    }
+
+    fn of(provider: SdkMeterProvider, registry: Registry, tenant_labels: usize, is_read: bool) -> Self {
         let meter = provider.meter("presign_gateway");
         let built = meter.u64_gauge("presign_gateway.build.info").with_description("1, with the version.").build();
         built.record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
-        Self(Arc::new(Inner { provider, registry, meter, tenant_labels }))
+        Self(Arc::new(Inner { provider, registry, meter, tenant_labels, is_read }))
     }
 
     /// Everything, in Prometheus' text format; `None` where nothing is counted.
