@@ -23,7 +23,8 @@ pub struct LineBudget {
     metrics: LogMetrics,
 }
 
-/// What a second has seen so far.
+/// What a second has seen so far. Under load every request comes by here: it looks at more than it writes, since what one processor
+/// writes the others have to fetch.
 #[derive(Debug, Default)]
 struct Window {
     second: AtomicU64,
@@ -59,10 +60,11 @@ impl LineBudget {
 impl Window {
     /// Two requests at the turn of a second may both begin it: a line more or less is no matter.
     fn take(&self, per_second: u64, second: u64) -> Option<u64> {
-        if self.second.swap(second, Ordering::Relaxed) != second {
+        if self.second.load(Ordering::Relaxed) != second && self.second.swap(second, Ordering::Relaxed) != second {
             self.written.store(0, Ordering::Relaxed);
         }
-        if self.written.fetch_add(1, Ordering::Relaxed) < per_second {
+        let has_room = self.written.load(Ordering::Relaxed) < per_second;
+        if has_room && self.written.fetch_add(1, Ordering::Relaxed) < per_second {
             Some(self.left_out.swap(0, Ordering::Relaxed))
         } else {
             self.left_out.fetch_add(1, Ordering::Relaxed);
