@@ -23,6 +23,7 @@ mod oss;
 mod outbound;
 mod promises;
 mod recorder;
+mod rights;
 mod rotation;
 mod support;
 mod sweeper;
