@@ -162,7 +162,7 @@ async fn a_month_that_is_in_use_keeps_nobody_waiting() {
 async fn fails(connection: &mut PgConnection, function: &str, returns: &str) {
     let replace = format!(
         "CREATE SEQUENCE tried_{name};
-         CREATE OR REPLACE FUNCTION {function} RETURNS {returns} LANGUAGE plpgsql AS $$
+         CREATE OR REPLACE FUNCTION {function} RETURNS {returns} LANGUAGE plpgsql SECURITY DEFINER AS $$
          BEGIN PERFORM nextval('tried_{name}'); RAISE EXCEPTION 'on purpose'; END $$",
         name = function.split('(').next().unwrap()
     );
@@ -272,9 +272,13 @@ async fn a_role_that_owns_no_table_makes_and_drops_partitions_and_folds_usage() 
     };
     eventually("usage is folded", folded).await;
     insert_in_months(&stack, &["2026-01"]).await;
-    upkeep::drop_old_partitions(&postgres::open(stack.database_url.clone()), Clock::System.now() - TimeDelta::days(1), 1)
-        .await
-        .unwrap();
+    upkeep::drop_old_partitions(
+        &postgres::open(stack.database_url.clone()),
+        Clock::System.now() - TimeDelta::days(1),
+        1,
+    )
+    .await
+    .unwrap();
     assert!(!partitions(&mut stack.connect().await).await.contains(&"uploads_2026_01".to_owned()));
     let readyz = stack.client.get(format!("{}/readyz", stack.ops_url)).send().await.unwrap();
     assert_eq!(readyz.status().as_u16(), 200);
