@@ -11,7 +11,6 @@ mod operations;
 
 use presign_gateway::http::openapi;
 use reqwest::Method;
-use serde_json::json;
 
 use self::callers::{Caller, Kind};
 use self::contents::Contents;
@@ -71,13 +70,11 @@ async fn upload(stack: &TestStack, row: Row) -> String {
     if row == Row::None {
         return String::new();
     }
-    let issued = stack.issue(&json!({ "ext": "jpg" })).await;
-    let data = issued.data(201);
+    let issued = stack.presign("ext=jpg").await;
     if row == Row::Arrived {
-        let put = stack.client.put(data["url"].as_str().unwrap()).body("bytes");
-        assert_eq!(put.send().await.unwrap().status(), 200);
+        assert_eq!(stack.client.put(issued.url()).body("bytes").send().await.unwrap().status(), 200);
     }
-    data["id"].as_str().unwrap().to_owned()
+    crate::v1::id_in(issued.object_key())
 }
 
 async fn ask(stack: &TestStack, base: &str, operation: &Operation, row: &str, caller: &Caller) -> Answer {

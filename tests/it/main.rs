@@ -26,6 +26,7 @@ mod promises;
 mod recorder;
 mod rights;
 mod rotation;
+mod supply;
 mod support;
 mod sweeper;
 mod telemetry;

@@ -161,8 +161,8 @@ async fn a_month_that_is_in_use_keeps_nobody_waiting() {
 /// Has it fail each time, and count how often.
 async fn fails(connection: &mut PgConnection, function: &str, returns: &str) {
     let replace = format!(
-        "CREATE SEQUENCE tried_{name};
-         CREATE OR REPLACE FUNCTION {function} RETURNS {returns} LANGUAGE plpgsql SECURITY DEFINER AS $$
+        "CREATE SEQUENCE tried_{name}; GRANT USAGE ON SEQUENCE tried_{name} TO PUBLIC;
+         CREATE OR REPLACE FUNCTION {function} RETURNS {returns} LANGUAGE plpgsql AS $$
          BEGIN PERFORM nextval('tried_{name}'); RAISE EXCEPTION 'on purpose'; END $$",
         name = function.split('(').next().unwrap()
     );
