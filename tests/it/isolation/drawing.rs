@@ -1,4 +1,4 @@
-//! `docs/isolation.md`: what the matrix found, to be looked at.
+//! `docs/isolation.md`: what the matrix found, to be looked at rather than read.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ pub struct Drawing {
     tables: Vec<Table>,
 }
 
-/// Operations down, callers across.
+/// What each caller was answered by each operation.
 pub struct Table {
     title: &'static str,
     callers: Vec<&'static str>,
@@ -15,7 +15,7 @@ pub struct Table {
 }
 
 const OPENING: &str = "# Who may call what\n
-Made by the test `isolation`, which asks each of these questions: every operation of the OpenAPI documents, by every kind of caller. `✓` is let in. Whatever is not has changed
+Made by the test `isolation`, which asks each of these questions: every operation of the OpenAPI documents, by every kind of caller. ✅ is let in. Whatever is not has changed
 nothing: no row of any table, no file of any bucket.
 
 | | |
@@ -27,7 +27,7 @@ nothing: no row of any table, no file of any bucket.
 | **404** | `no_such_row`: byte for byte the answer to an id that is nowhere. A caller without `uploads:read` knows of nothing but what it issued itself |
 | **404 path** | `not_found`: no such route on this listener |
 
-The uploads of these paths are alpha's, issued by its key with all scopes. \"Another tenant\" is beta, with all scopes; where its own cell is `✓`, it got its own.
+The uploads of these paths are alpha's, issued by its key with all scopes. \"Another tenant\" is beta, with all scopes; where its cell is ✅, it got its own.
 ";
 
 impl Drawing {
@@ -39,12 +39,18 @@ impl Drawing {
     pub fn text(&self) -> String {
         let mut text = OPENING.to_owned();
         for Table { title, callers, rows } in &self.tables {
-            let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-            let heads: Vec<String> = callers.iter().map(|name| (*name).to_owned()).collect();
-            write!(text, "\n## {title}\n\n| {}|{}\n", line(&heads), "---|".repeat(callers.len() + 1)).unwrap();
-            for (name, cells) in rows {
-                assert!(cells.iter().all(|cell| !cell.is_empty()), "{name} was not asked by everybody");
-                write!(text, "| `{name}` {}", line(cells)).unwrap();
+            // Whichever there are fewer of stand across, to fit a screen.
+            let callers: Vec<String> = callers.iter().map(|name| (*name).to_owned()).collect();
+            let operations: Vec<String> = rows.iter().map(|(name, _)| format!("`{name}`")).collect();
+            let (down, across, turned) =
+                if rows.len() < callers.len() { (&callers, &operations, true) } else { (&operations, &callers, false) };
+            let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+            write!(text, "\n## {title}\n\n| {}|{}\n", line(across.clone()), "---|".repeat(across.len() + 1)).unwrap();
+            for (row, name) in down.iter().enumerate() {
+                let cell = |column: usize| if turned { &rows[column].1[row] } else { &rows[row].1[column] };
+                let cells: Vec<String> = (0..across.len()).map(|column| cell(column).clone()).collect();
+                assert!(cells.iter().all(|cell| !cell.is_empty()), "{name}: not everybody asked everything");
+                write!(text, "| {name} {}", line(cells)).unwrap();
             }
         }
         text
@@ -68,6 +74,7 @@ fn shortened(outcome: &str) -> &str {
         "403 scope_missing" => "403 scope",
         "403 tenant_suspended" => "403 suspended",
         "403 operator_not_allowed" | "403 operator_required" => "403 operator",
+        "✓" => "✅",
         "404 no_such_row" => "404",
         "404 not_found" => "404 path",
         other => other,
