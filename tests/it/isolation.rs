@@ -77,7 +77,9 @@ async fn upload(stack: &TestStack, row: Row) -> String {
     crate::v1::id_in(issued.object_key())
 }
 
-async fn ask(stack: &TestStack, base: &str, operation: &Operation, row: &str, caller: &Caller) -> Answer {
+/// Asks at this listener, or where the caller asks.
+async fn ask(stack: &TestStack, listener: &str, operation: &Operation, row: &str, caller: &Caller) -> Answer {
+    let base = caller.base.as_deref().unwrap_or(listener);
     let call = stack.call(operation.method.clone(), format!("{base}{}", operation.filled("alpha", row)));
     let call = if operation.method == Method::GET { call } else { call.json(&operation.body()) };
     caller.presents(call).header("x-request-id", "same").send().await
@@ -89,13 +91,10 @@ fn tolerant() -> Setup {
     setup.set("UPLOADS__USAGE_FOLD_SECONDS", "3600")
 }
 
-#[tokio::test]
-async fn every_cell_of_docs_isolation_md_is_true_and_what_is_refused_changes_nothing() {
-    let stack = tolerant().start().await;
+/// The cells of the public listener.
+async fn ask_public(stack: &TestStack, drawing: &mut Drawing) {
     let anonymous = stack.another(&[("OSS__ANONYMOUS_TENANT", "alpha")]).await;
-    let mut drawing = Drawing::default();
-
-    let callers = callers::of_public(&stack, &anonymous.url).await;
+    let callers = callers::of_public(stack, &anonymous.url).await;
     let table = drawing.table("The public listener", callers.iter().map(|caller| caller.name));
     let mut unknown: Vec<&str> = NEEDS.iter().map(|(name, _)| *name).collect();
     for operation in operations(&openapi::public_document()) {
@@ -103,49 +102,47 @@ async fn every_cell_of_docs_isolation_md_is_true_and_what_is_refused_changes_not
         let (_, needs) = known.unwrap_or_else(|| panic!("{}: say in NEEDS who may", operation.name));
         unknown.retain(|name| *name != operation.name);
         let row = operation.row(needs);
-        let shared = upload(&stack, row).await;
-        let before = Contents::of(&stack).await;
-        for refused in [true, false] {
-            for caller in &callers {
-                let expected = expected(&operation, needs, &caller.kind, row);
-                if (expected != "✓") != refused {
-                    continue;
-                }
-                let id = if refused { shared.clone() } else { upload(&stack, row).await };
-                let answer = ask(&stack, caller.base.as_deref().unwrap_or(&stack.url), &operation, &id, caller).await;
-                assert_eq!(outcome(&answer), expected, "{} by {}: {}", operation.name, caller.name, answer.text);
-                table.cell(&operation.name, caller.name, expected);
-            }
-            if refused {
-                before.assert_same(&Contents::of(&stack).await, &operation.name);
-            }
-        }
-    }
-    assert!(unknown.is_empty(), "no such operations: {unknown:?}");
-
-    let callers = callers::of_operators(&stack).await;
-    let table = drawing.table("The operators' listener", callers.iter().map(|caller| caller.name));
-    for operation in operations(&openapi::admin_document()) {
-        let is_open = OPEN_TO_OPERATORS_NETWORK.contains(&operation.name.as_str());
-        let before = Contents::of(&stack).await;
-        for caller in callers.iter().filter(|caller| caller.expects != "✓") {
-            let base = caller.base.as_deref().unwrap_or(&stack.ops_url);
-            let expected = if !is_open {
-                caller.expects
-            } else if caller.base.is_none() || operation.path == "/livez" {
-                "✓"
-            } else {
-                "404 not_found"
-            };
-            let answer = ask(&stack, base, &operation, "default", caller).await;
+        let cells = callers.iter().map(|caller| (caller, expected(&operation, needs, &caller.kind, row)));
+        let (let_in, refused): (Vec<_>, Vec<_>) = cells.partition(|(_, expected)| *expected == "✓");
+        let shared = upload(stack, row).await;
+        let before = Contents::of(stack).await;
+        for (caller, expected) in refused {
+            let answer = ask(stack, &stack.url, &operation, &shared, caller).await;
             assert_eq!(outcome(&answer), expected, "{} by {}: {}", operation.name, caller.name, answer.text);
             table.cell(&operation.name, caller.name, expected);
         }
-        before.assert_same(&Contents::of(&stack).await, &operation.name);
-        let operator = callers.iter().find(|caller| caller.expects == "✓").unwrap();
+        before.assert_same(&Contents::of(stack).await, &operation.name);
+        for (caller, expected) in let_in {
+            let answer = ask(stack, &stack.url, &operation, &upload(stack, row).await, caller).await;
+            assert_eq!(outcome(&answer), expected, "{} by {}: {}", operation.name, caller.name, answer.text);
+            table.cell(&operation.name, caller.name, expected);
+        }
+    }
+    assert!(unknown.is_empty(), "no such operations: {unknown:?}");
+}
+
+/// The cells of the operators' listener.
+async fn ask_operators(stack: &TestStack, drawing: &mut Drawing) {
+    let callers = callers::of_operators(stack).await;
+    let table = drawing.table("The operators' listener", callers.iter().map(|caller| caller.name));
+    let operator = callers.iter().find(|caller| caller.expects == "✓").unwrap();
+    for operation in operations(&openapi::admin_document()) {
+        let is_open = OPEN_TO_OPERATORS_NETWORK.contains(&operation.name.as_str());
+        let before = Contents::of(stack).await;
+        for caller in callers.iter().filter(|caller| caller.expects != "✓") {
+            let expected = match (is_open, &caller.base) {
+                (false, _) => caller.expects,
+                (true, Some(_)) if operation.path != "/livez" => "404 not_found",
+                (true, _) => "✓",
+            };
+            let answer = ask(stack, &stack.ops_url, &operation, "default", caller).await;
+            assert_eq!(outcome(&answer), expected, "{} by {}: {}", operation.name, caller.name, answer.text);
+            table.cell(&operation.name, caller.name, expected);
+        }
+        before.assert_same(&Contents::of(stack).await, &operation.name);
         // Of a tenant that is not there: what operators may do, others' tests do.
-        let call =
-            stack.call(operation.method.clone(), format!("{}{}", stack.ops_url, operation.filled("nobody", "none")));
+        let url = format!("{}{}", stack.ops_url, operation.filled("nobody", "none"));
+        let call = stack.call(operation.method.clone(), url);
         let call = if operation.method == Method::GET { call } else { call.json(&operation.body()) };
         let answer = operator.presents(call).send().await;
         let status = answer.status.as_u16();
@@ -153,6 +150,14 @@ async fn every_cell_of_docs_isolation_md_is_true_and_what_is_refused_changes_not
         assert_ne!(answer.reason(), "not_found", "{}", operation.name);
         table.cell(&operation.name, operator.name, "✓");
     }
+}
+
+#[tokio::test]
+async fn every_cell_of_docs_isolation_md_is_true_and_what_is_refused_changes_nothing() {
+    let stack = tolerant().start().await;
+    let mut drawing = Drawing::default();
+    ask_public(&stack, &mut drawing).await;
+    ask_operators(&stack, &mut drawing).await;
     assert_fresh("isolation.md", &drawing.text());
 }
 
