@@ -52,9 +52,8 @@ fn expected(operation: &Operation, needs: &[&str], kind: &Kind, row: Row) -> &'s
     let is_contracts = operation.path == "/oss/presign";
     let Some(first) = needs.first() else { return "✓" };
     match kind {
-        Kind::Stranger => "401 unauthenticated",
         Kind::Anonymous if is_contracts => "✓",
-        Kind::Anonymous => "401 unauthenticated",
+        Kind::Stranger | Kind::Anonymous => "401 unauthenticated",
         Kind::Suspended => "403 tenant_suspended",
         Kind::Operator => "403 operator_not_allowed",
         Kind::OtherTenant if row == Row::None => "✓",

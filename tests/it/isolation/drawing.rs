@@ -64,7 +64,7 @@ impl Table {
         }
         let place = self.callers.iter().position(|name| *name == caller).unwrap();
         let (_, cells) = self.rows.last_mut().unwrap();
-        cells[place] = shortened(outcome).to_owned();
+        shortened(outcome).clone_into(&mut cells[place]);
     }
 }
 

@@ -126,10 +126,10 @@ async fn another_tenants_bucket_can_be_named_in_no_body_and_its_idempotency_keys
     let stack = tolerant().start().await;
     add_bucket(&stack).await;
     let before = Contents::of(&stack).await;
-    let one = |bucket: &str| json!({ "ext": "jpg", "bucket": bucket });
+    let single = |bucket: &str| json!({ "ext": "jpg", "bucket": bucket });
     let several = |bucket: &str| json!({ "uploads": [{ "ext": "jpg", "bucket": bucket }] });
     for (path, foreign, nowhere) in
-        [("/v1/uploads", one("mine"), one("none")), ("/v1/uploads/batch", several("mine"), several("none"))]
+        [("/v1/uploads", single("mine"), single("none")), ("/v1/uploads/batch", several("mine"), several("none"))]
     {
         let foreign = as_beta(&stack, Method::POST, path, &foreign).await;
         let nowhere = as_beta(&stack, Method::POST, path, &nowhere).await;

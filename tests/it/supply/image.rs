@@ -48,8 +48,8 @@ fn the_image_holds_the_program_and_no_shell_and_runs_it_as_nobody() {
     assert_eq!(arguments(image, "EXPOSE"), ["3000"], "the operators' listener is not exposed");
     assert!(!arguments(image, "ENV").concat().contains("VAULT"), "no secret is in it");
 
-    let built = arguments(build, "RUN").concat();
-    assert!(built.contains("cargo build --release --locked --no-default-features"), "without `dev`: {built}");
+    let commands = arguments(build, "RUN").concat();
+    assert!(commands.contains("cargo build --release --locked --no-default-features"), "without `dev`: {commands}");
     assert!(arguments(build, "ENV").contains(&"SQLX_OFFLINE=true"));
     let first = arguments(build, "FROM")[0];
     // The same Debian in both, or the program would not find its libc.
@@ -75,7 +75,7 @@ fn blocks(heading: &str) -> BTreeMap<String, String> {
         if is_name {
             name = Some(line.trim().trim_end_matches(':').to_owned());
         } else if let Some(name) = &name {
-            *blocks.entry(name.clone()).or_default() += &format!("{line}\n");
+            blocks.entry(name.clone()).or_default().extend([line, "\n"]);
         }
     }
     blocks
