@@ -57,6 +57,9 @@ pub enum StoreError {
     /// No answer within the time allowed.
     #[error("the database did not answer in time")]
     TimedOut,
+    /// A deadlock, or a serialization failure: nothing was written, and the same again may succeed.
+    #[error("the database undid it in favour of somebody else")]
+    Conflict(#[source] sqlx::Error),
     /// Postgres refused a value of the row itself; its neighbours may be fine.
     #[error("the database refuses the row")]
     RowRefused(#[source] sqlx::Error),
@@ -86,6 +89,7 @@ impl StoreError {
             Self::Disconnected => "disconnected",
             Self::Unheard => "unheard",
             Self::TimedOut => "timed_out",
+            Self::Conflict(_) => "conflict",
             Self::RowRefused(_) => "row_refused",
             Self::NoPartition(_) => "no_partition",
             Self::Taken { .. } => "taken",
@@ -120,6 +124,10 @@ impl From<sqlx::Error> for StoreError {
         if database_error.is_unique_violation() {
             return Self::Taken { constraint: database_error.constraint().unwrap_or("unknown").to_owned() };
         }
+        // 40001 serialization failure, 40P01 deadlock: https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html
+        if matches!(database_error.code().as_deref(), Some("40001" | "40P01")) {
+            return Self::Conflict(error);
+        }
         // 42P01 undefined table, 42703 undefined column.
         if matches!(database_error.code().as_deref(), Some("42P01" | "42703")) {
             return Self::NotMigrated(error);
@@ -129,10 +137,11 @@ impl From<sqlx::Error> for StoreError {
             return Self::NoPartition(error);
         }
         // Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html:
-        // 22 data exception, 23 integrity constraint; 08 connection, 25 transaction state (read-only), 40 rollback, 53 resources, 57 operator intervention, 58 system.
+        // 22 data exception, 23 integrity constraint; 08 connection, 25 transaction state (read-only), 53 resources, 57 operator intervention, 58 system.
         match database_error.code().as_deref().and_then(|code| code.get(..2)) {
             Some("22" | "23") => Self::RowRefused(error),
-            Some("08" | "25" | "40" | "53" | "57" | "58") => Self::Unavailable(error),
+
+            Some("08" | "25" | "53" | "57" | "58") => Self::Unavailable(error),
             _ => Self::Other(error),
         }
     }
@@ -224,9 +233,9 @@ impl Store {
                 })
             })
             .connect_lazy_with(hosts.primary());
-        let _seeker = Arc::new(Seeker::start(&hosts, &pool));
+        let seeker = Arc::new(Seeker::start(&hosts, &pool));
         let metrics = Metrics::off().database();
-        Ok(Self { pool, hosts, _seeker, read_timeout: options.read_timeout, metrics })
+        Ok(Self { pool, hosts, _seeker: seeker, read_timeout: options.read_timeout, metrics })
     }
 
     /// The store, with its statements counted here.
