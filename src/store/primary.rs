@@ -1,15 +1,17 @@
 //! A database on several hosts, of which one at a time takes writes: a primary and its standbys.
 //!
-//! A pool connects to the host that was found last. When a statement fails as it does at a failover, all hosts are asked which
-//! of them takes writes, again and again until one does; from then on the pool connects there, and gives out no connection that
+//! A pool connects to the host that was found last. When a statement fails as it does at a failover, the hosts are asked
+//! which of them takes writes, again and again until one does; from then on the pool connects there, and gives out no connection that
 //! is older. With a single host nothing is ever asked.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection, PgPool};
@@ -21,6 +23,8 @@ use crate::domain::database_url;
 
 /// How long a host may take to say whether it takes writes.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// While the others wait for their turn.
+const PATIENCE_WITH_ONE: Duration = Duration::from_millis(500);
 /// Between two rounds of asking.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -94,28 +98,32 @@ impl Hosts {
         self.outdated.store(now, Ordering::Relaxed);
     }
 
-    /// Asks all hosts which of them takes writes, and leads the pool there; whether there is one.
+    /// Asks which host takes writes, and leads the pool there; whether there is one. The one that was taken for the primary is asked
+    /// first: where two take writes, nobody goes back and forth between them.
     async fn seek(&self, pool: &PgPool) -> bool {
-        let answers = join_all(self.all.iter().map(|host| async {
-            let asked = async { takes_writes(&mut host.connect().await?).await };
-            matches!(tokio::time::timeout(PATIENCE, asked).await, Ok(Ok(true)))
-        }));
-        let answers = answers.await;
         let before = self.primary.load(Ordering::Relaxed);
-        if answers.get(before) == Some(&true) {
+        if self.answers(before, PATIENCE_WITH_ONE).await.is_some() {
             return true;
         }
-        let Some(found) = answers.iter().position(|takes_writes| *takes_writes) else { return false };
+        let others = (0..self.all.len()).filter(|host| *host != before);
+        let asked: FuturesUnordered<_> = others.map(|host| self.answers(host, PATIENCE)).collect();
+        let Some(found) = pin!(asked.filter_map(std::future::ready)).next().await else { return false };
         self.primary.store(found, Ordering::Relaxed);
-        pool.set_connect_options(self.primary());
-        self.outdate();
         let primary = self.primary();
         tracing::warn!(
             server.address = primary.get_host(),
             server.port = primary.get_port(),
             "the database is written to on another host from now on"
         );
+        pool.set_connect_options(primary);
+        self.outdate();
         true
+    }
+
+    /// The host, if it says that it takes writes.
+    async fn answers(&self, host: usize, patience: Duration) -> Option<usize> {
+        let asked = async { takes_writes(&mut self.all.get(host)?.connect().await.ok()?).await.ok() };
+        matches!(tokio::time::timeout(patience, asked).await, Ok(Some(true))).then_some(host)
     }
 }
 

@@ -91,11 +91,13 @@ async fn with_postgres_frozen_each_request_is_refused_in_time_and_it_goes_on_by_
     let mut day = Day::begins("Postgres: frozen (SIGSTOP) for 10 s", Node::start().await).await;
     day.node.freeze();
     day.fails().await;
-    // How long the fault lasts.
-    tokio::time::sleep(Duration::from_secs(short_or_long(3, 10))).await;
+    // How long the fault lasts: longer than anybody may wait for a commit.
+    tokio::time::sleep(Duration::from_secs(short_or_long(6, 10))).await;
     day.node.thaw();
     day.recovers().await;
-    day.ends().await;
+    let told = day.ends().await;
+    let slowest = told.issued.iter().max_by_key(|issued| issued.took).unwrap();
+    assert!(slowest.took < Duration::from_secs(5), "uploads.commit_timeout_ms is 2000: {slowest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

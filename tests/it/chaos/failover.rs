@@ -32,13 +32,19 @@ async fn fails_over(fault: &'static str, loss: Loss) {
     let load = scene.load().await;
     let before = scene.rows().await;
     match loss {
-        Loss::Killed => primary.kill().await,
+        Loss::Killed => {
+            // It falls behind first: what it has not got yet, nobody may have been told.
+            standby.freeze();
+            load.fails(short_or_long(10, 200), PATIENCE).await;
+            primary.kill().await;
+            standby.thaw();
+        }
         Loss::Silent => {
             ways.0.freeze();
             primary.freeze();
+            load.fails(short_or_long(10, 200), PATIENCE).await;
         }
     }
-    load.fails(short_or_long(10, 200), PATIENCE).await;
     standby.promote().await;
     scene.database_url = standby.url();
     scene.recovers(&load).await;

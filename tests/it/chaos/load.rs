@@ -137,7 +137,7 @@ impl Load {
 
     /// Waits until somebody is refused at once.
     pub async fn is_refused_at_once(&self, within: Duration) {
-        let at_once = |refused: &Refused| refused.took < Duration::from_millis(2500);
+        let at_once = |refused: &Refused| refused.took < Duration::from_secs(4);
         let refused = async || self.told.lock().unwrap().refused.iter().any(at_once).then_some(());
         crate::support::within(within, "somebody is refused at once", refused).await;
     }
