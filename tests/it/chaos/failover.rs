@@ -20,6 +20,8 @@ enum Loss {
     Killed,
     /// Its machine is not there: nothing is answered, not even that nobody is there.
     Silent,
+    /// It is there, and keeps its connections, and takes no more writes: a switchover.
+    ReadOnly,
 }
 
 async fn fails_over(fault: &'static str, loss: Loss) {
@@ -44,6 +46,10 @@ async fn fails_over(fault: &'static str, loss: Loss) {
             primary.freeze();
             load.fails(short_or_long(10, 200), PATIENCE).await;
         }
+        Loss::ReadOnly => {
+            primary.set("default_transaction_read_only", Some("on")).await;
+            load.fails(short_or_long(10, 200), PATIENCE).await;
+        }
     }
     standby.promote().await;
     scene.database_url = standby.url();
@@ -60,4 +66,9 @@ async fn when_the_primary_is_killed_no_acknowledged_row_is_missing_on_its_standb
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_primary_falls_silent_no_acknowledged_row_is_missing_on_its_standby() {
     fails_over("Postgres: failover, the primary silent", Loss::Silent).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_primary_takes_no_more_writes_it_goes_on_at_its_standby() {
+    fails_over("Postgres: switchover, the primary read-only", Loss::ReadOnly).await;
 }
