@@ -3,8 +3,8 @@
 //! Its roles, and what each may do, are those of `docs/operating.md`: gateways and commands work under no other. Tests look, and make
 //! faults, as a superuser.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use presign_gateway::dev::postgres::{Cluster, Lifetime};
@@ -34,6 +34,9 @@ static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     .unwrap()
 });
 
+/// The password of all its roles.
+static PASSWORD: OnceLock<String> = OnceLock::new();
+
 /// Postgres refuses to clone a template twice at a time.
 static CLONING: Mutex<()> = Mutex::const_new(());
 
@@ -43,7 +46,7 @@ async fn start() -> Cluster {
     let anywhere = cluster.url("postgres");
     // The cluster's own superuser has the name that the gateway's role is to have. All have its password.
     let url: url::Url = anywhere.expose_secret().parse().unwrap();
-    let password = url.password().unwrap();
+    let password = PASSWORD.get_or_init(|| url.password().unwrap().to_owned());
     let mut first = PgConnection::connect(url.as_str()).await.unwrap();
     execute(&mut first, &format!("CREATE ROLE {SUPERUSER} SUPERUSER LOGIN PASSWORD '{password}'")).await;
     let mut superuser = connect(&anywhere).await;
@@ -125,10 +128,12 @@ async fn clone_of(template: &str) -> SecretString {
     url_as(&CLUSTER.url(&name), GATEWAY)
 }
 
-/// The same database, in another role.
+/// The same database, in another role. A server of a test's own has one role only.
 pub fn url_as(url: &SecretString, role: &str) -> SecretString {
     let mut url: url::Url = url.expose_secret().parse().unwrap();
-    url.set_username(role).unwrap();
+    if url.password() == PASSWORD.get().map(String::as_str) {
+        url.set_username(role).unwrap();
+    }
     SecretString::from(url.to_string())
 }
 
