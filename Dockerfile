@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 
-# Debian 12 in both stages, so that the binary finds the glibc it was linked against.
+# Debian 12 in both stages, so that the binary finds the glibc it was linked against. Tags can be moved: whoever builds for others
+# pins both by digest (`docker buildx imagetools inspect IMAGE` tells it; a proxy of his own does as well).
 FROM rust:1.95-bookworm AS build
 WORKDIR /build
 # Queries are checked against .sqlx; the build needs no database.
@@ -18,7 +19,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cargo build --release --locked --no-default-features \
     && cp target/release/presign-gateway /presign-gateway
 
-# glibc, libgcc and CA certificates; no shell, no package manager. Nothing is written to the root file system.
+# glibc, libgcc and CA certificates; no shell, no package manager. The program opens no file for writing, and needs neither /proc nor /tmp.
 FROM gcr.io/distroless/cc-debian12:nonroot
 LABEL org.opencontainers.image.title="presign-gateway" \
       org.opencontainers.image.description="A shared gateway that hands out presigned upload URLs for S3 and Cloudflare R2, and keeps a record of every one." \

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::stack::TestStack;
 
 /// The document in `docs/` must be this text, or becomes it when that is asked for.
-fn assert_fresh(name: &str, text: &str) {
+pub fn assert_fresh(name: &str, text: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
     if std::env::var_os("PRESIGN_UPDATE_DOCS").is_some() {
         std::fs::write(&file, text).unwrap();

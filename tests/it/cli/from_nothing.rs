@@ -15,7 +15,10 @@ use crate::support::tokens::{self, IssuerKey};
 async fn workbench(store: &TestStack) -> Workbench {
     let sealing_key = SealingKey::generate("k1", &Randomness::System);
     let workbench = Workbench::new(postgres::empty_database().await, sealing_key.expose_secret());
-    workbench.run(&["migrate"]).await;
+    assert!(workbench.fail(&["migrate"]).await.contains("permission denied for schema public"));
+    let owner = Workbench::new(postgres::url_as(&workbench.database_url, postgres::OWNER), "");
+    owner.run(&["migrate"]).await;
+    postgres::give_rights(&workbench.database_url).await;
     workbench.run(&["tenant", "create", "app"]).await;
     let alpha = &store.demo.alpha;
     let add = ["bucket", "add", "app", "--endpoint", &store.s3_url, "--region", "us-east-1", "--bucket", &alpha.bucket];
@@ -120,7 +123,9 @@ fn empty_workbench(database_url: SecretString) -> Workbench {
 
 #[tokio::test]
 async fn serve_is_not_ready_before_the_tables_are_there_and_makes_them_when_asked() {
-    let workbench = empty_workbench(postgres::empty_database().await);
+    let url = postgres::empty_database().await;
+    // Whoever has tables made at the start owns them.
+    let workbench = empty_workbench(postgres::url_as(&url, postgres::OWNER));
     let server = Server::start(&workbench, &[]).await;
     assert_eq!(readiness(&server).await, 503);
     let migrating = Server::start_with(&workbench, &["--migrate"], &[]).await;

@@ -137,13 +137,6 @@ async fn a_key_without_the_scope_is_forbidden() {
 }
 
 #[tokio::test]
-async fn an_operators_key_issues_nothing() {
-    let stack = TestStack::start().await;
-    stack.presign_as(&stack.demo.operator_key).await.assert_error(403, "operator_not_allowed");
-    assert_eq!(stack.recorded().await, 0);
-}
-
-#[tokio::test]
 async fn a_suspended_tenants_callers_are_forbidden_and_others_are_not() {
     let stack = TestStack::start().await;
     stack.set_alphas_status(TenantStatus::Suspended).await;

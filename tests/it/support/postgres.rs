@@ -1,7 +1,10 @@
 //! One Postgres for the whole run, and a fresh database for each test, cloned from a migrated template.
+//!
+//! Its roles, and what each may do, are those of `docs/operating.md`: gateways and commands work under no other. Tests look, and make
+//! faults, as a superuser.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use presign_gateway::dev::postgres::{Cluster, Lifetime};
@@ -11,6 +14,14 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio::sync::Mutex;
 
 const TEMPLATE: &str = "template_presign";
+
+/// The role of the gateway and of its commands.
+pub const GATEWAY: &str = "presign";
+/// The role that owns the tables, and migrates.
+pub const OWNER: &str = "presign_owner";
+/// The role of whoever looks.
+pub const READER: &str = "presign_reader";
+const SUPERUSER: &str = "superuser";
 
 /// Lives as long as the process; its server stops when the process ends.
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
@@ -23,18 +34,72 @@ static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     .unwrap()
 });
 
+/// The password of all its roles.
+static PASSWORD: OnceLock<String> = OnceLock::new();
+
 /// Postgres refuses to clone a template twice at a time.
 static CLONING: Mutex<()> = Mutex::const_new(());
 
 async fn start() -> Cluster {
     let folder = tempfile::Builder::new().prefix("presign-gateway-test-").tempdir().unwrap().keep();
     let cluster = Cluster::start(&folder, Lifetime::Ephemeral).await.unwrap_or_else(|error| panic!("{error}"));
-    let url = cluster.url(TEMPLATE);
-    Store::create_database(&url).await.unwrap();
-    let store = open(url);
-    store.migrate().await.unwrap();
-    store.close().await;
+    let anywhere = cluster.url("postgres");
+    // The cluster's own superuser has the name that the gateway's role is to have. All have its password.
+    let url: url::Url = anywhere.expose_secret().parse().unwrap();
+    let password = PASSWORD.get_or_init(|| url.password().unwrap().to_owned());
+    let mut first = PgConnection::connect(url.as_str()).await.unwrap();
+    execute(&mut first, &format!("CREATE ROLE {SUPERUSER} SUPERUSER LOGIN PASSWORD '{password}'")).await;
+    let mut superuser = connect(&anywhere).await;
+    execute(&mut superuser, &format!("ALTER ROLE {} RENAME TO first_superuser", url.username())).await;
+    for statement in manual("### 1.1 ") {
+        if statement.starts_with("CREATE ROLE") {
+            let (role, _) = statement.rsplit_once(" PASSWORD ").unwrap();
+            execute(&mut superuser, &format!("{role} PASSWORD '{password}'")).await;
+        }
+    }
+    make_database(&mut superuser, TEMPLATE, "template0").await;
+    let template = cluster.url(TEMPLATE);
+    let owner = open(url_as(&template, OWNER));
+    owner.migrate().await.unwrap();
+    owner.close().await;
+    give_rights(&template).await;
     cluster
+}
+
+/// The statements of the manual's first block of SQL below this heading.
+fn manual(heading: &str) -> Vec<String> {
+    let manual = include_str!("../../../docs/operating.md");
+    let (_, section) = manual.split_once(&format!("\n{heading}")).unwrap();
+    let (_, block) = section.split_once("```sql\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let lines = block.lines().map(|line| line.split("--").next().unwrap());
+    let text = lines.collect::<Vec<_>>().join("\n");
+    text.split(';').map(|statement| statement.trim().to_owned()).filter(|statement| !statement.is_empty()).collect()
+}
+
+/// Makes a database as the manual has it, as a copy of another one.
+async fn make_database(superuser: &mut PgConnection, name: &str, template: &str) {
+    for statement in manual("### 1.1 ") {
+        let statement = statement.replace("DATABASE presign", &format!("DATABASE {name}"));
+        if statement.starts_with("CREATE DATABASE") {
+            execute(superuser, &format!("{statement} TEMPLATE {template}")).await;
+        } else if statement.contains("DATABASE") {
+            execute(superuser, &statement).await;
+        }
+    }
+}
+
+/// Gives the gateway and the reader their rights in a migrated database, as the manual has it.
+pub async fn give_rights(url: &SecretString) {
+    let mut owner = connect_as(url, OWNER).await;
+    for statement in manual("### 1.5 ") {
+        execute(&mut owner, &statement).await;
+    }
+}
+
+async fn execute(connection: &mut PgConnection, statement: &str) {
+    let done = connection.execute(sqlx::AssertSqlSafe(statement.to_owned())).await;
+    done.unwrap_or_else(|error| panic!("{statement}: {error}"));
 }
 
 /// A store on a database.
@@ -43,12 +108,12 @@ pub fn open(url: SecretString) -> Store {
     Store::new(&StoreOptions { url, max_connections: 4, acquire_timeout: patient, read_timeout: patient }).unwrap()
 }
 
-/// The URL of a new, migrated database.
+/// The URL of a new, migrated database, for the gateway.
 pub async fn fresh_database() -> SecretString {
     clone_of(TEMPLATE).await
 }
 
-/// The URL of a new, empty database.
+/// The URL of a new, empty database, for the gateway; who owns it is to migrate it.
 pub async fn empty_database() -> SecretString {
     clone_of("template0").await
 }
@@ -59,12 +124,24 @@ async fn clone_of(template: &str) -> SecretString {
     let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let _cloning = CLONING.lock().await;
     let mut connection = connect(&CLUSTER.url("postgres")).await;
-    let statement = format!("CREATE DATABASE {name} TEMPLATE {template}");
-    connection.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
-    CLUSTER.url(&name)
+    make_database(&mut connection, &name, template).await;
+    url_as(&CLUSTER.url(&name), GATEWAY)
 }
 
-/// A connection for looking at what is really there.
+/// The same database, in another role. A server of a test's own has one role only.
+pub fn url_as(url: &SecretString, role: &str) -> SecretString {
+    let mut url: url::Url = url.expose_secret().parse().unwrap();
+    if url.password() == PASSWORD.get().map(String::as_str) {
+        url.set_username(role).unwrap();
+    }
+    SecretString::from(url.to_string())
+}
+
+/// A superuser's connection, for looking at what is really there, and for making faults.
 pub async fn connect(url: &SecretString) -> PgConnection {
-    PgConnection::connect(url.expose_secret()).await.unwrap()
+    connect_as(url, SUPERUSER).await
+}
+
+pub async fn connect_as(url: &SecretString, role: &str) -> PgConnection {
+    PgConnection::connect(url_as(url, role).expose_secret()).await.unwrap()
 }

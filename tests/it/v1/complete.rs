@@ -252,30 +252,6 @@ async fn a_bucket_that_hangs_cuts_or_babbles_is_answered_in_time() {
 }
 
 #[tokio::test]
-async fn another_tenants_upload_is_as_one_that_is_missing_and_scopes_are_demanded() {
-    let stack = TestStack::start().await;
-    let (id, _) = issue(&stack).await;
-    let missing = "01a00000-0000-7000-8000-000000000000";
-    for (method, path) in
-        [(Method::POST, "/complete"), (Method::DELETE, ""), (Method::GET, "/download"), (Method::GET, "")]
-    {
-        let ask = |id: &str, credential: &str| {
-            let url = format!("{}/v1/uploads/{id}{path}", stack.url);
-            stack.call(method.clone(), url).bearer(credential).header("x-request-id", "same").send()
-        };
-        let (foreign, none) = (ask(&id, &stack.demo.beta.api_key).await, ask(missing, &stack.demo.beta.api_key).await);
-        foreign.assert_error(404, "no_such_row");
-        assert_eq!(foreign.text, none.text, "{method} {path}");
-        assert_eq!(ask("no-uuid", &stack.demo.beta.api_key).await.text, none.text);
-        // The demo's token may issue and read, and not delete.
-        let by_token = ask(&id, &stack.token).await;
-        let reason = if method == Method::DELETE { "scope_missing" } else { by_token.reason() };
-        assert_eq!(by_token.reason(), reason, "{method} {path}");
-    }
-    assert_eq!(state(&stack, &id).await, "issued");
-}
-
-#[tokio::test]
 async fn a_body_that_is_wrong_is_named() {
     let stack = TestStack::start().await;
     let (id, _) = issue(&stack).await;

@@ -1,14 +1,11 @@
 //! `POST /v1/uploads`: what may be asked for, and what is refused.
 
 use presign_gateway::domain::binding::{Binding, BindingSet};
-use presign_gateway::domain::caller::{Scope, Scopes};
 use presign_gateway::domain::extension::Extension;
-use presign_gateway::tenants::{NewApiKey, PolicyChanges, TenantChanges};
-use reqwest::Method;
-use secrecy::ExposeSecret;
+use presign_gateway::tenants::{PolicyChanges, TenantChanges};
 use serde_json::{Value, json};
 
-use crate::support::stack::{Answer, Setup, TestStack};
+use crate::support::stack::TestStack;
 
 async fn policy(stack: &TestStack, policy: PolicyChanges) {
     stack.change_alpha(TenantChanges { policy, ..TenantChanges::default() }).await;
@@ -175,44 +172,4 @@ async fn policy_caps_the_size() {
     policy(&stack, PolicyChanges { max_size_bytes: Some(Some(10)), ..PolicyChanges::default() }).await;
     stack.issue(&json!({"ext": "jpg", "size": 11})).await.assert_field(400, "invalid_field", "size");
     stack.issue(&json!({"ext": "jpg", "size": 10})).await.data(201);
-}
-
-#[tokio::test]
-async fn a_caller_without_the_scope_issues_nothing() {
-    let stack = TestStack::start().await;
-    let scopes = Scopes::default().with(Scope::UploadsRead);
-    let new = NewApiKey { tenant: Some(stack.alpha()), label: "reader".to_owned(), scopes, expires_at: None };
-    let (_, reader) = stack.tenants.create_api_key(new).await.unwrap();
-    let reader = reader.expose_secret();
-    for (path, body) in
-        [("/v1/uploads", json!({"ext": "jpg"})), ("/v1/uploads/batch", json!({"uploads": [{"ext": "jpg"}]}))]
-    {
-        let answer = stack.get(path).method(Method::POST).bearer(reader).json(&body).send().await;
-        answer.assert_error(403, "scope_missing");
-        stack.get(path).method(Method::POST).json(&body).send().await.assert_error(401, "unauthenticated");
-    }
-    assert_eq!(stack.recorded().await, 0);
-}
-
-#[tokio::test]
-async fn anonymous_callers_reach_the_contracts_route_only() {
-    let stack = Setup::new().set("OSS__ANONYMOUS_TENANT", "alpha").start().await;
-    stack.get("/oss/presign?ext=jpg").send().await.url();
-    let answer = stack.get("/v1/uploads").method(Method::POST).json(&json!({"ext": "jpg"})).send().await;
-    answer.assert_error(401, "unauthenticated");
-}
-
-async fn shown(stack: &TestStack, id: &str, credential: &str) -> Answer {
-    stack.get(&format!("/v1/uploads/{id}")).bearer(credential).header("x-request-id", "same").send().await
-}
-
-#[tokio::test]
-async fn another_tenants_upload_is_answered_byte_for_byte_as_one_that_is_missing() {
-    let stack = TestStack::start().await;
-    let id = stack.issue(&json!({"ext": "jpg"})).await.data(201)["id"].as_str().unwrap().to_owned();
-    let foreign = shown(&stack, &id, &stack.demo.beta.api_key).await;
-    foreign.assert_error(404, "no_such_row");
-    for missing in ["019a0000-0000-7000-8000-000000000000", "nonsense"] {
-        assert_eq!(shown(&stack, missing, &stack.demo.beta.api_key).await.text, foreign.text);
-    }
 }
