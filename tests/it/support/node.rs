@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use presign_gateway::dev::postgres::{Cluster, Lifetime};
-use presign_gateway::store::Store;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{Executor, PgConnection};
 use tempfile::TempDir;
@@ -34,10 +33,7 @@ impl Node {
     pub async fn start_in(folder: TempDir) -> Self {
         let mut node = Self { cluster: None, folder };
         node.resume().await;
-        Store::create_database(&node.url()).await.unwrap();
-        let store = postgres::open(node.url());
-        store.migrate().await.unwrap();
-        store.close().await;
+        postgres::furnish(node.cluster.as_ref().unwrap(), DATABASE).await;
         node
     }
 
@@ -48,10 +44,12 @@ impl Node {
         self.cluster = Some(started.unwrap_or_else(|error| panic!("{error}")));
     }
 
+    /// For the gateway, in its role.
     pub fn url(&self) -> SecretString {
         self.cluster.as_ref().unwrap().url(DATABASE)
     }
 
+    /// A superuser's connection.
     pub async fn connect(&self) -> PgConnection {
         postgres::connect(&self.url()).await
     }
@@ -141,7 +139,8 @@ impl Node {
         let programs: String = sqlx::query_scalar(programs).fetch_one(&mut self.connect().await).await.unwrap();
         let mut command = std::process::Command::new(Path::new(&programs).join("pg_basebackup"));
         command.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--pgdata"]).arg(data);
-        command.args(["--dbname", self.url().expose_secret()]).current_dir(data);
+        let superuser = postgres::url_as(&self.url(), postgres::SUPERUSER);
+        command.args(["--dbname", superuser.expose_secret()]).current_dir(data);
         if nix::unistd::geteuid().is_root() {
             command.uid(owner.uid()).gid(owner.gid());
         }

@@ -21,7 +21,8 @@ pub const GATEWAY: &str = "presign";
 pub const OWNER: &str = "presign_owner";
 /// The role of whoever looks.
 pub const READER: &str = "presign_reader";
-const SUPERUSER: &str = "superuser";
+/// The role that looks, and makes faults.
+pub const SUPERUSER: &str = "superuser";
 
 /// Lives as long as the process; its server stops when the process ends.
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
@@ -43,10 +44,16 @@ static CLONING: Mutex<()> = Mutex::const_new(());
 async fn start() -> Cluster {
     let folder = tempfile::Builder::new().prefix("presign-gateway-test-").tempdir().unwrap().keep();
     let cluster = Cluster::start(&folder, Lifetime::Ephemeral).await.unwrap_or_else(|error| panic!("{error}"));
+    furnish(&cluster, TEMPLATE).await;
+    cluster
+}
+
+/// Makes the manual's roles in a new cluster, and a database that is migrated. All roles have the same password.
+pub async fn furnish(cluster: &Cluster, database: &str) {
+    // The cluster's own superuser has the name that the gateway's role is to have.
     let anywhere = cluster.url("postgres");
-    // The cluster's own superuser has the name that the gateway's role is to have. All have its password.
     let url: url::Url = anywhere.expose_secret().parse().unwrap();
-    let password = PASSWORD.get_or_init(|| url.password().unwrap().to_owned());
+    let password = url.password().unwrap();
     let mut first = PgConnection::connect(url.as_str()).await.unwrap();
     execute(&mut first, &format!("CREATE ROLE {SUPERUSER} SUPERUSER LOGIN PASSWORD '{password}'")).await;
     let mut superuser = connect(&anywhere).await;
@@ -57,13 +64,12 @@ async fn start() -> Cluster {
             execute(&mut superuser, &format!("{role} PASSWORD '{password}'")).await;
         }
     }
-    make_database(&mut superuser, TEMPLATE, "template0").await;
-    let template = cluster.url(TEMPLATE);
-    let owner = open(url_as(&template, OWNER));
+    make_database(&mut superuser, database, "template0").await;
+    let url = cluster.url(database);
+    let owner = open(url_as(&url, OWNER));
     owner.migrate().await.unwrap();
     owner.close().await;
-    give_rights(&template).await;
-    cluster
+    give_rights(&url).await;
 }
 
 /// The statements of the manual's first block of SQL below this heading.
