@@ -14,6 +14,7 @@ mod changes;
 mod cli;
 mod config;
 mod deploy;
+mod differential;
 mod docs;
 mod domain;
 mod logging;
