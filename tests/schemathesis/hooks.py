@@ -6,8 +6,9 @@ import re
 import zlib
 
 import schemathesis
-from schemathesis.core.failures import Failure
-from schemathesis.openapi.checks import AcceptedNegativeData, RejectedPositiveData
+from schemathesis.core.failures import AcceptedNegativeData, Failure
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.openapi.checks import RejectedPositiveData
 from schemathesis.specs.openapi import checks
 
 # --- Rows to play with -------------------------------------------------------------------------------------------------
@@ -27,16 +28,15 @@ def known(name, value):
 def map_case(_context, case):
     """Never a row that the run itself stands on: it does not know the names of those."""
     operators = case.path.startswith("/admin")
-    located = schemathesis.core.parameters.ParameterLocation
     if case.meta is None:
         return case
-    if not case.meta.is_negative_at(located.PATH):
+    if not case.meta.is_negative_at(ParameterLocation.PATH):
         for name, value in dict(case.path_parameters or {}).items():
             row = "issuer" if "jwt-issuers" in case.path and name == "id" else name
             case.path_parameters[name] = known(row, value)
-    if operators and case.query and not case.meta.is_negative_at(located.QUERY) and "tenant" in case.query:
+    if operators and case.query and not case.meta.is_negative_at(ParameterLocation.QUERY) and "tenant" in case.query:
         case.query["tenant"] = known("tenant", case.query["tenant"])
-    if isinstance(case.body, dict) and not case.meta.is_negative_at(located.BODY):
+    if isinstance(case.body, dict) and not case.meta.is_negative_at(ParameterLocation.BODY):
         if operators and isinstance(case.body.get("tenant"), str):
             case.body["tenant"] = known("tenant", case.body["tenant"])
         if not operators and isinstance(case.body.get("bucket"), str):
@@ -175,7 +175,7 @@ def headers_are_documented(_context, response, case):
     if documented is None:
         return
     names = {name.lower() for name in response.headers}
-    unknown = names - ANYWHERE - {name.lower() for name in documented.headers}
+    unknown = names - ANYWHERE - {name.lower() for name, _ in documented.headers.items()}
     if unknown:
         fail(case, "Undocumented header", f"{response.status_code}: {', '.join(sorted(unknown))}")
     wanted = {201: "location", 401: "www-authenticate", 429: "retry-after", 503: "retry-after"}
