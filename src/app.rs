@@ -81,6 +81,7 @@ struct Timing {
     /// While changes cannot be heard.
     believed_for: Duration,
     upkeep: UpkeepOptions,
+    shutdown_delay: Duration,
     public: ListenerOptions,
 }
 
@@ -253,6 +254,8 @@ impl App {
             shutdown.await;
             health.health.start_draining();
             drop(stop_sweeping);
+            // Whoever asks /readyz is to notice before anybody is sent away.
+            tokio::time::sleep(timing.shutdown_delay).await;
             tracing::info!("shutting down: finishing requests under way");
         };
         serve(public, public_service(&gateway), timing.public, connections("public"), drain).await;
@@ -377,6 +380,7 @@ fn timing(config: &Config) -> Timing {
             fold_every: config.uploads.usage_fold_seconds.as_seconds(),
             retention_months: u32::try_from(config.uploads.retention_months.get()).unwrap_or(0),
         },
+        shutdown_delay: config.server.shutdown_delay_seconds.as_seconds(),
         public: ListenerOptions {
             max_connections: config.server.max_connections.count(),
             header_timeout: config.server.header_timeout_seconds.as_seconds(),

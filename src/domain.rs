@@ -10,6 +10,7 @@ pub mod caller;
 pub mod clock;
 pub mod cors;
 pub mod credential;
+pub mod database_url;
 pub mod disposition;
 pub mod extension;
 pub mod ids;

@@ -195,9 +195,11 @@ fn of_store(error: &StoreError) -> ApiError {
         StoreError::RowRefused(_) => {
             ApiError::with_detail(Reason::InvalidField, "a value is one that the database does not take")
         }
-        StoreError::Unavailable(_) | StoreError::TimedOut | StoreError::Disconnected | StoreError::NotMigrated(_) => {
-            ours(Reason::Unavailable, error)
-        }
+        StoreError::Unavailable(_)
+        | StoreError::Conflict(_)
+        | StoreError::TimedOut
+        | StoreError::Disconnected
+        | StoreError::NotMigrated(_) => ours(Reason::Unavailable, error),
         _ => ours(Reason::Internal, error),
     }
 }

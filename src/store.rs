@@ -3,18 +3,21 @@
 //! Functions take the tenant first; the rare one that looks across tenants is named `…_any_tenant`.
 //! Nothing here decides: what a row means is for `domain` to parse and for the use cases to judge.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::{MigrateDatabase, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, Executor, PgPool, Postgres};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection, Executor, PgPool, Postgres};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use crate::domain::Invalid;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::database::DatabaseMetrics;
+
+use self::primary::{Hosts, Seeker};
 
 pub mod announcements;
 pub mod api_keys;
@@ -24,6 +27,7 @@ pub mod expired;
 pub mod idempotency_keys;
 pub mod jwt_issuers;
 pub mod partitions;
+mod primary;
 pub mod sealed;
 #[cfg(feature = "dev")]
 pub mod seed;
@@ -53,6 +57,9 @@ pub enum StoreError {
     /// No answer within the time allowed.
     #[error("the database did not answer in time")]
     TimedOut,
+    /// A deadlock, or a serialization failure: nothing was written, and the same again may succeed.
+    #[error("the database undid it in favour of somebody else")]
+    Conflict(#[source] sqlx::Error),
     /// Postgres refused a value of the row itself; its neighbours may be fine.
     #[error("the database refuses the row")]
     RowRefused(#[source] sqlx::Error),
@@ -82,6 +89,7 @@ impl StoreError {
             Self::Disconnected => "disconnected",
             Self::Unheard => "unheard",
             Self::TimedOut => "timed_out",
+            Self::Conflict(_) => "conflict",
             Self::RowRefused(_) => "row_refused",
             Self::NoPartition(_) => "no_partition",
             Self::Taken { .. } => "taken",
@@ -89,6 +97,12 @@ impl StoreError {
             Self::NotMigrated(_) => "not_migrated",
             Self::Other(_) => "other",
         }
+    }
+
+    /// Whether a standby said it, or a database that takes no writes: 25006, `read_only_sql_transaction`.
+    fn is_read_only(&self) -> bool {
+        let Self::Unavailable(error) = self else { return false };
+        error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() == Some("25006")
     }
 }
 
@@ -110,6 +124,10 @@ impl From<sqlx::Error> for StoreError {
         if database_error.is_unique_violation() {
             return Self::Taken { constraint: database_error.constraint().unwrap_or("unknown").to_owned() };
         }
+        // 40001 serialization failure, 40P01 deadlock: https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html
+        if matches!(database_error.code().as_deref(), Some("40001" | "40P01")) {
+            return Self::Conflict(error);
+        }
         // 42P01 undefined table, 42703 undefined column.
         if matches!(database_error.code().as_deref(), Some("42P01" | "42703")) {
             return Self::NotMigrated(error);
@@ -119,10 +137,11 @@ impl From<sqlx::Error> for StoreError {
             return Self::NoPartition(error);
         }
         // Classes of https://www.postgresql.org/docs/current/errcodes-appendix.html:
-        // 22 data exception, 23 integrity constraint; 08 connection, 25 transaction state (read-only), 40 rollback, 53 resources, 57 operator intervention, 58 system.
+        // 22 data exception, 23 integrity constraint; 08 connection, 25 transaction state (read-only), 53 resources, 57 operator intervention, 58 system.
         match database_error.code().as_deref().and_then(|code| code.get(..2)) {
             Some("22" | "23") => Self::RowRefused(error),
-            Some("08" | "25" | "40" | "53" | "57" | "58") => Self::Unavailable(error),
+
+            Some("08" | "25" | "53" | "57" | "58") => Self::Unavailable(error),
             _ => Self::Other(error),
         }
     }
@@ -131,7 +150,7 @@ impl From<sqlx::Error> for StoreError {
 /// How to reach Postgres, and how long to try.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// A `postgres://` URL; it holds a password and must not be printed.
+    /// A `postgres://` URL, of one host or of several ([`crate::domain::database_url`]); it holds a password and must not be printed.
     pub url: SecretString,
     pub max_connections: u32,
     pub acquire_timeout: Duration,
@@ -143,6 +162,9 @@ pub struct StoreOptions {
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    hosts: Arc<Hosts>,
+    /// Follows the primary as long as any clone of the store is there.
+    _seeker: Arc<Seeker>,
     read_timeout: Duration,
     metrics: DatabaseMetrics,
 }
@@ -182,31 +204,38 @@ impl Store {
     /// # Errors
     /// A URL that does not parse.
     pub fn new(options: &StoreOptions) -> Result<Self, StoreError> {
-        let connect = options
-            .url
-            .expose_secret()
-            .parse::<PgConnectOptions>()?
-            .application_name("presign-gateway")
-            .disable_statement_logging();
+        let hosts = Arc::new(Hosts::parse(&options.url)?);
+        let (used, connected) = (Arc::clone(&hosts), Arc::clone(&hosts));
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.acquire_timeout)
             // A ping before each use would be a round trip more on the hot path; one that rested may have died unseen.
             .test_before_acquire(false)
-            .before_acquire(|connection, seen| {
+            .before_acquire(move |connection, seen| {
+                let is_current = used.is_current(seen.age);
                 Box::pin(async move {
-                    if seen.idle_for > Duration::from_secs(1) {
+                    if is_current && seen.idle_for > Duration::from_secs(1) {
                         connection.ping().await?;
                     }
-                    Ok(true)
+                    Ok(is_current)
                 })
             })
-            // What these connections insert into `uploads` is counted by the statement itself (`uploads::insert`).
-            .after_connect(|connection, _| {
-                Box::pin(async move { connection.execute("SET presign_gateway.counts_itself = yes").await.map(drop) })
+            .after_connect(move |connection, _| {
+                let hosts = Arc::clone(&connected);
+                Box::pin(async move {
+                    // What these connections insert into `uploads` is counted by the statement itself (`uploads::insert`).
+                    connection.execute("SET presign_gateway.counts_itself = yes").await?;
+                    if hosts.are_several() && !primary::takes_writes(connection).await? {
+                        hosts.doubt();
+                        return Err(sqlx::Error::Protocol("this host takes no writes".to_owned()));
+                    }
+                    Ok(())
+                })
             })
-            .connect_lazy_with(connect);
-        Ok(Self { pool, read_timeout: options.read_timeout, metrics: Metrics::off().database() })
+            .connect_lazy_with(hosts.primary());
+        let seeker = Arc::new(Seeker::start(&hosts, &pool));
+        let metrics = Metrics::off().database();
+        Ok(Self { pool, hosts, _seeker: seeker, read_timeout: options.read_timeout, metrics })
     }
 
     /// The store, with its statements counted here.
@@ -243,6 +272,9 @@ impl Store {
         let began = Instant::now();
         let span = statement_span(operation, table);
         let outcome = Box::pin(statement).instrument(span.clone()).await.map_err(Into::into);
+        if let Err(error) = &outcome {
+            self.hosts.doubt_at(error);
+        }
         let failure = outcome.as_ref().err().map(StoreError::kind);
         if let Some(failure) = failure {
             span.record("error.type", failure);
@@ -255,7 +287,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
-        Ok(self.pool.begin().await?)
+        Ok(self.pool.begin().await.inspect_err(|_| self.hosts.doubt())?)
     }
 
     /// Waits until the database answers, as long as a connection may take.
@@ -263,7 +295,8 @@ impl Store {
     /// # Errors
     /// It does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        Ok(self.pool.acquire().await?.ping().await?)
+        let asked = async { self.pool.acquire().await?.ping().await };
+        Ok(asked.await.inspect_err(|_| self.hosts.doubt())?)
     }
 
     /// Creates the database that the URL names, where it is not there yet.
@@ -301,8 +334,8 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn is_writable(&self) -> Result<bool, StoreError> {
-        let writable = sqlx::query_scalar::<_, bool>("SELECT current_setting('transaction_read_only') = 'off'");
-        self.within(("SELECT", "pg_settings"), writable.fetch_one(&self.pool)).await
+        let writable = async { primary::takes_writes(&mut *self.pool.acquire().await?).await };
+        self.within(("SELECT", "pg_settings"), writable).await
     }
 
     /// Waits for what is under way, then closes every connection.

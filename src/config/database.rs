@@ -4,6 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::bounded::{Bounded, Milliseconds};
+use crate::domain::database_url;
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "Raw")]
@@ -29,9 +30,9 @@ impl TryFrom<Raw> for DatabaseConfig {
 
     fn try_from(raw: Raw) -> Result<Self, String> {
         let url = super::secret_or_file("database.url", raw.url, &raw.url_file)?;
-        // Said without the value: it holds a password.
-        if !(url.is_empty() || url.starts_with("postgres://") || url.starts_with("postgresql://")) {
-            return Err("must begin with postgres://".to_owned());
+        if !url.is_empty() {
+            // Said without the value: it holds a password.
+            database_url::hosts(&url).map_err(|invalid| invalid.expected)?;
         }
         Ok(Self {
             url: url.into(),

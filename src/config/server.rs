@@ -21,6 +21,7 @@ pub struct ServerConfig {
     pub request_timeout_seconds: Seconds,
     pub max_query_bytes: Bounded<64, 65_536>,
     pub max_body_bytes: Bounded<0, 1_048_576>,
+    pub shutdown_delay_seconds: SecondsOrNone,
     pub shutdown_timeout_seconds: SecondsOrNone,
 }
 

@@ -67,7 +67,12 @@ impl Announcements {
     /// # Errors
     /// The database is away, or lets nothing be heard.
     pub async fn open(store: &Store) -> Result<Self, StoreError> {
-        let options = store.pool.connect_options().as_ref().clone();
+        // What is lost with the connection to a host that is no more is found out here first, where nobody asks for anything.
+        Self::try_open(store).await.inspect_err(|error| store.hosts.doubt_at(error))
+    }
+
+    async fn try_open(store: &Store) -> Result<Self, StoreError> {
+        let options = store.hosts.primary();
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect_lazy_with(options);
         let listen = async {
             let mut listener = PgListener::connect_with(&pool).await?;

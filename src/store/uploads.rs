@@ -20,7 +20,8 @@ pub mod settle;
 pub mod sweep;
 pub mod walk;
 
-/// Records uploads of any tenants in one statement and one commit: all of them, or none.
+/// Records uploads of any tenants in one statement and one commit: all of them, or none. What Postgres undid in favour of somebody
+/// else is written once more, as it expects.
 ///
 /// # Errors
 /// [`StoreError::RowRefused`] or [`StoreError::Taken`] when one of the rows is at fault; [`StoreError::TimedOut`] after
@@ -30,16 +31,21 @@ pub async fn insert_batch_any_tenant(
     uploads: &[&NewUpload],
     commit_timeout: Duration,
 ) -> Result<(), StoreError> {
-    let inserted = async {
-        let mut connection = store.pool.acquire().await?;
-        if let Ok(inserted) = tokio::time::timeout(commit_timeout, insert(&mut connection, uploads)).await {
-            return inserted;
-        }
-        // The connection still waits for its answer: it must not serve anybody else.
-        drop(connection.detach());
-        Err(StoreError::TimedOut)
-    };
-    store.measured(("INSERT", "uploads"), inserted).await
+    let write = || store.measured(("INSERT", "uploads"), insert_alone(store, uploads, commit_timeout));
+    match write().await {
+        Err(StoreError::Conflict(_)) => write().await,
+        outcome => outcome,
+    }
+}
+
+async fn insert_alone(store: &Store, uploads: &[&NewUpload], commit_timeout: Duration) -> Result<(), StoreError> {
+    let mut connection = store.pool.acquire().await?;
+    if let Ok(inserted) = tokio::time::timeout(commit_timeout, insert(&mut connection, uploads)).await {
+        return inserted;
+    }
+    // The connection still waits for its answer: it must not serve anybody else.
+    drop(connection.detach());
+    Err(StoreError::TimedOut)
 }
 
 /// How long after its own time limit Postgres may take to say so.
@@ -56,8 +62,14 @@ pub async fn insert_together_any_tenant(
     idempotency_key: Option<&NewIdempotencyKey>,
     commit_timeout: Duration,
 ) -> Result<bool, StoreError> {
-    let recorded = insert_together(store, uploads, idempotency_key, commit_timeout);
-    store.measured(("INSERT", "uploads"), recorded).await
+    let write = || {
+        let recorded = insert_together(store, uploads, idempotency_key, commit_timeout);
+        store.measured(("INSERT", "uploads"), recorded)
+    };
+    match write().await {
+        Err(StoreError::Conflict(_)) => write().await,
+        outcome => outcome,
+    }
 }
 
 async fn insert_together(

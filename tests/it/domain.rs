@@ -1,6 +1,7 @@
 //! Values that parse.
 
 mod binding;
+mod database_url;
 mod search;
 mod upload;
 

@@ -11,6 +11,7 @@ mod admin;
 mod bucket;
 mod cache;
 mod changes;
+mod chaos;
 mod cli;
 mod config;
 mod deploy;

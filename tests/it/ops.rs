@@ -88,6 +88,25 @@ async fn requests_that_were_accepted_are_answered_before_the_end() {
 }
 
 #[tokio::test]
+async fn told_to_stop_it_serves_on_until_a_load_balancer_can_have_noticed() {
+    let stack = Setup::new().set("SERVER__SHUTDOWN_DELAY_SECONDS", "1").start().await;
+    let (client, url, ops_url) = (stack.client.clone(), stack.url.clone(), stack.ops_url.clone());
+    let api_key = stack.demo.alpha.api_key.clone();
+    let running = stack.begin_stop();
+    let draining = || async {
+        let response = client.get(format!("{ops_url}/readyz")).send().await.ok()?;
+        (response.status() == 503).then_some(())
+    };
+    eventually("readyz says that it drains", draining).await;
+    // A connection of its own: who comes now is let in.
+    let newcomer = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = newcomer.get(format!("{url}/oss/presign?ext=jpg")).bearer_auth(api_key).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    running.await.unwrap();
+    assert!(newcomer.get(format!("{url}/livez")).send().await.is_err(), "nobody listens any more");
+}
+
+#[tokio::test]
 async fn readyz_says_that_nothing_could_be_written_or_opened() {
     let stack = TestStack::start().await;
     let other = SealingKey::generate("other", &Randomness::System);

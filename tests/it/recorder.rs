@@ -17,7 +17,7 @@ use presign_gateway::store::StoreError;
 use presign_gateway::telemetry::metrics::Metrics;
 use presign_gateway::uploads::recorder::{RecordError, Recorder, RecorderOptions};
 use secrecy::SecretString;
-use sqlx::Connection;
+use sqlx::{Connection, Executor};
 
 use crate::support::{postgres, within};
 
@@ -85,6 +85,33 @@ async fn one_bad_row_does_not_sink_its_neighbours() {
         assert_eq!(matches!(result, Err(RecordError::NotCommitted(_))), is_bad, "{index}: {result:?}");
     }
     assert_eq!(recorded(&url).await, 47);
+}
+
+#[tokio::test]
+async fn what_postgres_undoes_in_favour_of_somebody_else_is_written_once_more() {
+    let url = postgres::fresh_database().await;
+    let at_odds = "
+        CREATE SEQUENCE at_odds;
+        CREATE FUNCTION at_odds() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            IF nextval('at_odds') % 2 = 1 THEN RAISE EXCEPTION 'at odds' USING ERRCODE = TG_ARGV[0]; END IF;
+            RETURN NULL;
+        END $$;";
+    let mut connection = postgres::connect(&url).await;
+    connection.execute(at_odds).await.unwrap();
+    let recorder = Recorder::start(
+        &postgres::open(url.clone()),
+        RecorderOptions { writers: 1, ..OPTIONS },
+        Metrics::off().recorder(),
+    );
+    for (number, code) in [(1, "serialization_failure"), (2, "deadlock_detected")] {
+        let trigger = format!(
+            "CREATE OR REPLACE TRIGGER at_odds AFTER INSERT ON uploads FOR EACH STATEMENT EXECUTE FUNCTION at_odds('{code}')"
+        );
+        connection.execute(sqlx::AssertSqlSafe(trigger)).await.unwrap();
+        recorder.record(upload()).await.unwrap();
+        assert_eq!(recorded(&url).await, number);
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ pub mod canary;
 pub mod collector;
 pub mod faulty;
 pub mod ledger;
+pub mod node;
 pub mod postgres;
 pub mod proxy;
 pub mod publisher;

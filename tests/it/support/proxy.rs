@@ -1,8 +1,8 @@
 //! A TCP proxy in front of Postgres or of a store that can be cut and frozen.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
@@ -22,6 +22,7 @@ enum Mode {
 
 pub struct Proxy {
     address: SocketAddr,
+    target: Arc<Mutex<(String, u16)>>,
     mode: watch::Sender<Mode>,
     connections: Arc<AtomicUsize>,
 }
@@ -29,21 +30,35 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy to the server that the URL names.
     pub async fn to(url: &SecretString) -> Self {
-        let target: url::Url = url.expose_secret().parse().unwrap();
-        let target = (target.host_str().unwrap().to_owned(), target.port().unwrap());
+        let target = Arc::new(Mutex::new(address_in(url)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mode, modes) = watch::channel(Mode::Open);
         let connections = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&connections);
+        let (counted, current) = (Arc::clone(&connections), Arc::clone(&target));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::Relaxed);
-                let server = TcpStream::connect(target.clone()).await.unwrap();
-                tokio::spawn(forward(client, server, modes.clone()));
+                let target = current.lock().unwrap().clone();
+                let modes = modes.clone();
+                tokio::spawn(async move {
+                    // A server that is away refuses; what came for it is dropped.
+                    if let Ok(server) = TcpStream::connect(target).await {
+                        forward(client, server, modes).await;
+                    }
+                });
             }
         });
-        Self { address, mode, connections }
+        Self { address, target, mode, connections }
+    }
+
+    /// From now on new connections go to the server that the URL names.
+    pub fn lead_to(&self, url: &SecretString) {
+        *self.target.lock().unwrap() = address_in(url);
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// The same URL, by way of the proxy.
@@ -73,6 +88,11 @@ impl Proxy {
     pub fn mend(&self) {
         self.mode.send_replace(Mode::Open);
     }
+}
+
+fn address_in(url: &SecretString) -> (String, u16) {
+    let url: url::Url = url.expose_secret().parse().unwrap();
+    (url.host_str().unwrap().to_owned(), url.port().unwrap())
 }
 
 async fn forward(mut client: TcpStream, mut server: TcpStream, mut modes: watch::Receiver<Mode>) {

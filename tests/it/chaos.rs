@@ -1,0 +1,12 @@
+//! The worst day: faults under load. Clients ask for uploads and put files without a pause, something breaks, and comes back. Then
+//! every URL that any client was ever given is compared with the ledger, and every file with the bucket.
+//!
+//! `tests/chaos/run` runs the same for longer, and writes the table of `docs/reliability.md`.
+
+mod check;
+mod database;
+mod failover;
+mod gateway;
+mod load;
+mod report;
+mod scene;

@@ -1,0 +1,74 @@
+//! The primary is lost, and its standby takes over: no row that was acknowledged is missing there.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::scene::{PATIENCE, Scene, short_or_long};
+use crate::support::node::Node;
+use crate::support::proxy::Proxy;
+
+/// Two hosts of one database, as a setting names them.
+fn of_two_hosts(first: &Proxy, second: &Proxy, node: &Node) -> SecretString {
+    let url = first.url(&node.url());
+    let one = format!("127.0.0.1:{}", first.port());
+    SecretString::from(url.expose_secret().replace(&one, &format!("{one},127.0.0.1:{}", second.port())))
+}
+
+/// How the primary is lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// Its machine is there, and it is not: connections are refused.
+    Killed,
+    /// Its machine is not there: nothing is answered, not even that nobody is there.
+    Silent,
+    /// It is there, and keeps its connections, and takes no more writes: a switchover.
+    ReadOnly,
+}
+
+async fn fails_over(fault: &'static str, loss: Loss) {
+    let mut primary = Node::start().await;
+    let mut standby = primary.standby().await;
+    let ways = (Proxy::to(&primary.url()).await, Proxy::to(&standby.url()).await);
+    // The standby is named first: which one takes writes is found out, not believed.
+    let url = of_two_hosts(&ways.1, &ways.0, &primary);
+    let mut scene = Scene::on(fault, &primary.url(), url, &[]).await;
+    let load = scene.load().await;
+    let before = scene.rows().await;
+    match loss {
+        Loss::Killed => {
+            // It falls behind first: what it has not got yet, nobody may have been told.
+            standby.freeze();
+            load.fails(short_or_long(10, 200), PATIENCE).await;
+            primary.kill().await;
+            standby.thaw();
+        }
+        Loss::Silent => {
+            ways.0.freeze();
+            primary.freeze();
+            load.fails(short_or_long(10, 200), PATIENCE).await;
+        }
+        Loss::ReadOnly => {
+            primary.set("default_transaction_read_only", Some("on")).await;
+            load.fails(short_or_long(10, 200), PATIENCE).await;
+        }
+    }
+    standby.promote().await;
+    scene.database_url = standby.url();
+    scene.recovers(&load).await;
+    scene.end(load, &before).await;
+    standby.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_primary_is_killed_no_acknowledged_row_is_missing_on_its_standby() {
+    fails_over("Postgres: failover, the primary killed", Loss::Killed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_primary_falls_silent_no_acknowledged_row_is_missing_on_its_standby() {
+    fails_over("Postgres: failover, the primary silent", Loss::Silent).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_primary_takes_no_more_writes_it_goes_on_at_its_standby() {
+    fails_over("Postgres: switchover, the primary read-only", Loss::ReadOnly).await;
+}

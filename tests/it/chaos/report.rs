@@ -1,0 +1,43 @@
+//! What a fault was survived with: for who runs the tests, and for the table of `docs/reliability.md`.
+
+use std::io::Write;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::load::Told;
+
+pub struct Figures<'a> {
+    fault: &'a str,
+    lasted: Duration,
+    told: &'a Told,
+    rows: usize,
+    recovered: Option<Duration>,
+}
+
+impl<'a> Figures<'a> {
+    pub fn of(fault: &'a str, lasted: Duration, told: &'a Told, rows: usize, recovered: Option<Duration>) -> Self {
+        Self { fault, lasted, told, rows, recovered }
+    }
+}
+
+/// Adds a line of JSON to the file that `PRESIGN_CHAOS_REPORT` names, where it does.
+pub fn report(figures: &Figures<'_>) {
+    let Figures { fault, lasted, told, rows, recovered } = figures;
+    let longest = |times: &mut dyn Iterator<Item = Duration>| times.max().unwrap_or_default().as_millis();
+    let line = json!({
+        "fault": fault,
+        "seconds": lasted.as_secs(),
+        "issued": told.issued.len(),
+        "rows": rows,
+        "put": told.issued.iter().filter(|issued| issued.arrived).count(),
+        "refused": told.refused.len(),
+        "cut": told.cut.len(),
+        "slowest_ms": longest(&mut told.issued.iter().map(|issued| issued.took)),
+        "slowest_refusal_ms": longest(&mut told.refused.iter().map(|refused| refused.took)),
+        "recovered_ms": recovered.map(|recovered| recovered.as_millis()),
+    });
+    let Some(path) = std::env::var_os("PRESIGN_CHAOS_REPORT") else { return };
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+    writeln!(file, "{line}").unwrap();
+}

@@ -1,0 +1,194 @@
+//! A gateway in a process of its own, its Postgres, its object store, and clients: what a fault happens to.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use presign_gateway::dev::demo::Demo;
+use presign_gateway::dev::object_store;
+use presign_gateway::domain::clock::Clock;
+use presign_gateway::domain::outbound::AllowedHosts;
+use presign_gateway::domain::randomness::Randomness;
+use presign_gateway::domain::sealing_key::SealingKey;
+use presign_gateway::domain::tenant::Slug;
+use presign_gateway::outbound::Outbound;
+use presign_gateway::tenants::{Actor, TenantChanges, Tenants};
+use presign_gateway::vault::keyring::Keyring;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgConnection;
+use tempfile::TempDir;
+
+use super::check::{self, Rows};
+use super::load::{Load, Target, Told};
+use super::report::{Figures, report};
+use crate::support::binary::{Server, Workbench};
+use crate::support::node::Node;
+use crate::support::proxy::Proxy;
+use crate::support::{canary, postgres, within};
+
+/// The long form, of `tests/chaos/run`: more load, for longer, one fault at a time on a machine that does nothing else.
+pub static IS_LONG: LazyLock<bool> = LazyLock::new(|| std::env::var_os("PRESIGN_CHAOS").is_some());
+
+/// How long anything may take that is not what a test is about.
+pub const PATIENCE: Duration = Duration::from_secs(40);
+
+/// So long nothing may fail before all is called well.
+const CALM: Duration = Duration::from_millis(500);
+
+/// How soon everything must be well again once what failed is back. The short form runs beside many other tests.
+pub fn recovery() -> Duration {
+    Duration::from_secs(if *IS_LONG { 5 } else { 20 })
+}
+
+/// Picks by the form of the test.
+pub fn short_or_long<T>(short: T, long: T) -> T {
+    if *IS_LONG { long } else { short }
+}
+
+pub struct Scene {
+    fault: &'static str,
+    pub demo: Demo,
+    pub workbench: Workbench,
+    pub server: Option<Server>,
+    pub target: Target,
+    pub tenants: Tenants,
+    pub files: TempDir,
+    pub s3_url: String,
+    settings: Vec<(String, String)>,
+    /// The database, not by way of the gateway's proxy.
+    pub database_url: SecretString,
+    recovered: Option<Duration>,
+}
+
+impl Scene {
+    /// A gateway on a database of the shared server; what fails is something else.
+    pub async fn start(fault: &'static str, settings: &[(&str, &str)]) -> Self {
+        let url = postgres::fresh_database().await;
+        Self::on(fault, &url, url.clone(), settings).await
+    }
+
+    /// A gateway that reaches its own Postgres by way of a proxy.
+    pub async fn on_node(fault: &'static str, node: &Node, settings: &[(&str, &str)]) -> (Self, Proxy) {
+        let proxy = Proxy::to(&node.url()).await;
+        let url = proxy.url(&node.url());
+        (Self::on(fault, &node.url(), url, settings).await, proxy)
+    }
+
+    /// A gateway that reaches its database by a way of its own.
+    pub async fn on(
+        fault: &'static str,
+        direct: &SecretString,
+        gateways: SecretString,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        canary::start();
+        let files = tempfile::tempdir().unwrap();
+        let demo = Demo::load_or_make(&files.path().join("demo.json"), &Randomness::System).unwrap();
+        let s3_listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let s3_url = format!("http://{}", s3_listener.local_addr().unwrap());
+        let router = object_store::router(&files.path().join("buckets"), &demo.accounts()).unwrap();
+        tokio::spawn(object_store::run(s3_listener, router, std::future::pending()));
+
+        let sealing_key = SealingKey::generate("test", &Randomness::System);
+        let keyring = Keyring::new(&[SealingKey::parse(sealing_key.expose_secret()).unwrap()]).unwrap();
+        let outbound = Outbound::new(AllowedHosts::any());
+        let actor = Actor { name: "test".to_owned(), origin: None };
+        let (clock, randomness) = (Clock::System, Randomness::System);
+        let tenants = Tenants { store: postgres::open(direct.clone()), clock, randomness, outbound, actor };
+        demo.ensure(&tenants, &keyring, &s3_url).await.unwrap();
+        let much =
+            TenantChanges { rate_per_second: Some(1_000_000), burst: Some(1_000_000), ..TenantChanges::default() };
+        tenants.update_tenant(&Slug::parse(&demo.alpha.slug).unwrap(), much, None).await.unwrap();
+
+        let port = free_port();
+        let address = format!("127.0.0.1:{port}");
+        let settings = [("PRESIGN__SERVER__LISTEN", address.as_str()), ("PRESIGN__TELEMETRY__LEVEL", "info")]
+            .iter()
+            .chain(settings)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let target = Target { url: format!("http://{address}"), api_key: demo.alpha.api_key.clone() };
+        let mut scene = Self {
+            fault,
+            workbench: Workbench::new(gateways, sealing_key.expose_secret()),
+            demo,
+            server: None,
+            target,
+            tenants,
+            files,
+            s3_url,
+            settings,
+            database_url: direct.clone(),
+            recovered: None,
+        };
+        scene.serve().await;
+        scene
+    }
+
+    /// Starts the gateway, at the same address as before.
+    pub async fn serve(&mut self) {
+        let settings: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.server = Some(Server::start(&self.workbench, &settings).await);
+    }
+
+    /// Ends the gateway's process.
+    pub async fn end_server(&mut self, signal: Signal) -> std::process::ExitStatus {
+        let server = self.server.take().unwrap();
+        server.signal(signal);
+        server.ended().await
+    }
+
+    pub async fn connect(&self) -> PgConnection {
+        postgres::connect(&self.database_url).await
+    }
+
+    /// Clients that do not stop, and have begun to get what they ask for.
+    pub async fn load(&self) -> Load {
+        let load = Load::start(&self.target, short_or_long(16, 64));
+        load.issues(short_or_long(100, 2000), PATIENCE).await;
+        load
+    }
+
+    /// Waits until nothing fails any more, now that what failed is back; and asserts that it was soon.
+    pub async fn recovers(&mut self, load: &Load) {
+        let (back, issued) = (Instant::now(), load.issued());
+        let steady = short_or_long(200, 2000);
+        let recovered = within(PATIENCE, "it recovers without a restart", async || {
+            let well_since = load.issued_at(issued)?.max(load.last_failure().unwrap_or(back));
+            let is_well = load.issued() >= issued + steady && well_since.elapsed() > CALM;
+            is_well.then(|| well_since.saturating_duration_since(back))
+        })
+        .await;
+        assert!(recovered <= recovery(), "it took {recovered:?} until nothing failed any more");
+        self.recovered = Some(self.recovered.unwrap_or_default().max(recovered));
+    }
+
+    /// What is on record now.
+    pub async fn rows(&self) -> Rows {
+        check::rows(&mut self.connect().await).await
+    }
+
+    pub fn bucket(&self) -> PathBuf {
+        self.files.path().join("buckets").join(&self.demo.alpha.bucket)
+    }
+
+    /// Ends the clients, compares all that they were told with what is there, and ends the gateway.
+    pub async fn end(mut self, load: Load, before: &Rows) -> Told {
+        let lasted = load.began.elapsed();
+        let told = load.end().await;
+        let rows = self.rows().await;
+        check::judge(&told, before, &rows, &self.bucket());
+        report(&Figures::of(self.fault, lasted, &told, rows.len(), self.recovered));
+        if self.server.is_some() {
+            assert!(self.end_server(Signal::SIGTERM).await.success());
+        }
+        told
+    }
+}
+
+/// A port that nobody has just now.
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
