@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{PathItem, RefOr, Schema};
+use utoipa::openapi::{PathItem, RefOr, Required, Schema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -87,6 +87,13 @@ fn document(
 ) -> utoipa::openapi::OpenApi {
     let mut document = OpenApiRouter::with_openapi(info).merge(routes).into_openapi();
     let always_guarded = document.security.is_some();
+    let optional: BTreeSet<String> = document
+        .components
+        .iter()
+        .flat_map(|components| &components.schemas)
+        .filter(|(_, schema)| values::may_be_left_out(schema))
+        .map(|(name, _)| name.clone())
+        .collect();
     let mut bodies = BTreeSet::new();
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
@@ -95,7 +102,7 @@ fn document(
                 None => always_guarded,
             };
             describe(path, &method, guarded, limited && guarded, operation);
-            bodies.extend(operation.request_body.iter_mut().filter_map(body));
+            bodies.extend(operation.request_body.iter_mut().filter_map(|content| body(content, &optional)));
         }
     }
     let scheme =
@@ -127,7 +134,7 @@ fn describe(path: &str, method: &Method, guarded: bool, limited: bool, operation
 }
 
 /// The name of what a body holds. One that may be left out is no `null` for that.
-fn body(body: &mut RefOr<RequestBody>) -> Option<String> {
+fn body(body: &mut RefOr<RequestBody>, optional: &BTreeSet<String>) -> Option<String> {
     let RefOr::T(body) = body else { return None };
     let RefOr::T(content) = body.content.get_mut("application/json")? else { return None };
     let schema = content.schema.as_mut()?;
@@ -136,7 +143,9 @@ fn body(body: &mut RefOr<RequestBody>) -> Option<String> {
         *schema = only?.clone();
     }
     let RefOr::Ref(schema) = schema else { return None };
-    schema.ref_location.rsplit('/').next().map(str::to_owned)
+    let name = schema.ref_location.rsplit('/').next()?.to_owned();
+    body.required = (!optional.contains(&name)).then_some(Required::True);
+    Some(name)
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {

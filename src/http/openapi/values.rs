@@ -9,6 +9,7 @@ use utoipa::openapi::{KnownFormat, Object, ObjectBuilder, RefOr, Schema, SchemaF
 use crate::domain::binding::{Binding, Metadata};
 use crate::domain::bucket::{Addressing, Provider};
 use crate::domain::caller::Scope;
+use crate::domain::cors::CorsRule;
 use crate::domain::disposition::DispositionKind;
 use crate::domain::extension::Extension;
 use crate::domain::jwt_issuer::JwtAlgorithm;
@@ -40,6 +41,8 @@ const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 const NAME: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
 /// `x-amz-checksum-sha256`, or what `sha256sum` says.
 const SHA256: &str = "^([0-9A-Fa-f]{64}|[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)$";
+/// Lists that may be left out, but not be empty.
+const NEVER_EMPTY: [&str; 3] = ["scopes", "allowed_extensions", "origins"];
 const MOST_PIXELS: u64 = 2_147_483_647;
 const MOST_BYTES: u64 = 9_223_372_036_854_775_807;
 
@@ -63,12 +66,24 @@ pub(super) fn describe_parameter(path: &str, parameter: &mut Parameter) {
     }
 }
 
+/// Whether nothing at all is as good as nothing in particular.
+pub(super) fn may_be_left_out(schema: &RefOr<Schema>) -> bool {
+    matches!(schema, RefOr::T(Schema::Object(body)) if body.required.is_empty())
+}
+
 /// Tells of the fields of a body.
 pub(super) fn describe_body(name: &str, schema: &mut RefOr<Schema>) {
     let RefOr::T(Schema::Object(body)) = schema else { return };
     for (field, schema) in &mut body.properties {
-        if let (RefOr::T(schema), Some(form)) = (schema, form(name, field)) {
+        let RefOr::T(schema) = schema else { continue };
+        if let Some(form) = form(name, field) {
             tell(schema, &form);
+        }
+        if let Schema::Array(list) = schema
+            && NEVER_EMPTY.contains(&field.as_str())
+        {
+            list.min_items = Some(1);
+            list.max_items = list.max_items.or((field == "origins").then_some(CorsRule::MOST_ORIGINS));
         }
     }
 }
