@@ -102,6 +102,8 @@ pub enum JwtAlgorithm {
 }
 
 impl JwtAlgorithm {
+    pub const ALL: [Self; 5] = [Self::Hs256, Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa];
+
     /// Its name in RFC 7518, as stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -119,7 +121,7 @@ impl std::str::FromStr for JwtAlgorithm {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        [Self::Hs256, Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa]
+        Self::ALL
             .into_iter()
             .find(|algorithm| algorithm.as_str() == text)
             .ok_or_else(|| Invalid::new("algorithm", "must be one of: HS256, RS256, PS256, ES256, EdDSA"))

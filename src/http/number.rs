@@ -12,7 +12,7 @@ where
     T: TryFrom<u64>,
 {
     let Some(value) = Option::<Value>::deserialize(deserializer)? else { return Ok(None) };
-    let number = value.as_u64().filter(|number| (LEAST..=MOST).contains(number));
+    let number = value.as_number().and_then(as_whole).filter(|number| (LEAST..=MOST).contains(number));
     let number = number.and_then(|number| T::try_from(number).ok());
     number.map(Some).ok_or_else(|| Error::custom(format!("expected a whole number from {LEAST} to {MOST}")))
 }
@@ -23,8 +23,17 @@ pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
     value.as_number().and_then(clamped).map(Some).ok_or_else(no_seconds)
 }
 
+/// `1.0` is as whole as `1`: so JSON Schema has it, and so some languages write it. Beyond 2^53 nobody knows which is meant.
+fn as_whole(number: &Number) -> Option<u64> {
+    const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+    number.as_u64().or_else(|| {
+        let value = number.as_f64().filter(|value| value.fract() == 0.0 && (0.0..=MOST_EXACT).contains(value))?;
+        format!("{value:.0}").parse().ok()
+    })
+}
+
 fn clamped(number: &Number) -> Option<u32> {
-    if let Some(whole) = number.as_u64() {
+    if let Some(whole) = as_whole(number) {
         return Some(u32::try_from(whole).unwrap_or(u32::MAX));
     }
     let far = number.as_f64().filter(|value| number.is_i64() || value.abs() >= 1e18)?;

@@ -1,17 +1,22 @@
 //! The OpenAPI 3.1 documents of both listeners, made from the routes themselves.
 
+use std::collections::BTreeSet;
+
+use axum::http::Method;
 use utoipa::OpenApi;
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::schema::Type;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{
-    Content, ContentBuilder, Header, HeaderBuilder, Object, PathItem, Ref, RefOr, Response, ResponseBuilder,
-};
+use utoipa::openapi::request_body::RequestBody;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{PathItem, RefOr, Required, Schema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::envelope::ErrorBody;
 use super::{SharedGateway, ops_routes, public_routes};
+
+mod headers;
+mod refusals;
+mod values;
 
 /// Where the public document is.
 pub(super) const PUBLIC_PATH: &str = "/openapi.json";
@@ -61,13 +66,13 @@ struct AdminApi;
 /// The document of the public listener.
 #[must_use]
 pub fn public_document() -> utoipa::openapi::OpenApi {
-    document(PublicApi::openapi(), public_routes())
+    document(PublicApi::openapi(), public_routes(), true)
 }
 
 /// The document of the operators' listener.
 #[must_use]
 pub fn admin_document() -> utoipa::openapi::OpenApi {
-    document(AdminApi::openapi(), ops_routes())
+    document(AdminApi::openapi(), ops_routes(), false)
 }
 
 /// A document, and the page that shows it.
@@ -75,62 +80,82 @@ pub(super) fn page(path: &'static str, document: utoipa::openapi::OpenApi) -> Sw
     SwaggerUi::new(PAGE).url(path, document)
 }
 
-fn document(info: utoipa::openapi::OpenApi, routes: OpenApiRouter<SharedGateway>) -> utoipa::openapi::OpenApi {
+fn document(
+    info: utoipa::openapi::OpenApi,
+    routes: OpenApiRouter<SharedGateway>,
+    limited: bool,
+) -> utoipa::openapi::OpenApi {
     let mut document = OpenApiRouter::with_openapi(info).merge(routes).into_openapi();
+    let always_guarded = document.security.is_some();
+    let optional: BTreeSet<String> = document
+        .components
+        .iter()
+        .flat_map(|components| &components.schemas)
+        .filter(|(_, schema)| values::may_be_left_out(schema))
+        .map(|(name, _)| name.clone())
+        .collect();
+    let mut bodies = BTreeSet::new();
+    for (path, item) in &mut document.paths.paths {
+        for (method, operation) in operations(item) {
+            let guarded = match &operation.security {
+                Some(schemes) => schemes.iter().any(|scheme| *scheme != SecurityRequirement::default()),
+                None => always_guarded,
+            };
+            describe(path, &method, guarded, limited && guarded, operation);
+            bodies.extend(operation.request_body.iter_mut().filter_map(|content| body(content, &optional)));
+        }
+    }
     let scheme =
         HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key; for apps also a JWT")).build();
     if let Some(components) = document.components.as_mut() {
         components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
-    }
-    for operation in document.paths.paths.values_mut().flat_map(operations) {
-        let responses = &mut operation.responses.responses;
-        for (status, response) in responses.iter_mut() {
-            if let RefOr::T(response) = response {
-                describe_headers(status, response);
-            }
+        components.responses.extend(refusals::responses(limited));
+        // A batch's items are told of by themselves.
+        bodies.insert("UploadCreate".to_owned());
+        for (name, schema) in components.schemas.iter_mut().filter(|(name, _)| bodies.contains(*name)) {
+            values::describe_body(name, schema);
         }
-        responses.insert("default".to_owned(), RefOr::T(error_response()));
     }
     document
 }
 
-/// A new row has its `Location`, and each row by itself its `ETag`.
-fn describe_headers(status: &str, response: &mut Response) {
-    let is_row = response.content.values().any(|content| match content {
-        RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. }) => {
-            ROWS.iter().any(|row| schema.ref_location.ends_with(row))
+fn describe(path: &str, method: &Method, guarded: bool, limited: bool, operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter {
+            values::describe_parameter(path, parameter);
         }
-        _ => false,
-    });
-    if is_row {
-        response.headers.insert("etag".to_owned(), header("For If-Match"));
     }
-    if status == "201" {
-        response.headers.insert("location".to_owned(), header("Where the new row can be read"));
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response {
+            headers::describe(status, limited, response);
+        }
     }
+    refusals::describe(method, guarded, operation);
 }
 
-fn header(description: &str) -> RefOr<Header> {
-    let text = Object::with_type(Type::String);
-    RefOr::T(HeaderBuilder::new().schema(Some(text)).description(Some(description)).build())
+/// The name of what a body holds. One that may be left out is no `null` for that.
+fn body(body: &mut RefOr<RequestBody>, optional: &BTreeSet<String>) -> Option<String> {
+    let RefOr::T(body) = body else { return None };
+    let RefOr::T(content) = body.content.get_mut("application/json")? else { return None };
+    let schema = content.schema.as_mut()?;
+    if let RefOr::T(Schema::OneOf(alternatives)) = schema {
+        let only = alternatives.items.iter().find(|alternative| matches!(alternative, RefOr::Ref(_)));
+        *schema = only?.clone();
+    }
+    let RefOr::Ref(schema) = schema else { return None };
+    let name = schema.ref_location.rsplit('/').next()?.to_owned();
+    body.required = (!optional.contains(&name)).then_some(Required::True);
+    Some(name)
 }
 
-/// The schemas that hold one row with a revision.
-const ROWS: [&str; 6] = [
-    "/Answer_Tenant",
-    "/Answer_Bucket",
-    "/Answer_CredentialRotation",
-    "/Answer_ApiKey",
-    "/Answer_NewApiKey",
-    "/Answer_JwtIssuer",
-];
-
-/// Every error has one form: each operation says so.
-fn error_response() -> Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Error"))).build();
-    ResponseBuilder::new().description("An error").content("application/json", content).build()
-}
-
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch].into_iter().flatten()
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    let named = [
+        (Method::GET, get),
+        (Method::PUT, put),
+        (Method::POST, post),
+        (Method::DELETE, delete),
+        (Method::PATCH, patch),
+    ];
+    named.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }

@@ -15,6 +15,7 @@ mod chaos;
 mod cli;
 mod config;
 mod deploy;
+mod differential;
 mod docs;
 mod domain;
 mod isolation;

@@ -79,6 +79,7 @@ async fn what_does_not_fit_is_refused_by_its_fields_name_and_leaves_nothing_on_r
         (json!({"filename": format!("{}.jpg", "a".repeat(300))}), "filename"),
         (json!({"ext": "jpg", "content_type": "text/html"}), "content_type"),
         (json!({"ext": "jpg", "width": 0}), "width"),
+        (json!({"ext": "jpg", "width": 640.5}), "width"),
         (json!({"ext": "jpg", "width": 2_147_483_648_u32}), "width"),
         (json!({"ext": "jpg", "height": -1}), "height"),
         (json!({"ext": "jpg", "height": 1.5}), "height"),
@@ -135,6 +136,15 @@ async fn what_does_not_fit_is_refused_by_its_fields_name_and_leaves_nothing_on_r
     let unknown = stack.issue(&json!({"ext": "jpg", "key": "mine.jpg"})).await;
     unknown.assert_field(400, "unknown_field", "key");
     assert_eq!(stack.recorded().await, 0);
+}
+
+#[tokio::test]
+async fn a_whole_number_may_be_written_with_a_point() {
+    let stack = TestStack::start().await;
+    let answer = stack.issue(&json!({"ext": "jpg", "width": 640.0, "size": 12.0, "expires_in": 60.0})).await;
+    let issued = answer.data(201);
+    assert!(issued["url"].as_str().unwrap().contains("X-Amz-Expires=60&"));
+    assert_eq!(issued["headers"]["content-length"], "12");
 }
 
 #[tokio::test]
