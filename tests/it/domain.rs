@@ -1,6 +1,7 @@
 //! Values that parse.
 
 mod binding;
+mod encoding;
 mod search;
 mod upload;
 

@@ -16,6 +16,7 @@ mod config;
 mod deploy;
 mod docs;
 mod domain;
+mod hostile;
 mod logging;
 mod migrations;
 mod ops;
