@@ -4,12 +4,20 @@ use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::stack::Setup;
+
 mod corpus;
 mod http1;
 mod http2;
 mod sql;
 #[path = "../fuzz/src/lib.rs"]
 mod targets;
+
+/// A gateway that waits for a machine that is busy with all tests at once.
+fn patient() -> Setup {
+    let database = Setup::new().set("DATABASE__ACQUIRE_TIMEOUT_MS", "9000").set("DATABASE__READ_TIMEOUT_MS", "9000");
+    database.set("UPLOADS__COMMIT_TIMEOUT_MS", "9000").set("SERVER__REQUEST_TIMEOUT_SECONDS", "20")
+}
 
 /// How often the gateway's own code has panicked in this process, wherever that was caught.
 fn panics() -> usize {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::targets;
 
-const MUTATIONS_OF_A_FILE: u64 = 40;
+const MUTATIONS_OF_A_FILE: u64 = 20;
 /// What is over that is left out, so that a slow machine is not held up.
-const MOST_TIME: Duration = Duration::from_secs(6);
+const MOST_TIME: Duration = Duration::from_secs(1);
 
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);

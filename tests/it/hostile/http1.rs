@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::panics;
+use super::{panics, patient};
 use crate::support::stack::TestStack;
 
 /// What becomes of a request.
@@ -128,7 +128,7 @@ async fn hold(face: &Face, cases: Vec<(&str, Vec<u8>, Expected)>) -> usize {
 
 #[tokio::test]
 async fn heads_that_are_too_long_repeated_or_malformed_are_refused() {
-    let stack = TestStack::start().await;
+    let stack = patient().start().await;
     let before = panics();
     for face in [Face::public(&stack), Face::ops(&stack)] {
         let (get, again) = (|more: &str| face.get(more), face.usual().lines().last().unwrap().to_owned());
@@ -169,7 +169,7 @@ async fn heads_that_are_too_long_repeated_or_malformed_are_refused() {
 
 #[tokio::test]
 async fn targets_methods_and_versions_that_are_not_ours_are_refused() {
-    let stack = TestStack::start().await;
+    let stack = patient().start().await;
     let before = panics();
     for face in [Face::public(&stack), Face::ops(&stack)] {
         let (line, get) = (|text: &str| face.line(text), face.get);
@@ -208,7 +208,7 @@ async fn targets_methods_and_versions_that_are_not_ours_are_refused() {
 
 #[tokio::test]
 async fn where_a_body_ends_is_never_in_doubt() {
-    let stack = TestStack::start().await;
+    let stack = patient().start().await;
     let before = panics();
     let face = Face::public(&stack);
     let (post, chunked, chunk) =
@@ -300,7 +300,7 @@ async fn where_a_body_ends_is_never_in_doubt() {
 
 #[tokio::test]
 async fn clients_that_stop_in_the_middle_are_dropped() {
-    let stack = TestStack::start().await;
+    let stack = patient().start().await;
     let before = panics();
     let face = Face::public(&stack);
     let length = face.body.len();
@@ -327,7 +327,7 @@ async fn clients_that_stop_in_the_middle_are_dropped() {
 
 #[tokio::test]
 async fn encoded_slashes_dots_nuls_and_bytes_that_are_no_text_lead_nowhere() {
-    let stack = TestStack::start().await;
+    let stack = patient().start().await;
     let before = panics();
     let face = Face::public(&stack);
     stack.presign("ext=jpg").await.url();

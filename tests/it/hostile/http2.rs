@@ -7,9 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::panics;
+use super::{panics, patient};
 use crate::support::eventually;
-use crate::support::stack::{Setup, TestStack};
+use crate::support::stack::TestStack;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -73,6 +73,13 @@ fn presign(stack: &TestStack) -> Vec<u8> {
     ])
 }
 
+/// With a client that keeps no connections: the gateway closes those that rest as soon as it may here.
+async fn impatient(header_timeout_seconds: &str) -> TestStack {
+    let mut stack = patient().set("SERVER__HEADER_TIMEOUT_SECONDS", header_timeout_seconds).start().await;
+    stack.client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+    stack
+}
+
 async fn connect(stack: &TestStack, settings: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(stack.url.trim_start_matches("http://")).await.unwrap();
     stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, settings)].concat()).await.unwrap();
@@ -119,7 +126,7 @@ const ENHANCE_YOUR_CALM: u32 = 11;
 
 #[tokio::test]
 async fn a_rapid_reset_ends_the_connection_and_others_are_served() {
-    let stack = TestStack::start().await;
+    let stack = patient().start().await;
     let before = panics();
     let mut stream = connect(&stack, &[]).await;
     let fields = presign(&stack);
@@ -147,7 +154,7 @@ async fn a_rapid_reset_ends_the_connection_and_others_are_served() {
 
 #[tokio::test]
 async fn streams_that_are_reset_one_by_one_leave_nothing_behind() {
-    let stack = Setup::new().start().await;
+    let stack = patient().start().await;
     let before = panics();
     let connection = TcpStream::connect(stack.url.trim_start_matches("http://")).await.unwrap();
     let (client, connection) = h2::client::handshake(connection).await.unwrap();
@@ -183,7 +190,7 @@ async fn streams_that_are_reset_one_by_one_leave_nothing_behind() {
 
 #[tokio::test]
 async fn more_streams_than_are_allowed_are_refused_and_each_url_has_its_row() {
-    let stack = TestStack::start().await;
+    let stack = patient().start().await;
     let mut stream = connect(&stack, &[]).await;
     let fields = presign(&stack);
     let streams: Vec<u8> = (0..400u32).flat_map(|number| frame(HEADERS, WHOLE, number * 2 + 1, &fields)).collect();
@@ -202,7 +209,7 @@ async fn more_streams_than_are_allowed_are_refused_and_each_url_has_its_row() {
 
 #[tokio::test]
 async fn floods_of_frames_end_their_connection_and_others_are_served() {
-    let stack = Setup::new().set("SERVER__HEADER_TIMEOUT_SECONDS", "1").start().await;
+    let stack = impatient("1").await;
     let before = panics();
     let head = fields(&[(":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/livez")]);
     let bomb: Vec<u8> = {
@@ -266,7 +273,7 @@ async fn floods_of_frames_end_their_connection_and_others_are_served() {
 
 #[tokio::test]
 async fn a_client_that_opens_no_window_is_cut_off_and_what_it_asked_for_is_on_record() {
-    let stack = Setup::new().set("SERVER__HEADER_TIMEOUT_SECONDS", "1").start().await;
+    let stack = impatient("1").await;
     // SETTINGS_INITIAL_WINDOW_SIZE of nothing.
     let mut stream = connect(&stack, &[0, 4, 0, 0, 0, 0]).await;
     let fields = presign(&stack);
@@ -280,7 +287,7 @@ async fn a_client_that_opens_no_window_is_cut_off_and_what_it_asked_for_is_on_re
 
 #[tokio::test]
 async fn frames_and_fields_that_have_no_place_are_refused() {
-    let stack = Setup::new().set("SERVER__HEADER_TIMEOUT_SECONDS", "2").start().await;
+    let stack = impatient("2").await;
     let before = panics();
     let credential = format!("Bearer {}", stack.demo.alpha.api_key);
     let get = presign(&stack);
@@ -380,7 +387,6 @@ async fn frames_and_fields_that_have_no_place_are_refused() {
             taken.push(what);
         }
     }
-    // hyper lets these through.
     assert_eq!(taken, Vec::<&str>::new());
     assert!(i64::try_from(issued).unwrap() <= stack.recorded().await);
     stack.presign("ext=jpg").await.url();

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::panics;
+use super::{panics, patient};
 use crate::support::binary::Workbench;
 use crate::support::stack::{Answer, Call, TestStack};
 use crate::support::{postgres, tokens};
@@ -104,7 +104,7 @@ async fn try_bodies<'a>(document: &Value, schema: &str, base: impl Fn(usize) -> 
 
 #[tokio::test]
 async fn what_operators_write_is_kept_byte_for_byte_or_refused_by_name() {
-    let stack = TestStack::start().await;
+    let stack = patient().start().await;
     let before = panics();
     let document = serde_json::to_value(openapi::admin_document()).unwrap();
     let issuers = stack.admin(Method::GET, "/tenants/alpha/jwt-issuers").send().await;
@@ -153,12 +153,16 @@ async fn what_operators_write_is_kept_byte_for_byte_or_refused_by_name() {
 
 #[tokio::test]
 async fn what_callers_write_is_kept_byte_for_byte_or_refused_by_name() {
-    let stack = TestStack::start().await;
+    let stack = patient().start().await;
     let before = panics();
     unlimited(&stack).await;
     let document = serde_json::to_value(openapi::public_document()).unwrap();
     try_bodies(&document, "UploadCreate", |_| json!({ "ext": "jpg" }), || stack.post("/v1/uploads")).await;
     try_bodies(&document, "BatchCreate", |_| json!({ "uploads": [] }), || stack.post("/v1/uploads/batch")).await;
+    // Half of a pair is seen only where the text is read: item by item, in a batch.
+    let half = r#"{"uploads":[{"ext":"\ud800"},{"ext":"jpg"}]}"#.to_owned();
+    let answer = stack.post("/v1/uploads/batch").header("content-type", "application/json").text(half).send().await;
+    assert_eq!(answer.data(200)["items"][0]["error"]["reason"], "malformed_body", "{}", answer.text);
     let id = stack.issue(&json!({ "ext": "jpg" })).await.data(201)["id"].as_str().unwrap().to_owned();
     let complete = format!("/v1/uploads/{id}/complete");
     for (field, _) in properties(&document, "CompleteUpload") {
@@ -196,7 +200,7 @@ async fn unlimited(stack: &TestStack) {
 
 #[tokio::test]
 async fn header_fields_that_are_kept_are_kept_whole_or_not_taken() {
-    let stack = TestStack::start().await;
+    let stack = patient().start().await;
     unlimited(&stack).await;
     let before = panics();
     for raw in texts() {
@@ -259,7 +263,7 @@ fn percent_encoded(text: &str) -> String {
 
 #[tokio::test]
 async fn every_parameter_of_every_question_takes_a_text_as_it_is_or_names_itself() {
-    let stack = TestStack::start().await;
+    let stack = patient().start().await;
     unlimited(&stack).await;
     let before = panics();
     let id = stack.issue(&json!({ "ext": "jpg" })).await.data(201)["id"].as_str().unwrap().to_owned();
@@ -269,7 +273,9 @@ async fn every_parameter_of_every_question_takes_a_text_as_it_is_or_names_itself
         let credential = if is_ours { &stack.demo.alpha.api_key } else { &stack.demo.operator_key };
         let needed = if path.ends_with("/export") { "format=csv&" } else { "" };
         for name in &names {
-            for text in texts().filter_map(|raw| decoded(&raw)).filter(|text| text.len() < 100 || name != "key") {
+            // The filters are read by one function wherever they stand: all texts go to one of the routes that have them.
+            let every = if path == "/v1/uploads" || names.len() < 15 { 1 } else { 6 };
+            for text in texts().filter_map(|raw| decoded(&raw)).step_by(every) {
                 let value = percent_encoded(&text);
                 // The server's own limit of a query comes first.
                 let value = if value.len() > 3000 { &value[..3000 - 3000 % 3] } else { &value };
@@ -314,7 +320,7 @@ async fn every_parameter_of_every_question_takes_a_text_as_it_is_or_names_itself
 
 #[tokio::test]
 async fn wildcards_are_letters_and_a_subject_is_found_by_itself_only() {
-    let stack = TestStack::start().await;
+    let stack = patient().start().await;
     unlimited(&stack).await;
     let ask = async |path: String| {
         let answer = stack.get(&path).bearer(&stack.demo.alpha.api_key).send().await;
