@@ -67,7 +67,8 @@ pub enum StartError {
 
 /// A gateway that listens, and is about to serve.
 pub struct App {
-    gateway: Arc<Gateway>,
+    /// What answers requests.
+    pub gateway: Arc<Gateway>,
     stores: [Store; 2],
     announcements: Result<Announcements, StoreError>,
     public: TcpListener,

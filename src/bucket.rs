@@ -91,7 +91,9 @@ impl BucketClient {
         Ok(Self::over(http_client(names), open, OPERATION_TIMEOUT, metrics))
     }
 
-    fn over(http_client: SharedHttpClient, open: &OpenBucket, timeout: Duration, metrics: BucketMetrics) -> Self {
+    /// A client over connections that there are.
+    #[must_use]
+    pub fn over(http_client: SharedHttpClient, open: &OpenBucket, timeout: Duration, metrics: BucketMetrics) -> Self {
         let location = &open.bucket.location;
         let credential = &open.credential;
         let token = credential.session_token.as_ref().map(|token| token.expose_secret().to_owned());

@@ -49,6 +49,7 @@ pub mod openapi;
 mod ops;
 mod oss;
 mod path;
+pub mod reading;
 mod request_log;
 mod search;
 mod v1;

@@ -2,10 +2,13 @@
 //!
 //! What a client sent is never repeated to it: it may be a secret.
 
+use std::error::Error;
+
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
+use http_body_util::LengthLimitError;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -29,37 +32,50 @@ impl<T: DeserializeOwned> FromRequest<SharedGateway> for Body<T> {
         }
         let limit = gateway.edge.max_body_bytes;
         let bytes = to_bytes(request.into_body(), limit).await;
-        let bytes = bytes.map_err(|_| ApiError::with_detail(Reason::BodyTooLarge, limit.to_string()))?;
-        // Nothing at all is as good as nothing in particular.
-        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        let mut json = serde_json::Deserializer::from_slice(text);
-        let body = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let place = (error.inner().line(), error.inner().column());
-            if error.inner().is_data() { refuse(&error) } else { malformed(place) }
-        })?;
-        json.end().map_err(|error| malformed((error.line(), error.column())))?;
-        Ok(Self(body))
+        let bytes = bytes.map_err(|error| unread(&error, limit))?;
+        read_body(&bytes).map(Self)
     }
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// It is no JSON, or not of this form.
+pub(super) fn read_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // Nothing at all is as good as nothing in particular.
+    let text: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let body = serde_path_to_error::deserialize(&mut json).map_err(|error| refuse_json(&error))?;
+    json.end().map_err(|error| malformed((error.line(), error.column())))?;
+    Ok(body)
 }
 
 impl<T: DeserializeOwned> FromRequestParts<SharedGateway> for Query<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &SharedGateway) -> Result<Self, ApiError> {
-        let query = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
-        let mut names = std::collections::HashSet::new();
-        for (name, value) in query {
-            if value.chars().any(char::is_control) {
-                let told = format!("{} must not hold control characters", clipped(&name));
-                return Err(ApiError::with_detail(Reason::InvalidField, told).about(&clipped(&name)));
-            }
-            if !names.insert(name.clone()) {
-                return Err(ApiError::with_detail(Reason::RepeatedParameter, clipped(&name)).about(&clipped(&name)));
-            }
-        }
-        let query = serde_urlencoded::Deserializer::new(query);
-        serde_path_to_error::deserialize(query).map(Self).map_err(|error| refuse(&error))
+        read_query(parts.uri.query().unwrap_or_default()).map(Self)
     }
+}
+
+/// Reads a query.
+///
+/// # Errors
+/// A name twice, a control character, or not of this form.
+pub(super) fn read_query<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
+    let query = form_urlencoded::parse(text.as_bytes());
+    let mut names = std::collections::HashSet::new();
+    for (name, value) in query {
+        if value.chars().any(char::is_control) {
+            let told = format!("{} must not hold control characters", clipped(&name));
+            return Err(ApiError::with_detail(Reason::InvalidField, told).about(&clipped(&name)));
+        }
+        if !names.insert(name.clone()) {
+            return Err(ApiError::with_detail(Reason::RepeatedParameter, clipped(&name)).about(&clipped(&name)));
+        }
+    }
+    let query = serde_urlencoded::Deserializer::new(query);
+    serde_path_to_error::deserialize(query).map_err(|error| refuse(&error))
 }
 
 /// A part of a body that is judged by itself.
@@ -68,7 +84,22 @@ impl<T: DeserializeOwned> FromRequestParts<SharedGateway> for Query<T> {
 /// What is wrong with it, as for a whole body.
 pub(super) fn read_part<T: DeserializeOwned>(part: &RawValue) -> Result<T, ApiError> {
     let mut json = serde_json::Deserializer::from_str(part.get());
-    serde_path_to_error::deserialize(&mut json).map_err(|error| refuse(&error))
+    serde_path_to_error::deserialize(&mut json).map_err(|error| refuse_json(&error))
+}
+
+/// What is no JSON, and what is none of this form. A part can be the former, too: half of a surrogate pair is seen only where the
+/// text is read.
+fn refuse_json(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+    let told = error.inner();
+    if told.is_data() { refuse(error) } else { malformed((told.line(), told.column())) }
+}
+
+/// A body over the limit, or one that did not arrive whole.
+fn unread(error: &axum::Error, limit: usize) -> ApiError {
+    if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) {
+        return ApiError::with_detail(Reason::BodyTooLarge, limit.to_string());
+    }
+    ApiError::with_detail(Reason::MalformedBody, "it did not arrive whole")
 }
 
 fn is_json(request: &Request) -> bool {
@@ -87,7 +118,8 @@ fn refuse<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> ApiErr
     let quoted = |prefix| text.strip_prefix(prefix).and_then(|rest: &str| rest.split('`').next());
     if let Some(name) = quoted("unknown field `") {
         let name = &clipped(name);
-        let known = text.split_once("expected ").map_or("", |(_, known)| known);
+        // The last one: a name can be anything, and hold the word too.
+        let known = text.rsplit_once("expected ").map_or("", |(_, known)| known);
         let known = known.trim_start_matches("one of ").split(" at line").next().unwrap_or_default().replace('`', "");
         return ApiError::with_detail(Reason::UnknownField, format!("{name}; known are {known}")).about(name);
     }

@@ -54,10 +54,14 @@ fn without_body(mut response: Response) -> Response {
     response
 }
 
-/// Queries and bodies over the limit; a body that declares no length is cut off where it is read.
+/// Queries and bodies over the limit, and two hosts; a body that declares no length is cut off where it is read.
 fn check_sizes(edge: &Edge, request: &Request) -> Result<(), ApiError> {
     if request.uri().query().is_some_and(|query| query.len() > edge.max_query_bytes) {
         return Err(ApiError::with_detail(Reason::QueryTooLong, edge.max_query_bytes.to_string()));
+    }
+    // Whose request this is must not depend on who reads it (RFC 9112, section 3.2).
+    if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
+        return Err(ApiError::with_detail(Reason::RepeatedParameter, "Host").about("Host"));
     }
     let declared =
         request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());

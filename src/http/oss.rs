@@ -79,7 +79,7 @@ pub(super) async fn presign(
 const PARAMETERS: [&str; 5] = ["ext", "width", "height", "duration", "type"];
 
 /// Reads the query; parameters that the contract does not know are passed over.
-fn parse(query: &str) -> Result<FileFacts, ApiError> {
+pub(super) fn parse(query: &str) -> Result<FileFacts, ApiError> {
     let mut values: [Option<Cow<'_, str>>; PARAMETERS.len()] = Default::default();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let known = PARAMETERS.iter().zip(&mut values).find(|(parameter, _)| **parameter == name);

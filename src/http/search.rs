@@ -7,7 +7,7 @@ macro_rules! search_query {
         #[derive(serde::Deserialize, utoipa::IntoParams)]
         #[serde(deny_unknown_fields)]
         #[into_params(parameter_in = Query)]
-        pub(super) struct $name {
+        pub(in crate::http) struct $name {
             $($(#[$field_meta])* $field: $type,)*
             /// Issued from this time on: `2026-11-22T18:00:00Z`, or a day; to the millisecond. Name it where you can: months
             /// before it are not touched.

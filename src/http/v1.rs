@@ -18,7 +18,10 @@ mod request;
 mod uploads;
 mod usage;
 
+pub(super) use self::batch::BatchCreate;
+pub(super) use self::find::UploadQuery;
 pub(super) use self::idempotency::IDEMPOTENCY_KEY;
+pub(super) use self::request::UploadCreate;
 
 /// Where HEAD would do as GET does: hand out a URL that nobody sees, or begin an export.
 pub(super) fn not_by_head() -> Router<SharedGateway> {

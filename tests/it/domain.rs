@@ -2,6 +2,7 @@
 
 mod binding;
 mod database_url;
+mod encoding;
 mod search;
 mod upload;
 

@@ -18,6 +18,7 @@ mod deploy;
 mod differential;
 mod docs;
 mod domain;
+mod hostile;
 mod isolation;
 mod logging;
 mod migrations;

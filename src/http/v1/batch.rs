@@ -29,13 +29,24 @@ const MOST_UPLOADS: usize = 100;
 /// Places for several files.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct BatchCreate {
+pub(in crate::http) struct BatchCreate {
     /// 1 to 100; each is counted against the app's limit.
     #[schema(value_type = Vec<UploadCreate>, min_items = 1, max_items = 100)]
     uploads: Vec<Box<RawValue>>,
     /// Whether one that is refused stops the others too.
     #[serde(default)]
     all_or_nothing: bool,
+}
+
+impl BatchCreate {
+    /// Each item, read or refused by itself.
+    pub(in crate::http) fn read(&self) -> Vec<Result<UploadRequest, ApiError>> {
+        self.parts().into_iter().map(|part| part.and_then(UploadCreate::parse)).collect()
+    }
+
+    fn parts(&self) -> Vec<Result<UploadCreate, ApiError>> {
+        self.uploads.iter().map(|part| read_part(part)).collect()
+    }
 }
 
 /// How each went, in the order of the request.
@@ -84,8 +95,8 @@ pub(super) async fn issue(
     Body(body): Body<BatchCreate>,
 ) -> Result<Success<BatchView>, ApiError> {
     check_length(&admitted, body.uploads.len())?;
+    let parts = body.parts();
     let BatchCreate { uploads, all_or_nothing } = body;
-    let parts: Vec<Result<UploadCreate, ApiError>> = uploads.iter().map(|part| read_part(part)).collect();
     let idempotency = idempotency_key.of("issue_uploads", &asked(&uploads, &parts, all_or_nothing))?;
     if let Some(more) = u32::try_from(parts.len() - 1).ok().and_then(NonZeroU32::new) {
         charge(&gateway, &context, &admitted, more)?;

@@ -34,6 +34,12 @@ search_query! {
     }
 }
 
+impl UploadQuery {
+    pub(in crate::http) fn parse(mut self) -> Result<Search, ApiError> {
+        Ok(Search::parse(&self.terms(), self.cursor.as_deref(), self.limit)?)
+    }
+}
+
 /// List uploads of this app.
 ///
 /// A page looks at so many uploads at most, and may be short, or empty: there is more as long as there is a `next_cursor`.
@@ -45,9 +51,9 @@ search_query! {
 pub(super) async fn list(
     State(gateway): State<SharedGateway>,
     Admit(admitted): Admit,
-    Query(mut query): Query<UploadQuery>,
+    Query(query): Query<UploadQuery>,
 ) -> Result<Success<PageView<UploadView>>, ApiError> {
-    let search = Search::parse(&query.terms(), query.cursor.as_deref(), query.limit)?;
+    let search = query.parse()?;
     Ok(Success(gateway.uploads.list(&admitted, &search).await?.view().into()))
 }
 

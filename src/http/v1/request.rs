@@ -25,7 +25,7 @@ const LONGEST_FILENAME: usize = 255;
 /// A place for one file. At least one of `ext`, `filename` and `content_type` says what kind of file it is.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct UploadCreate {
+pub(in crate::http) struct UploadCreate {
     /// `jpg`, `jpeg`, `png`, `webp`, `gif`, `mp4` or `webm`.
     #[schema(example = "jpg")]
     ext: Option<String>,
