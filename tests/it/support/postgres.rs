@@ -4,7 +4,7 @@
 //! faults, as a superuser.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, OnceLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use presign_gateway::dev::postgres::{Cluster, Lifetime};
@@ -34,9 +34,6 @@ static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
     .join()
     .unwrap()
 });
-
-/// The password of all its roles.
-static PASSWORD: OnceLock<String> = OnceLock::new();
 
 /// Postgres refuses to clone a template twice at a time.
 static CLONING: Mutex<()> = Mutex::const_new(());
@@ -134,12 +131,10 @@ async fn clone_of(template: &str) -> SecretString {
     url_as(&CLUSTER.url(&name), GATEWAY)
 }
 
-/// The same database, in another role. A server of a test's own has one role only.
+/// The same database, in another role.
 pub fn url_as(url: &SecretString, role: &str) -> SecretString {
     let mut url: url::Url = url.expose_secret().parse().unwrap();
-    if url.password() == PASSWORD.get().map(String::as_str) {
-        url.set_username(role).unwrap();
-    }
+    url.set_username(role).unwrap();
     SecretString::from(url.to_string())
 }
 
