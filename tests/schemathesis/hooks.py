@@ -61,6 +61,7 @@ REFUSED_FOR_MORE = {
         "subject": "at most 255 bytes, where a schema counts characters",
         "filename": "at most 255 bytes; no slash, no marks of direction; of an extension that may be uploaded",
         "expires_in": "at most the app's longest",
+        "If-Match": "Schemathesis has texts of its own for this field, whatever the schema says",
         "Idempotency-Key": "not a pair of quotes with nothing in it",
     },
     "POST /v1/uploads": {
