@@ -96,7 +96,7 @@ fn refuse_json(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiErro
 
 /// A body over the limit, or one that did not arrive whole.
 fn unread(error: &axum::Error, limit: usize) -> ApiError {
-    if error.source().is_some_and(|source| source.is::<LengthLimitError>()) {
+    if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) {
         return ApiError::with_detail(Reason::BodyTooLarge, limit.to_string());
     }
     ApiError::with_detail(Reason::MalformedBody, "it did not arrive whole")
