@@ -71,7 +71,7 @@ pub fn judge(data: &[u8]) {
     FIXTURE.with(|fixture| {
         let service = if is_ops { &fixture.ops } else { &fixture.public };
         let (parts, body) = fixture.runtime.block_on(async {
-            let answered = tokio::time::timeout(Duration::from_secs(60), service.clone().oneshot(request)).await;
+            let answered = tokio::time::timeout(Duration::from_mins(1), service.clone().oneshot(request)).await;
             let (parts, body) = answered.unwrap_or_else(|_| panic!("it hangs")).unwrap().into_parts();
             (parts, body.collect().await.unwrap().to_bytes())
         });

@@ -24,7 +24,7 @@ fn by_the_book(text: &str, also: &str) -> String {
         if unreserved.contains(letter) || also.contains(letter) {
             written.push(letter);
         } else {
-            written.push_str(&format!("%{byte:02X}"));
+            written.extend(format!("%{byte:02X}").chars());
         }
     }
     written

@@ -16,22 +16,22 @@ use crate::support::{postgres, tokens};
 
 /// As they are written in JSON.
 const TEXTS: [&str; 17] = [
-    r#"'; DROP TABLE uploads; --"#,
-    r#"' OR '1'='1"#,
-    r#"\\"#,
-    r#"%"#,
-    r#"_"#,
-    r#"$1"#,
-    r#"\u0000"#,
-    r#"a\u0000b"#,
-    r#"\u2028"#,
-    r#"\u202e\u200fabc"#,
-    r#"\ud800"#,
-    r#"\udc00\ud800"#,
-    r#"\ud83d\ude00"#,
+    r"'; DROP TABLE uploads; --",
+    r"' OR '1'='1",
+    r"\\",
+    r"%",
+    r"_",
+    r"$1",
+    r"\u0000",
+    r"a\u0000b",
+    r"\u2028",
+    r"\u202e\u200fabc",
+    r"\ud800",
+    r"\udc00\ud800",
+    r"\ud83d\ude00",
     r#"\"}, {\""#,
-    r#"\u001b[31m"#,
-    r#"{uuid}${x}{{7*7}}"#,
+    r"\u001b[31m",
+    r"{uuid}${x}{{7*7}}",
     "",
 ];
 
@@ -67,8 +67,10 @@ fn properties(document: &Value, schema: &str) -> Vec<(String, bool)> {
 /// Puts each text into each field of a body that is well otherwise.
 async fn try_bodies<'a>(document: &Value, schema: &str, base: impl Fn(usize) -> Value, send: impl Fn() -> Call<'a>) {
     let mut taken = 0;
-    for (field, is_list) in properties(document, schema) {
-        for (number, raw) in texts().enumerate() {
+    for (place, (field, is_list)) in properties(document, schema).into_iter().enumerate() {
+        // The first two go into each field, the others into each third one.
+        let some = texts().enumerate().filter(|(number, _)| *number < 2 || (number + place) % 3 == 0);
+        for (number, raw) in some {
             let mut body = base(number);
             body[&field] = json!("PLACE");
             let written = if is_list { format!("[\"{raw}\"]") } else { format!("\"{raw}\"") };
@@ -203,8 +205,8 @@ async fn header_fields_that_are_kept_are_kept_whole_or_not_taken() {
     let stack = patient().start().await;
     unlimited(&stack).await;
     let before = panics();
-    for raw in texts() {
-        let Some(text) = decoded(&raw).filter(|text| !text.chars().any(char::is_control)) else { continue };
+    let texts = texts().filter_map(|raw| decoded(&raw)).filter(|text| !text.chars().any(char::is_control));
+    for text in texts.step_by(2) {
         for name in [
             "idempotency-key",
             "x-request-id",
@@ -278,7 +280,7 @@ async fn every_parameter_of_every_question_takes_a_text_as_it_is_or_names_itself
             for text in texts().filter_map(|raw| decoded(&raw)).step_by(every) {
                 let value = percent_encoded(&text);
                 // The server's own limit of a query comes first.
-                let value = if value.len() > 3000 { &value[..3000 - 3000 % 3] } else { &value };
+                let value = if value.len() > 3000 { &value[..3000] } else { &value };
                 let filled = path.replace("{id}", &id).replace("{tenant}", "alpha");
                 let query = format!("{needed}{name}={value}");
                 let call = stack.call(Method::GET, format!("{url}{filled}?{query}")).bearer(credential);

@@ -3,8 +3,8 @@
 //! Its roles, and what each may do, are those of `docs/operating.md`: gateways and commands work under no other. Tests look, and make
 //! faults, as a superuser.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use presign_gateway::dev::postgres::{Cluster, Lifetime};
