@@ -136,7 +136,7 @@ async fn with_the_database_read_only_nothing_is_handed_out() {
 /// Fails one statement in five as Postgres does itself, now with the one error, now with the other.
 const AT_ODDS: &str = "
     CREATE SEQUENCE at_odds;
-    CREATE FUNCTION at_odds() RETURNS trigger LANGUAGE plpgsql AS $$
+    CREATE FUNCTION at_odds() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
     DECLARE number bigint := nextval('at_odds');
     BEGIN
         IF number % 10 = 0 THEN RAISE EXCEPTION 'could not serialize access' USING ERRCODE = 'serialization_failure'; END IF;
