@@ -91,7 +91,7 @@ async fn one_bad_row_does_not_sink_its_neighbours() {
 async fn what_postgres_undoes_in_favour_of_somebody_else_is_written_once_more() {
     let url = postgres::fresh_database().await;
     let at_odds = "
-        CREATE SEQUENCE at_odds;
+        CREATE SEQUENCE at_odds; GRANT USAGE ON SEQUENCE at_odds TO PUBLIC;
         CREATE FUNCTION at_odds() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
             IF nextval('at_odds') % 2 = 1 THEN RAISE EXCEPTION 'at odds' USING ERRCODE = TG_ARGV[0]; END IF;
