@@ -12,7 +12,7 @@ use super::load::{Told, content_of};
 pub type Rows = HashMap<String, (i32, i32, String)>;
 
 /// No refusal takes longer: the commit's own limit, the wait for a connection, and what a busy machine adds.
-const LONGEST_REFUSAL: Duration = Duration::from_secs(12);
+const LONGEST_REFUSAL: Duration = Duration::from_secs(14);
 
 /// What is on record. Of what the sweeper finds out later nothing is compared.
 pub async fn rows(connection: &mut PgConnection) -> Rows {

@@ -49,9 +49,16 @@ impl Workbench {
         command
     }
 
+    /// A command with time enough for a machine that runs all tests at once.
+    fn patient(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(arguments);
+        command.env("PRESIGN__DATABASE__ACQUIRE_TIMEOUT_MS", "10000");
+        command
+    }
+
     /// Runs a command to its end; it must succeed.
     pub async fn run(&self, arguments: &[&str]) -> String {
-        let output = self.command(arguments).output().await.unwrap();
+        let output = self.patient(arguments).output().await.unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
         stdout(&output)
     }
@@ -66,7 +73,7 @@ impl Workbench {
 
     /// Runs a command to its end; it must fail, and this is what it says.
     pub async fn fail(&self, arguments: &[&str]) -> String {
-        let output = self.command(arguments).output().await.unwrap();
+        let output = self.patient(arguments).output().await.unwrap();
         assert!(!output.status.success(), "{arguments:?} succeeded: {}", stdout(&output));
         stderr(&output)
     }
