@@ -217,8 +217,9 @@ impl Scene {
         let rows = self.rows().await;
         check::judge(&told, before, &rows, &self.bucket());
         let note = note(&told);
-        let figures = Figures::of(self.fault, lasted, &told, rows.len(), self.recovered);
-        report(&Figures { note: note.as_deref(), ..figures });
+        let mut figures = Figures::of(self.fault, lasted, &told, rows.len(), self.recovered);
+        figures.note = note.as_deref();
+        report(&figures);
         if self.server.is_some() {
             assert!(self.end_server(Signal::SIGTERM).await.success());
         }
