@@ -52,9 +52,11 @@ impl Issuer {
             ("PRESIGN__AUTH__JWKS_REFRESH_SECONDS", "1"),
             ("PRESIGN__AUTH__FAILURES_BURST", "100000"),
         ];
-        let scene =
-            Scene::start("JWKS issuer: down, slow, garbage, redirects, endless, cut off, wrong keys, 500s", &settings)
-                .await;
+        let scene = Scene::patient(
+            "JWKS issuer: down, slow, garbage, redirects, endless, cut off, wrong keys, 500s",
+            &settings,
+        )
+        .await;
         let publisher = Publisher::start(Publish::Text(key.jwks())).await;
         let url = JwksUrl::parse(&publisher.url(), &AllowedHosts::any()).unwrap();
         let id = add_issuer(&scene, JwtAlgorithm::Es256, NewVerification::JwksUrl(url)).await;

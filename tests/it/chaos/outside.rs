@@ -76,7 +76,7 @@ impl Behind {
             ("PRESIGN__UPLOADS__SWEEP_SECONDS", "1"),
             ("PRESIGN__UPLOADS__SWEEP_PER_SECOND", "500"),
         ];
-        let scene = Scene::start(fault, &settings).await;
+        let scene = Scene::patient(fault, &settings).await;
         let door = Door::to(scene.s3_url.trim_start_matches("http://").parse().unwrap()).await;
         faulty::lead(&mut scene.connect().await, "alpha", &door.url).await;
         let policy = PolicyChanges { sweep: Some(true), ..PolicyChanges::default() };

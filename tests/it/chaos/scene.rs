@@ -72,6 +72,17 @@ impl Scene {
         Self::on(fault, &url, url.clone(), settings).await
     }
 
+    /// The same, where nobody may be refused: the short form's machine does much else, and commits are slow.
+    pub async fn patient(fault: &'static str, settings: &[(&str, &str)]) -> Self {
+        let slow = [
+            ("PRESIGN__DATABASE__ACQUIRE_TIMEOUT_MS", "5000"),
+            ("PRESIGN__DATABASE__READ_TIMEOUT_MS", "5000"),
+            ("PRESIGN__UPLOADS__COMMIT_TIMEOUT_MS", "8000"),
+        ];
+        let slow = if *IS_LONG { &[][..] } else { &slow };
+        Self::start(fault, &[slow, settings].concat()).await
+    }
+
     /// A gateway that reaches its own Postgres by way of a proxy.
     pub async fn on_node(fault: &'static str, node: &Node, settings: &[(&str, &str)]) -> (Self, Proxy) {
         let proxy = Proxy::to(&node.url()).await;

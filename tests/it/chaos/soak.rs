@@ -94,7 +94,7 @@ async fn memory_stays_where_it_is_however_long_all_kinds_of_requests_come() {
         ("PRESIGN__AUTH__CACHE_TOKENS", "200"),
         ("PRESIGN__LIMITS__MAX_ADDRESSES", "1000"),
     ];
-    let mut scene = Scene::start("soak: all kinds of requests", &settings).await;
+    let mut scene = Scene::patient("soak: all kinds of requests", &settings).await;
     canary::watch(SECRET);
     add_issuer(&scene, JwtAlgorithm::Hs256, NewVerification::HmacSecret(SECRET.into())).await;
     let before = scene.rows().await;
