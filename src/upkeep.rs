@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike, Months, NaiveTime, TimeDelta, Utc};
+use tokio::time::Instant;
 
 use crate::domain::clock::Clock;
 use crate::error::chain;
@@ -18,6 +19,9 @@ const AHEAD: TimeDelta = TimeDelta::days(92);
 /// Requests that began last month may end in this one, and a clock may be late.
 const BEHIND: TimeDelta = TimeDelta::days(1);
 const KEEP_EVERY: Duration = Duration::from_hours(1);
+/// How often it is looked whether the clock has jumped, and how far it must have.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const A_JUMP: TimeDelta = TimeDelta::hours(1);
 /// How long to wait after a failure, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
@@ -42,7 +46,7 @@ pub async fn run(store: Store, clock: Clock, options: UpkeepOptions) {
         again_and_again(Pauses::new(options.fold_every / usage::PARTS.unsigned_abs()), "fold_usage", || {
             fold_part(store, parts.fetch_add(1, Ordering::Relaxed).rem_euclid(usage::PARTS))
         }),
-        again_and_again(Pauses::new(KEEP_EVERY), "make_partitions", || ensure_partitions(store, clock.now())),
+        make_partitions(store, clock),
         again_and_again(Pauses::new(KEEP_EVERY), "remove_expired", || remove_expired(store, clock.now())),
         // Each time that one tries, those who write wait a moment: it is not tried again soon.
         again_and_again(Pauses::always(KEEP_EVERY), "drop_old_partitions", || {
@@ -58,6 +62,27 @@ where
     loop {
         let outcome = job().await.map(drop);
         tokio::time::sleep(pauses.after(outcome, name)).await;
+    }
+}
+
+/// Makes partitions ahead of time, and at once when the clock was set to a time that has none.
+async fn make_partitions(store: &Store, clock: &Clock) {
+    let mut pauses = Pauses::new(KEEP_EVERY);
+    loop {
+        let outcome = ensure_partitions(store, clock.now()).await.map(drop);
+        pause_until_jump(clock, pauses.after(outcome, "make_partitions")).await;
+    }
+}
+
+/// Waits so long; less, if meanwhile the clock goes another way than time does.
+async fn pause_until_jump(clock: &Clock, pause: Duration) {
+    let (began, at) = (Instant::now(), clock.now());
+    while let Some(left) = pause.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
+        tokio::time::sleep(left.min(LOOK_EVERY)).await;
+        let passed = TimeDelta::from_std(began.elapsed()).unwrap_or_default();
+        if (clock.now() - at - passed).abs() > A_JUMP {
+            return;
+        }
     }
 }
 
@@ -105,6 +130,11 @@ pub async fn remove_expired(store: &Store, now: DateTime<Utc>) -> Result<(), Sto
 /// # Errors
 /// The database is away, a right is missing, or the ledger is in use: then for another time.
 pub async fn drop_old_partitions(store: &Store, now: DateTime<Utc>, retention_months: u32) -> Result<(), StoreError> {
+    if retention_months == 0 {
+        return Ok(());
+    }
+    // What is dropped is gone: a clock of ours that is wrong must not say that it is old.
+    let now = now.min(partitions::now(store).await?);
     // Everything that is wholly before this moment is older than a month, and than what is kept.
     let Some(before) = oldest_kept(now, retention_months) else { return Ok(()) };
     while let Some(partition) = partitions::drop_oldest_any_tenant(store, before).await? {

@@ -31,7 +31,7 @@ const MOST_ISSUERS: u64 = 10_000;
 const IN_USE: Duration = Duration::from_mins(15);
 /// How long nobody tries again after a fetch that failed.
 const RETRY_PAUSE: Duration = Duration::from_secs(3);
-/// The same while there are old keys to use.
+/// The same while there are old keys to use, and no token needs any other.
 const UNHURRIED_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 /// How long fetched keys are good for.
@@ -256,7 +256,7 @@ impl PublishedKeys {
         let oldest = self.timing.refresh + self.timing.stale;
         let just_fetched = has_waited && state.failed_at.is_none();
         let usable = state.known.clone().filter(|(_, at)| just_fetched || at.elapsed() <= oldest);
-        let may_try = state.may_try(if usable.is_some() { UNHURRIED_RETRY_PAUSE } else { RETRY_PAUSE });
+        let may_try = state.may_try(RETRY_PAUSE);
         let is_known = usable.as_ref().is_some_and(|(keys, _)| keys.find(kid).is_some());
         if let Some((keys, at)) = &usable
             && is_known
@@ -269,7 +269,10 @@ impl PublishedKeys {
         if !has_waited && let Some(running) = state.running() {
             return Step::Wait(running);
         }
-        let is_cooling = usable.is_some() && state.sought_at.is_some_and(|at| at.elapsed() < self.timing.cooldown);
+        // After a fetch that failed nobody knows more than before: the next one need not wait for so long.
+        let is_cooling = usable.is_some()
+            && state.failed_at.is_none()
+            && state.sought_at.is_some_and(|at| at.elapsed() < self.timing.cooldown);
         if has_waited || is_cooling || !may_try {
             return match usable {
                 // The last word of the issuer is that there is no such key.

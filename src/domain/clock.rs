@@ -1,6 +1,9 @@
 //! The one way to learn what time it is, so that tests can choose it.
 
-use chrono::{DateTime, SubsecRound, Utc};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 /// Tells the time in UTC.
 #[derive(Debug, Clone)]
@@ -9,6 +12,8 @@ pub enum Clock {
     System,
     /// Always this moment; for tests and examples.
     Fixed(DateTime<Utc>),
+    /// The machine's clock, so many seconds off, which may change at any time; for tests.
+    Shifted(Arc<AtomicI64>),
 }
 
 impl Clock {
@@ -20,6 +25,9 @@ impl Clock {
             // As exact as Postgres keeps it: what is shown at once and what is read later are the same.
             Self::System => Utc::now().trunc_subsecs(6),
             Self::Fixed(moment) => *moment,
+            Self::Shifted(seconds) => {
+                Self::System.now() + TimeDelta::try_seconds(seconds.load(Ordering::SeqCst)).unwrap_or_default()
+            }
         }
     }
 }

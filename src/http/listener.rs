@@ -54,6 +54,7 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let server = Arc::new(builder(options));
     let mut shutdown = std::pin::pin!(shutdown);
+    let mut is_failing = false;
     loop {
         let accept = async {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -63,10 +64,17 @@ pub async fn serve(
             accepted = accept => accepted,
             () = &mut shutdown => break,
         };
-        let Ok((stream, peer)) = accepted else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!(cause = %error, "no connection can be accepted: the limit of open files (ulimit -n) may be too low");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
         };
+        is_failing = false;
         let connection = Connection { server: Arc::clone(&server), service: service.clone(), peer, options };
         let watcher = graceful.watcher();
         let open = metrics.opened();

@@ -23,6 +23,15 @@ pub async fn is_there_any_tenant(store: &Store, moment: DateTime<Utc>) -> Result
     store.within(("SELECT", "uploads"), found.fetch_one(&store.pool)).await
 }
 
+/// What time it is for Postgres.
+///
+/// # Errors
+/// The database is away.
+pub async fn now(store: &Store) -> Result<DateTime<Utc>, StoreError> {
+    let now = sqlx::query_scalar!(r#"SELECT now() AS "now!""#);
+    store.within(("SELECT", "uploads"), now.fetch_one(&store.pool)).await
+}
+
 /// Drops the oldest partition, if all of it was issued before that moment, and says which.
 ///
 /// # Errors

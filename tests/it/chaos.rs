@@ -4,9 +4,14 @@
 //! `tests/chaos/run` runs the same for longer, and writes the table of `docs/reliability.md`.
 
 mod check;
+mod clients;
+mod clock;
 mod database;
 mod failover;
 mod gateway;
+mod issuer;
 mod load;
+mod outside;
 mod report;
 mod scene;
+mod soak;

@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod canary;
 pub mod collector;
+pub mod door;
 pub mod faulty;
 pub mod ledger;
 pub mod node;

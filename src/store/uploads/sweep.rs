@@ -1,7 +1,8 @@
 //! What the sweeper does with `uploads`: which are due, whose turn it is, what was found. All of it across tenants.
 //!
 //! A row that is due is claimed by moving its `check_at` into the future: no lock is held while its bucket is asked, and what
-//! was claimed by an instance that died becomes due again by itself.
+//! was claimed by an instance that died becomes due again by itself. What is due is so by the instance's clock and by that of Postgres:
+//! one that is days ahead must not find living uploads missing.
 
 use chrono::{DateTime, Utc};
 
@@ -61,9 +62,9 @@ pub async fn list_due_any_tenant(
              FROM waiting WHERE waiting.bucket_id IS NOT NULL AND place < $3
            )
            SELECT buckets.id, buckets.alias, tenants.id AS tenant_id, tenants.slug,
-                  (SELECT check_at FROM uploads WHERE uploads.bucket_id = waiting.bucket_id AND check_at <= $1 ORDER BY check_at LIMIT 1)
+                  (SELECT check_at FROM uploads WHERE uploads.bucket_id = waiting.bucket_id AND check_at <= least($1, now()) ORDER BY check_at LIMIT 1)
                     AS oldest_due_at,
-                  (SELECT count(*) FROM (SELECT FROM uploads WHERE uploads.bucket_id = waiting.bucket_id AND check_at <= $1
+                  (SELECT count(*) FROM (SELECT FROM uploads WHERE uploads.bucket_id = waiting.bucket_id AND check_at <= least($1, now())
                                          ORDER BY check_at LIMIT $4) AS due)
                     AS "due!"
            FROM waiting
@@ -109,7 +110,7 @@ pub async fn claim_any_tenant(
 ) -> Result<Vec<Claimed>, StoreError> {
     let claimed = sqlx::query!(
         r#"WITH due AS (
-             SELECT id, check_at FROM uploads WHERE bucket_id = $1 AND check_at <= $2
+             SELECT id, check_at FROM uploads WHERE bucket_id = $1 AND check_at <= least($2, now())
              ORDER BY check_at LIMIT $4 FOR UPDATE SKIP LOCKED
            )
            UPDATE uploads SET check_at = $3 FROM due WHERE uploads.id = due.id

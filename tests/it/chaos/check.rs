@@ -24,6 +24,13 @@ pub async fn rows(connection: &mut PgConnection) -> Rows {
     rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2), row.get(3)))).collect()
 }
 
+/// So long at most such a share of what was asked took.
+pub fn percentile(times: impl IntoIterator<Item = Duration>, percent: usize) -> Duration {
+    let mut times: Vec<Duration> = times.into_iter().collect();
+    times.sort_unstable();
+    times[(times.len() * percent / 100).min(times.len() - 1)]
+}
+
 /// Fails unless everything that was promised holds.
 pub fn judge(told: &Told, before: &Rows, after: &Rows, bucket: &Path) {
     assert_eq!(told.wrong, [""; 0], "answers in the envelope, and in time");

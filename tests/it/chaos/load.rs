@@ -16,7 +16,7 @@ const REST: Duration = Duration::from_millis(10);
 /// One upload in so many is followed by its file.
 const PUT_EVERY: usize = 4;
 /// The width that the first client of a crowd asks for: theirs are their own, too.
-const CROWD: i32 = 10_000;
+pub const CROWD: i32 = 10_000;
 
 /// Where the clients send what, and in whose name.
 #[derive(Clone)]
@@ -79,18 +79,27 @@ impl Load {
         Self::of(target, 1..=clients, Arc::default())
     }
 
+    /// Clients that rest so long after each request.
+    pub fn paced(target: &Target, clients: i32, rest: Duration) -> Self {
+        Self::at_pace(target, 1..=clients, rest, Arc::default())
+    }
+
     /// More clients, for a while; what they are told is written down with the rest.
     pub fn crowd(&self, target: &Target, clients: i32) -> Self {
         Self::of(target, CROWD..=CROWD + clients, Arc::clone(&self.told))
     }
 
     fn of(target: &Target, widths: RangeInclusive<i32>, told: Arc<Mutex<Told>>) -> Self {
+        Self::at_pace(target, widths, Duration::ZERO, told)
+    }
+
+    fn at_pace(target: &Target, widths: RangeInclusive<i32>, rest: Duration, told: Arc<Mutex<Told>>) -> Self {
         let stop = Arc::default();
         let mut clients = JoinSet::new();
         for width in widths {
             let http = Client::builder().no_proxy().timeout(HANGS).build().unwrap();
             let client =
-                Asker { target: target.clone(), http, width, told: Arc::clone(&told), stop: Arc::clone(&stop) };
+                Asker { target: target.clone(), http, width, rest, told: Arc::clone(&told), stop: Arc::clone(&stop) };
             clients.spawn(client.run());
         }
         Self { told, stop, clients, began: Instant::now() }
@@ -160,6 +169,8 @@ struct Asker {
     target: Target,
     http: Client,
     width: i32,
+    /// After a request that went well.
+    rest: Duration,
     told: Arc<Mutex<Told>>,
     stop: Arc<AtomicBool>,
 }
@@ -170,8 +181,9 @@ impl Asker {
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
-            if !self.ask(height).await {
-                tokio::time::sleep(REST).await;
+            let rest = if self.ask(height).await { self.rest } else { REST };
+            if !rest.is_zero() {
+                tokio::time::sleep(rest).await;
             }
         }
     }

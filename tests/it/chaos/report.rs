@@ -13,17 +13,19 @@ pub struct Figures<'a> {
     told: &'a Told,
     rows: usize,
     recovered: Option<Duration>,
+    /// What else was measured, in words.
+    pub note: Option<&'a str>,
 }
 
 impl<'a> Figures<'a> {
     pub fn of(fault: &'a str, lasted: Duration, told: &'a Told, rows: usize, recovered: Option<Duration>) -> Self {
-        Self { fault, lasted, told, rows, recovered }
+        Self { fault, lasted, told, rows, recovered, note: None }
     }
 }
 
 /// Adds a line of JSON to the file that `PRESIGN_CHAOS_REPORT` names, where it does.
 pub fn report(figures: &Figures<'_>) {
-    let Figures { fault, lasted, told, rows, recovered } = figures;
+    let Figures { fault, lasted, told, rows, recovered, note } = figures;
     let longest = |times: &mut dyn Iterator<Item = Duration>| times.max().unwrap_or_default().as_millis();
     let line = json!({
         "fault": fault,
@@ -36,6 +38,7 @@ pub fn report(figures: &Figures<'_>) {
         "slowest_ms": longest(&mut told.issued.iter().map(|issued| issued.took)),
         "slowest_refusal_ms": longest(&mut told.refused.iter().map(|refused| refused.took)),
         "recovered_ms": recovered.map(|recovered| recovered.as_millis()),
+        "note": note,
     });
     let Some(path) = std::env::var_os("PRESIGN_CHAOS_REPORT") else { return };
     let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();

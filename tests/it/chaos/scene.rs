@@ -26,6 +26,7 @@ use super::report::{Figures, report};
 use crate::support::binary::{Server, Workbench};
 use crate::support::node::Node;
 use crate::support::proxy::Proxy;
+use crate::support::scrape::Scrape;
 use crate::support::{canary, postgres, within};
 
 /// The long form, of `tests/chaos/run`: more load, for longer, one fault at a time on a machine that does nothing else.
@@ -60,6 +61,8 @@ pub struct Scene {
     /// The database, not by way of the gateway's proxy.
     pub database_url: SecretString,
     recovered: Option<Duration>,
+    /// What else was measured, in words.
+    pub note: Option<String>,
 }
 
 impl Scene {
@@ -67,6 +70,17 @@ impl Scene {
     pub async fn start(fault: &'static str, settings: &[(&str, &str)]) -> Self {
         let url = postgres::fresh_database().await;
         Self::on(fault, &url, url.clone(), settings).await
+    }
+
+    /// The same, where nobody may be refused: the short form's machine does much else, and commits are slow.
+    pub async fn patient(fault: &'static str, settings: &[(&str, &str)]) -> Self {
+        let slow = [
+            ("PRESIGN__DATABASE__ACQUIRE_TIMEOUT_MS", "5000"),
+            ("PRESIGN__DATABASE__READ_TIMEOUT_MS", "5000"),
+            ("PRESIGN__UPLOADS__COMMIT_TIMEOUT_MS", "8000"),
+        ];
+        let slow = if *IS_LONG { &[][..] } else { &slow };
+        Self::start(fault, &[slow, settings].concat()).await
     }
 
     /// A gateway that reaches its own Postgres by way of a proxy.
@@ -122,6 +136,7 @@ impl Scene {
             settings,
             database_url: direct.clone(),
             recovered: None,
+            note: None,
         };
         scene.serve().await;
         scene
@@ -162,7 +177,33 @@ impl Scene {
         })
         .await;
         assert!(recovered <= recovery(), "it took {recovered:?} until nothing failed any more");
+        self.recovered_within(recovered);
+    }
+
+    /// Writes down how long a recovery took.
+    pub fn recovered_within(&mut self, recovered: Duration) {
         self.recovered = Some(self.recovered.unwrap_or_default().max(recovered));
+    }
+
+    /// The running gateway.
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    /// The sum of what the gateway's metric of this name says with these labels.
+    pub async fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Scrape::with(&client, &self.server().ops_url).await.value(name, labels).unwrap_or(0.0)
+    }
+
+    /// What the vault of the gateway opens.
+    pub fn keyring(&self) -> Keyring {
+        let sealing_key = std::fs::read_to_string(&self.workbench.keys_file).unwrap();
+        Keyring::new(&[SealingKey::parse(sealing_key.trim()).unwrap()]).unwrap()
+    }
+
+    pub async fn change_tenant(&self, slug: &str, changes: TenantChanges) {
+        self.tenants.update_tenant(&Slug::parse(slug).unwrap(), changes, None).await.unwrap();
     }
 
     /// What is on record now.
@@ -175,12 +216,21 @@ impl Scene {
     }
 
     /// Ends the clients, compares all that they were told with what is there, and ends the gateway.
-    pub async fn end(mut self, load: Load, before: &Rows) -> Told {
+    pub async fn end(self, load: Load, before: &Rows) -> Told {
+        let note = self.note.clone();
+        self.end_with(load, before, |_| note).await
+    }
+
+    /// The same, with what else there is to say of what they were told.
+    pub async fn end_with(mut self, load: Load, before: &Rows, note: impl FnOnce(&Told) -> Option<String>) -> Told {
         let lasted = load.began.elapsed();
         let told = load.end().await;
         let rows = self.rows().await;
         check::judge(&told, before, &rows, &self.bucket());
-        report(&Figures::of(self.fault, lasted, &told, rows.len(), self.recovered));
+        let note = note(&told);
+        let mut figures = Figures::of(self.fault, lasted, &told, rows.len(), self.recovered);
+        figures.note = note.as_deref();
+        report(&figures);
         if self.server.is_some() {
             assert!(self.end_server(Signal::SIGTERM).await.success());
         }

@@ -133,6 +133,13 @@ impl Server {
         self.child.id().unwrap()
     }
 
+    /// Memory of the process that is in use.
+    pub fn memory_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
     pub fn signal(&self, signal: Signal) {
         send(&self.child, signal);
     }

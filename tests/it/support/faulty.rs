@@ -9,6 +9,7 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use presign_gateway::dev::object_store;
+use sqlx::PgConnection;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -87,8 +88,13 @@ impl FaultyStore {
 
 /// Lets a tenant's buckets be at another URL.
 pub async fn redirect(stack: &TestStack, tenant: &str, url: &str) {
+    lead(&mut stack.connect().await, tenant, url).await;
+}
+
+/// The same, by a connection to the database.
+pub async fn lead(connection: &mut PgConnection, tenant: &str, url: &str) {
     let statement = "UPDATE buckets SET endpoint = $1 FROM tenants WHERE tenants.id = tenant_id AND tenants.slug = $2";
-    sqlx::query(statement).bind(url).bind(tenant).execute(&mut stack.connect().await).await.unwrap();
+    sqlx::query(statement).bind(url).bind(tenant).execute(connection).await.unwrap();
 }
 
 async fn pass(State(inner): State<Arc<Inner>>, request: Request, next: Next) -> Response {

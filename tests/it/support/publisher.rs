@@ -21,6 +21,8 @@ pub enum Publish {
     Endless,
     /// A body that is shorter than was said.
     CutOff,
+    /// Half a head.
+    HalfHead,
     /// Nothing, until it is told to do something else.
     Hang,
 }
@@ -73,6 +75,7 @@ async fn answer(mut client: TcpStream, mut orders: watch::Receiver<Publish>, cou
         Publish::Status(status) => head(status, "content-length: 6\r\n") + "secret",
         Publish::Redirect(url) => head(302, &format!("location: {url}\r\ncontent-length: 0\r\n")),
         Publish::CutOff => head(200, "content-length: 1000\r\n") + "{",
+        Publish::HalfHead => "HTTP/1.1 200 So\r\ncontent-len".to_owned(),
         Publish::Endless => head(200, "transfer-encoding: chunked\r\n"),
         Publish::Garbage | Publish::Hang => "what?\r\n\r\n".to_owned(),
     };

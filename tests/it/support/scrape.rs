@@ -15,7 +15,11 @@ impl Scrape {
     }
 
     pub async fn at(stack: &TestStack, ops_url: &str) -> Self {
-        let answer = stack.client.get(format!("{ops_url}/metrics")).send().await.unwrap();
+        Self::with(&stack.client, ops_url).await
+    }
+
+    pub async fn with(client: &reqwest::Client, ops_url: &str) -> Self {
+        let answer = client.get(format!("{ops_url}/metrics")).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         Self(answer.text().await.unwrap())
     }

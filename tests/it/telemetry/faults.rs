@@ -39,13 +39,6 @@ async fn presign_many(watched: &Watched, count: usize) -> Duration {
     clients.join_all().await.into_iter().max().unwrap()
 }
 
-/// Memory of a process that is in use, in megabytes.
-fn memory_of(process: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-}
-
 fn dropped(scrape: &str) -> f64 {
     let full = [("error_type", "queue_full")];
     scraped(scrape, "otel_sdk_processor_span_processed_total", &full).unwrap_or_default()
@@ -91,7 +84,7 @@ async fn no_request_is_the_worse_for_it(protocol: &str) {
     let database_url = stack.database_url.clone();
     let watched = Watched::on(stack, database_url, Collector::closed(), &settings).await;
     let mut slowest = presign_many(&watched, 500).await;
-    let memory = memory_of(watched.server.pid());
+    let memory = watched.server.memory_kb() / 1024;
     assert_eq!(watched.collector.kept().attempts, 0, "nobody was there");
     watched.loses("while it is away").await;
     watched.collector.open();
@@ -118,7 +111,7 @@ async fn no_request_is_the_worse_for_it(protocol: &str) {
     watched.collector.open();
     delivers_again(&watched, "killed").await;
     assert!(slowest < PATIENCE, "{slowest:?}");
-    let now = memory_of(watched.server.pid());
+    let now = watched.server.memory_kb() / 1024;
     assert!(now < memory + 64, "{memory} MB, then {now}");
     let issued = scraped(&watched.scrape().await, "presign_gateway_uploads_total", &[("outcome", "issued")]).unwrap();
     assert!(issued >= 2800.0, "{issued}");
