@@ -133,18 +133,18 @@ const CUT_OFF: Duration = Duration::from_secs(12);
 
 /// Sends the beginning, then a byte a second until the other end has had enough; what was answered, and after how long.
 async fn crawl(to: SocketAddr, number: usize, begin: String) -> (String, Duration) {
-    let began = Instant::now();
+    let started = Instant::now();
     let mut stream = connect(to, number).await;
     stream.write_all(begin.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let mut pace = interval(Duration::from_secs(1));
-    while began.elapsed() < 2 * CUT_OFF {
+    while started.elapsed() < 2 * CUT_OFF {
         tokio::select! {
             read = stream.read_buf(&mut answer) => if matches!(read, Ok(0) | Err(_)) { break },
             _ = pace.tick() => if stream.write_all(b"x").await.is_err() { break },
         }
     }
-    (String::from_utf8(answer).unwrap(), began.elapsed())
+    (String::from_utf8(answer).unwrap(), started.elapsed())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,14 +249,14 @@ struct Answered {
 }
 
 async fn ask(client: Client, target: Target) -> Answered {
-    let began = Instant::now();
+    let started = Instant::now();
     let asked = client.get(format!("{}/oss/presign?ext=jpg", target.url)).bearer_auth(&target.api_key);
     let answer = asked.send().await.unwrap();
     let retry_after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
     let status = answer.status();
     let body: Value = answer.json().await.unwrap();
     let reason = body["reason"].as_str().unwrap_or_default().to_owned();
-    Answered { status, retry_after, reason, took: began.elapsed() }
+    Answered { status, retry_after, reason, took: started.elapsed() }
 }
 
 /// So many requests a second, evenly, for so long.
@@ -288,9 +288,9 @@ async fn one_tenants_hundredfold_burst_is_refused_at_once_and_another_tenant_doe
     // How long one tenant works alone.
     tokio::time::sleep(lasts).await;
     let begins = load.issued();
-    let began = Instant::now();
+    let started = Instant::now();
     let drops = flood(&noisy, 100 * limit, lasts).await;
-    let most = limit * (u32::try_from(began.elapsed().as_secs()).unwrap() + 3);
+    let most = limit * (u32::try_from(started.elapsed().as_secs()).unwrap() + 3);
     let ends = load.issued();
     load.issues(20, PATIENCE).await;
 
