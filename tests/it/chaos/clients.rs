@@ -132,10 +132,10 @@ async fn thousands_of_idle_connections_cost_little_and_whoever_is_over_the_limit
 const CUT_OFF: Duration = Duration::from_secs(12);
 
 /// Sends the beginning, then a byte a second until the other end has had enough; what was answered, and after how long.
-async fn crawl(to: SocketAddr, number: usize, begin: String) -> (String, Duration) {
+async fn crawl(to: SocketAddr, number: usize, first: String) -> (String, Duration) {
     let started = Instant::now();
     let mut stream = connect(to, number).await;
-    stream.write_all(begin.as_bytes()).await.unwrap();
+    stream.write_all(first.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let mut pace = interval(Duration::from_secs(1));
     while started.elapsed() < 2 * CUT_OFF {

@@ -38,6 +38,7 @@ impl Day {
         let setup = setup.at(Clock::Shifted(Arc::clone(&shift)), Randomness::System);
         // What is remembered must not outlive a jump, so something is.
         let setup = setup.set("AUTH__CACHE_SECONDS", "30").set("VAULT__CACHE_SECONDS", "30");
+        let setup = setup.set("UPLOADS__COMMIT_TIMEOUT_MS", "8000");
         let stack = setup.start().await;
         let much =
             TenantChanges { rate_per_second: Some(1_000_000), burst: Some(1_000_000), ..TenantChanges::default() };

@@ -14,7 +14,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::check::percentile;
 use super::load::{CROWD, Issued, Target};
-use super::scene::{IS_LONG, PATIENCE, Scene, recovery, short_or_long};
+use super::scene::{IS_LONG, PATIENCE, SLOW, Scene, recovery, short_or_long};
 use crate::support::publisher::{Publish, Publisher};
 use crate::support::tokens::{AUDIENCE, ISSUER, IssuerKey, claims};
 use crate::support::within;
@@ -77,7 +77,8 @@ impl Issuer {
     /// What `jwt-issuer test` says of a token.
     async fn test(&self, token: &str) -> (bool, String) {
         let arguments = ["jwt-issuer", "test", "alpha", &self.id, "--token-stdin"];
-        let mut child = self.scene.workbench.command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let mut command = self.scene.workbench.command(&arguments);
+        let mut child = command.envs(SLOW).stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(token.as_bytes()).await.unwrap();
         let output = child.wait_with_output().await.unwrap();
         (output.status.success(), String::from_utf8(output.stdout).unwrap())

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use sqlx::{PgConnection, Row};
 
 use super::load::content_of;
-use super::scene::{IS_LONG, PATIENCE, Scene, recovery, short_or_long};
+use super::scene::{IS_LONG, PATIENCE, SLOW, Scene, recovery, short_or_long};
+use crate::support::binary;
 use crate::support::door::{Door, Way};
 use crate::support::faulty;
 use crate::support::publisher::{Publish, Publisher};
@@ -128,8 +129,9 @@ impl Behind {
         let told = async || (self.complete(id).await == expected).then_some(());
         within(PATIENCE, fault.name, told).await;
         let Some(doctors) = fault.doctor.filter(|_| *IS_LONG || fault.publish.is_none()) else { return };
-        let output = self.scene.workbench.command(&["doctor", "alpha"]).output().await.unwrap();
-        let said = String::from_utf8(output.stdout).unwrap();
+        let mut doctor = self.scene.workbench.command(&["doctor", "alpha"]);
+        let output = doctor.envs(SLOW).output().await.unwrap();
+        let said = binary::stdout(&output) + &binary::stderr(&output);
         assert_eq!(output.status.code(), Some(1), "{}: {said}", fault.name);
         assert!(said.contains(doctors) && said.contains('✗'), "{}: {said}", fault.name);
     }
@@ -194,7 +196,7 @@ impl Behind {
         let asked = self.client.get(format!("{}/admin/v1/sweeper", self.scene.server().ops_url));
         let answer = asked.bearer_auth(&self.scene.demo.operator_key).send().await.unwrap();
         let answer: Value = answer.json().await.unwrap();
-        let buckets = answer["data"]["backlog"]["buckets"].as_array().unwrap();
+        let buckets = answer["data"]["backlog"]["buckets"].as_array()?;
         let alpha = buckets.iter().find(|bucket| bucket["tenant"] == "alpha")?;
         alpha["failing"]["reason"].as_str().map(str::to_owned)
     }

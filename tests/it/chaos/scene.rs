@@ -48,6 +48,13 @@ pub fn short_or_long<T>(short: T, long: T) -> T {
     if *IS_LONG { long } else { short }
 }
 
+/// For a machine that does much else.
+pub const SLOW: [(&str, &str); 3] = [
+    ("PRESIGN__DATABASE__ACQUIRE_TIMEOUT_MS", "5000"),
+    ("PRESIGN__DATABASE__READ_TIMEOUT_MS", "5000"),
+    ("PRESIGN__UPLOADS__COMMIT_TIMEOUT_MS", "8000"),
+];
+
 pub struct Scene {
     fault: &'static str,
     pub demo: Demo,
@@ -74,12 +81,7 @@ impl Scene {
 
     /// The same, where nobody may be refused: the short form's machine does much else, and commits are slow.
     pub async fn patient(fault: &'static str, settings: &[(&str, &str)]) -> Self {
-        let slow = [
-            ("PRESIGN__DATABASE__ACQUIRE_TIMEOUT_MS", "5000"),
-            ("PRESIGN__DATABASE__READ_TIMEOUT_MS", "5000"),
-            ("PRESIGN__UPLOADS__COMMIT_TIMEOUT_MS", "8000"),
-        ];
-        let slow = if *IS_LONG { &[][..] } else { &slow };
+        let slow = if *IS_LONG { &[][..] } else { &SLOW };
         Self::start(fault, &[slow, settings].concat()).await
     }
 
