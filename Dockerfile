@@ -19,7 +19,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cargo build --release --locked --no-default-features \
     && cp target/release/presign-gateway /presign-gateway
 
-# glibc, libgcc and CA certificates; no shell, no package manager. The program opens no file for writing, and needs neither /proc nor /tmp.
+# glibc, libgcc and CA certificates; no shell, no package manager. `serve` opens no file for writing, and needs neither /proc nor /tmp.
 FROM gcr.io/distroless/cc-debian12:nonroot
 LABEL org.opencontainers.image.title="presign-gateway" \
       org.opencontainers.image.description="A shared gateway that hands out presigned upload URLs for S3 and Cloudflare R2, and keeps a record of every one." \

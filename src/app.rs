@@ -91,25 +91,25 @@ struct Timing {
 /// # Errors
 /// No database is named, or its URL does not parse.
 pub fn open_store(config: &Config) -> Result<Store, StartError> {
-    open_pool(config, config.database.max_connections.get())
+    if !config.database.is_set() {
+        return Err(StartError::NoDatabase);
+    }
+    let acquire_timeout = config.database.acquire_timeout_ms.as_milliseconds();
+    let max_connections = connections(config.database.max_connections.get());
+    let read_timeout = config.database.read_timeout_ms.as_milliseconds();
+    let options = StoreOptions { url: config.database.url.clone(), max_connections, acquire_timeout, read_timeout };
+    Store::new(&options).map_err(StartError::Database)
 }
 
 /// The two pools of a gateway, their statements counted.
 fn open_pools(config: &Config, metrics: &Metrics) -> Result<[Store; 2], StartError> {
     let general = open_store(config)?.counted(metrics.database());
-    let recorder = open_pool(config, config.uploads.recorder_writers.get())?.counted(metrics.database());
+    let recorder = general.apart(connections(config.uploads.recorder_writers.get()));
     Ok([general, recorder])
 }
 
-fn open_pool(config: &Config, max_connections: u64) -> Result<Store, StartError> {
-    if !config.database.is_set() {
-        return Err(StartError::NoDatabase);
-    }
-    let acquire_timeout = config.database.acquire_timeout_ms.as_milliseconds();
-    let max_connections = u32::try_from(max_connections).unwrap_or(u32::MAX);
-    let read_timeout = config.database.read_timeout_ms.as_milliseconds();
-    let options = StoreOptions { url: config.database.url.clone(), max_connections, acquire_timeout, read_timeout };
-    Store::new(&options).map_err(StartError::Database)
+fn connections(most: u64) -> u32 {
+    u32::try_from(most).unwrap_or(u32::MAX)
 }
 
 /// Brings the tables up to date, and makes the ledger's partitions of the months ahead.
@@ -254,9 +254,9 @@ impl App {
         let drain = async move {
             shutdown.await;
             health.health.start_draining();
-            drop(stop_sweeping);
             // Whoever asks /readyz is to notice before anybody is sent away.
             tokio::time::sleep(timing.shutdown_delay).await;
+            drop(stop_sweeping);
             tracing::info!("shutting down: finishing requests under way");
         };
         serve(public, public_service(&gateway), timing.public, connections("public"), drain).await;

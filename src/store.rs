@@ -164,7 +164,7 @@ pub struct Store {
     pool: PgPool,
     hosts: Arc<Hosts>,
     /// Follows the primary as long as any clone of the store is there.
-    _seeker: Arc<Seeker>,
+    seeker: Arc<Seeker>,
     read_timeout: Duration,
     metrics: DatabaseMetrics,
 }
@@ -198,44 +198,57 @@ pub struct Connections {
     pub max: u32,
 }
 
+fn pool(hosts: &Arc<Hosts>, max_connections: u32, acquire_timeout: Duration) -> PgPool {
+    let (used, connected) = (Arc::clone(hosts), Arc::clone(hosts));
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(acquire_timeout)
+        // A ping before each use would be a round trip more on the hot path; one that rested may have died unseen.
+        .test_before_acquire(false)
+        .before_acquire(move |connection, seen| {
+            let is_current = used.is_current(seen.age);
+            Box::pin(async move {
+                if is_current && seen.idle_for > Duration::from_secs(1) {
+                    connection.ping().await?;
+                }
+                Ok(is_current)
+            })
+        })
+        .after_connect(move |connection, _| {
+            let hosts = Arc::clone(&connected);
+            Box::pin(async move {
+                // What these connections insert into `uploads` is counted by the statement itself (`uploads::insert`).
+                connection.execute("SET presign_gateway.counts_itself = yes").await?;
+                if hosts.are_several() && !primary::takes_writes(connection).await? {
+                    hosts.doubt();
+                    return Err(sqlx::Error::Protocol("this host takes no writes".to_owned()));
+                }
+                Ok(())
+            })
+        })
+        .connect_lazy_with(hosts.options())
+}
+
 impl Store {
     /// Makes the pool; a connection is opened when the first is needed.
     ///
     /// # Errors
     /// A URL that does not parse.
     pub fn new(options: &StoreOptions) -> Result<Self, StoreError> {
-        let hosts = Arc::new(Hosts::parse(&options.url)?);
-        let (used, connected) = (Arc::clone(&hosts), Arc::clone(&hosts));
-        let pool = PgPoolOptions::new()
-            .max_connections(options.max_connections)
-            .acquire_timeout(options.acquire_timeout)
-            // A ping before each use would be a round trip more on the hot path; one that rested may have died unseen.
-            .test_before_acquire(false)
-            .before_acquire(move |connection, seen| {
-                let is_current = used.is_current(seen.age);
-                Box::pin(async move {
-                    if is_current && seen.idle_for > Duration::from_secs(1) {
-                        connection.ping().await?;
-                    }
-                    Ok(is_current)
-                })
-            })
-            .after_connect(move |connection, _| {
-                let hosts = Arc::clone(&connected);
-                Box::pin(async move {
-                    // What these connections insert into `uploads` is counted by the statement itself (`uploads::insert`).
-                    connection.execute("SET presign_gateway.counts_itself = yes").await?;
-                    if hosts.are_several() && !primary::takes_writes(connection).await? {
-                        hosts.doubt();
-                        return Err(sqlx::Error::Protocol("this host takes no writes".to_owned()));
-                    }
-                    Ok(())
-                })
-            })
-            .connect_lazy_with(hosts.primary());
-        let seeker = Arc::new(Seeker::start(&hosts, &pool));
+        let hosts = Arc::new(Hosts::parse(&options.url, options.acquire_timeout)?);
+        let seeker = Arc::new(Seeker::start(&hosts));
+        let pool = pool(&hosts, options.max_connections, options.acquire_timeout);
+        seeker.lead(&pool, &hosts);
         let metrics = Metrics::off().database();
-        Ok(Self { pool, hosts, _seeker: seeker, read_timeout: options.read_timeout, metrics })
+        Ok(Self { pool, hosts, seeker, read_timeout: options.read_timeout, metrics })
+    }
+
+    /// The same database with connections of its own, which others cannot use up.
+    #[must_use]
+    pub fn apart(&self, max_connections: u32) -> Self {
+        let pool = pool(&self.hosts, max_connections, self.pool.options().get_acquire_timeout());
+        self.seeker.lead(&pool, &self.hosts);
+        Self { pool, ..self.clone() }
     }
 
     /// The store, with its statements counted here.
@@ -316,7 +329,7 @@ impl Store {
     /// # Errors
     /// The database is away, or its schema is of a newer version.
     pub async fn migrate(&self) -> Result<(), MigrateError> {
-        Ok(MIGRATIONS.run(&self.pool).await?)
+        Ok(MIGRATIONS.run(&self.pool).await.inspect_err(|_| self.hosts.doubt())?)
     }
 
     /// Whether every migration that this version knows has run.
@@ -335,7 +348,11 @@ impl Store {
     /// The database is away.
     pub async fn is_writable(&self) -> Result<bool, StoreError> {
         let writable = async { primary::takes_writes(&mut *self.pool.acquire().await?).await };
-        self.within(("SELECT", "pg_settings"), writable).await
+        let is_writable = self.within(("SELECT", "pg_settings"), writable).await?;
+        if !is_writable {
+            self.hosts.doubt_connections();
+        }
+        Ok(is_writable)
     }
 
     /// Waits for what is under way, then closes every connection.

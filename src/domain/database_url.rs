@@ -21,12 +21,15 @@ pub fn hosts(url: &str) -> Result<Vec<String>, Invalid> {
         .ok_or_else(|| refused("must begin with postgres://"))?;
     let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let (user, names) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
-    let rest = without_attribute(rest).ok_or_else(|| refused("must ask for target_session_attrs=read-write"))?;
     let names: Vec<&str> = names.split(',').collect();
+    if names.len() == 1 {
+        return Ok(vec![url.to_owned()]);
+    }
+    let rest = without_attribute(rest).ok_or_else(|| refused("must ask for target_session_attrs=read-write"))?;
     if names.len() > MOST_HOSTS {
         return Err(refused("must name 8 hosts at most"));
     }
-    if names.len() > 1 && names.iter().any(|name| name.is_empty() || name.starts_with(':')) {
+    if names.iter().any(|name| name.is_empty() || name.starts_with(':')) {
         return Err(refused("must name a host on each side of a comma: HOST:PORT,HOST:PORT"));
     }
     Ok(names.into_iter().map(|name| format!("{scheme}{user}{name}{rest}")).collect())

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use hyper::Request;
@@ -41,6 +41,8 @@ pub struct ListenerOptions {
 const MOST_STREAMS: u32 = 256;
 /// How long to wait before accepting again when the machine is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often that is told.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
 
 /// Serves until `shutdown` completes, then finishes the requests under way.
 pub async fn serve(
@@ -54,7 +56,7 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let server = Arc::new(builder(options));
     let mut shutdown = std::pin::pin!(shutdown);
-    let mut is_failing = false;
+    let mut told_at: Option<Instant> = None;
     loop {
         let accept = async {
             let place = Arc::clone(&places).acquire_owned().await;
@@ -67,14 +69,14 @@ pub async fn serve(
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                if !std::mem::replace(&mut is_failing, true) {
+                if told_at.is_none_or(|at| at.elapsed() > TOLD_EVERY) {
+                    told_at = Some(Instant::now());
                     tracing::warn!(cause = %error, "no connection can be accepted: the limit of open files (ulimit -n) may be too low");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        is_failing = false;
         let connection = Connection { server: Arc::clone(&server), service: service.clone(), peer, options };
         let watcher = graceful.watcher();
         let open = metrics.opened();

@@ -72,7 +72,8 @@ impl Announcements {
     }
 
     async fn try_open(store: &Store) -> Result<Self, StoreError> {
-        let options = store.hosts.primary();
+        tokio::time::timeout(PATIENCE, store.hosts.are_known()).await.map_err(|_| StoreError::TimedOut)?;
+        let options = store.hosts.options();
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE).connect_lazy_with(options);
         let listen = async {
             let mut listener = PgListener::connect_with(&pool).await?;

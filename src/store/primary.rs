@@ -1,13 +1,12 @@
 //! A database on several hosts, of which one at a time takes writes: a primary and its standbys.
 //!
-//! A pool connects to the host that was found last. When a statement fails as it does at a failover, the hosts are asked
-//! which of them takes writes, again and again until one does; from then on the pool connects there, and gives out no connection that
-//! is older. With a single host nothing is ever asked.
+//! The hosts are asked which of them takes writes, at the start, and whenever something fails as it does at a failover, until one does.
+//! From then on all pools connect there, and give out no connection that is older. With a single host nothing is ever asked.
 
 use std::fmt;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -15,28 +14,26 @@ use futures_util::stream::FuturesUnordered;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection, PgPool};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use super::StoreError;
 use crate::domain::database_url;
 
-/// How long a host may take to say whether it takes writes.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// While the others wait for their turn.
-const PATIENCE_WITH_ONE: Duration = Duration::from_millis(500);
 /// Between two rounds of asking.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// The hosts of one database.
 pub(super) struct Hosts {
     all: Vec<PgConnectOptions>,
-    /// Which of them is taken for the primary.
-    primary: AtomicUsize,
+    /// How long a host may take to say whether it takes writes.
+    patience: Duration,
+    /// Which of them takes writes, once that is known.
+    primary: watch::Sender<Option<usize>>,
     /// Something happened that a failover explains.
     doubted: Notify,
     began: Instant,
-    /// Milliseconds since `began`: connections that are older lead to a host that takes no writes.
+    /// Milliseconds since `began`: connections that are not newer lead to a host that takes no writes.
     outdated: AtomicU64,
 }
 
@@ -50,19 +47,28 @@ impl fmt::Debug for Hosts {
 impl Hosts {
     /// # Errors
     /// A URL that does not parse.
-    pub(super) fn parse(url: &SecretString) -> Result<Self, StoreError> {
+    pub(super) fn parse(url: &SecretString, patience: Duration) -> Result<Self, StoreError> {
         let options = |url: String| Ok(url.parse::<PgConnectOptions>()?.application_name("presign-gateway"));
         let hosts = database_url::hosts(url.expose_secret())?.into_iter().map(options);
         let all: Vec<_> = hosts
             .map(|host| host.map(PgConnectOptions::disable_statement_logging))
             .collect::<Result<_, sqlx::Error>>()?;
-        let (primary, doubted) = (AtomicUsize::new(0), Notify::new());
-        Ok(Self { all, primary, doubted, began: Instant::now(), outdated: AtomicU64::new(0) })
+        let (primary, _) = watch::channel((all.len() == 1).then_some(0));
+        let doubted = Notify::new();
+        Ok(Self { all, patience, primary, doubted, began: Instant::now(), outdated: AtomicU64::new(0) })
     }
 
-    /// The one that is taken for the primary.
-    pub(super) fn primary(&self) -> PgConnectOptions {
-        self.all.get(self.primary.load(Ordering::Relaxed)).cloned().unwrap_or_default()
+    /// How to connect to the one that takes writes. As long as that is not known, to where nobody is: a pool that is refused at once
+    /// tries again, and finds the primary as soon as it is known, where a host that is silent would hold it up.
+    pub(super) fn options(&self) -> PgConnectOptions {
+        let known = self.primary.borrow().and_then(|primary| self.all.get(primary));
+        known.cloned().unwrap_or_else(|| PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(1))
+    }
+
+    /// Waits until it is known which host takes writes.
+    pub(super) async fn are_known(&self) {
+        // The sender lives as long as this does.
+        let _ = self.primary.subscribe().wait_for(Option::is_some).await;
     }
 
     pub(super) fn are_several(&self) -> bool {
@@ -79,17 +85,23 @@ impl Hosts {
     /// Doubts, where an error is one of those that a failover brings.
     pub(super) fn doubt_at(&self, error: &StoreError) {
         if error.is_read_only() {
-            self.outdate();
+            self.doubt_connections();
         }
         if matches!(error, StoreError::Unavailable(_) | StoreError::TimedOut | StoreError::Disconnected) {
             self.doubt();
         }
     }
 
+    /// The same; what is connected by now is not used again.
+    pub(super) fn doubt_connections(&self) {
+        self.outdate();
+        self.doubt();
+    }
+
     /// Whether a connection of this age may be used.
     pub(super) fn is_current(&self, age: Duration) -> bool {
         !self.are_several()
-            || self.began.elapsed().saturating_sub(age).as_millis() >= self.outdated.load(Ordering::Relaxed).into()
+            || self.began.elapsed().saturating_sub(age).as_millis() > self.outdated.load(Ordering::Relaxed).into()
     }
 
     /// What is connected by now is not used again.
@@ -98,26 +110,40 @@ impl Hosts {
         self.outdated.store(now, Ordering::Relaxed);
     }
 
-    /// Asks which host takes writes, and leads the pool there; whether there is one. The one that was taken for the primary is asked
-    /// first: where two take writes, nobody goes back and forth between them.
-    async fn seek(&self, pool: &PgPool) -> bool {
-        let before = self.primary.load(Ordering::Relaxed);
-        if self.answers(before, PATIENCE_WITH_ONE).await.is_some() {
-            return true;
+    /// Asks which host takes writes, until one does, and says it where it is another one than before. That one is asked first: where two
+    /// take writes, nobody goes back and forth between them.
+    async fn seek(&self) -> Option<PgConnectOptions> {
+        let before = *self.primary.borrow();
+        loop {
+            if let Some(before) = before
+                && self.answers(before, self.patience / 2).await.is_some()
+            {
+                return None;
+            }
+            let others = (0..self.all.len()).filter(|host| Some(*host) != before);
+            let asked: FuturesUnordered<_> = others.map(|host| self.answers(host, self.patience)).collect();
+            if let Some(found) = pin!(asked.filter_map(std::future::ready)).next().await {
+                self.primary.send_replace(Some(found));
+                self.outdate();
+                self.tell(before.is_some());
+                return Some(self.options());
+            }
+            tokio::time::sleep(PAUSE).await;
         }
-        let others = (0..self.all.len()).filter(|host| *host != before);
-        let asked: FuturesUnordered<_> = others.map(|host| self.answers(host, PATIENCE)).collect();
-        let Some(found) = pin!(asked.filter_map(std::future::ready)).next().await else { return false };
-        self.primary.store(found, Ordering::Relaxed);
-        let primary = self.primary();
-        tracing::warn!(
-            server.address = primary.get_host(),
-            server.port = primary.get_port(),
-            "the database is written to on another host from now on"
-        );
-        pool.set_connect_options(primary);
-        self.outdate();
-        true
+    }
+
+    fn tell(&self, has_moved: bool) {
+        let primary = self.options();
+        let (host, port) = (primary.get_host(), primary.get_port());
+        if has_moved {
+            tracing::warn!(
+                server.address = host,
+                server.port = port,
+                "the database is written to on another host from now on"
+            );
+        } else {
+            tracing::debug!(server.address = host, server.port = port, "found which host of the database takes writes");
+        }
     }
 
     /// The host, if it says that it takes writes.
@@ -132,33 +158,48 @@ pub(super) async fn takes_writes(connection: &mut PgConnection) -> Result<bool, 
     sqlx::query_scalar("SELECT current_setting('transaction_read_only') = 'off'").fetch_one(connection).await
 }
 
-/// Looks for the primary whenever there is doubt; ends when it is dropped.
+/// Looks for the primary whenever there is doubt, and leads all pools there; ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct Seeker(Option<AbortHandle>);
+pub(super) struct Seeker {
+    pools: Arc<Mutex<Vec<PgPool>>>,
+    seeking: Option<AbortHandle>,
+}
 
 impl Seeker {
     /// Must be called within a Tokio runtime, as a pool must.
-    pub(super) fn start(hosts: &Arc<Hosts>, pool: &PgPool) -> Self {
-        if !hosts.are_several() {
-            return Self(None);
+    pub(super) fn start(hosts: &Arc<Hosts>) -> Self {
+        let pools = Arc::default();
+        let seeking =
+            hosts.are_several().then(|| tokio::spawn(seek(Arc::clone(hosts), Arc::clone(&pools))).abort_handle());
+        Self { pools, seeking }
+    }
+
+    /// From now on leads this pool, too.
+    pub(super) fn lead(&self, pool: &PgPool, hosts: &Hosts) {
+        // With one host there is nowhere else to go.
+        if self.seeking.is_some() {
+            let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+            pool.set_connect_options(hosts.options());
+            pools.push(pool.clone());
         }
-        let (hosts, pool) = (Arc::clone(hosts), pool.clone());
-        let seeking = tokio::spawn(async move {
-            loop {
-                hosts.doubted.notified().await;
-                while !hosts.seek(&pool).await {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn seek(hosts: Arc<Hosts>, pools: Arc<Mutex<Vec<PgPool>>>) {
+    loop {
+        if let Some(primary) = hosts.seek().await {
+            for pool in &*pools.lock().unwrap_or_else(PoisonError::into_inner) {
+                pool.set_connect_options(primary.clone());
             }
-        });
-        Self(Some(seeking.abort_handle()))
+        }
+        tokio::time::sleep(PAUSE).await;
+        hosts.doubted.notified().await;
     }
 }
 
 impl Drop for Seeker {
     fn drop(&mut self) {
-        if let Some(seeking) = &self.0 {
+        if let Some(seeking) = &self.seeking {
             seeking.abort();
         }
     }

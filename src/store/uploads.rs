@@ -1,6 +1,6 @@
 //! Table `uploads`: the ledger.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::Connection;
@@ -20,32 +20,26 @@ pub mod settle;
 pub mod sweep;
 pub mod walk;
 
-/// Records uploads of any tenants in one statement and one commit: all of them, or none. What Postgres undid in favour of somebody
-/// else is written once more, as it expects.
+/// Records uploads of any tenants in one statement and one commit: all of them, or none.
 ///
 /// # Errors
-/// [`StoreError::RowRefused`] or [`StoreError::Taken`] when one of the rows is at fault; [`StoreError::TimedOut`] after
-/// `commit_timeout`, when nobody knows whether the rows were committed.
+/// [`StoreError::RowRefused`] or [`StoreError::Taken`] when one of the rows is at fault; [`StoreError::Conflict`] when the same again
+/// may succeed; [`StoreError::TimedOut`] after `commit_timeout`, when nobody knows whether the rows were committed.
 pub async fn insert_batch_any_tenant(
     store: &Store,
     uploads: &[&NewUpload],
     commit_timeout: Duration,
 ) -> Result<(), StoreError> {
-    let write = || store.measured(("INSERT", "uploads"), insert_alone(store, uploads, commit_timeout));
-    match write().await {
-        Err(StoreError::Conflict(_)) => write().await,
-        outcome => outcome,
-    }
-}
-
-async fn insert_alone(store: &Store, uploads: &[&NewUpload], commit_timeout: Duration) -> Result<(), StoreError> {
-    let mut connection = store.pool.acquire().await?;
-    if let Ok(inserted) = tokio::time::timeout(commit_timeout, insert(&mut connection, uploads)).await {
-        return inserted;
-    }
-    // The connection still waits for its answer: it must not serve anybody else.
-    drop(connection.detach());
-    Err(StoreError::TimedOut)
+    let inserted = async {
+        let mut connection = store.pool.acquire().await?;
+        if let Ok(inserted) = tokio::time::timeout(commit_timeout, insert(&mut connection, uploads)).await {
+            return inserted;
+        }
+        // The connection still waits for its answer: it must not serve anybody else.
+        drop(connection.detach());
+        Err(StoreError::TimedOut)
+    };
+    store.measured(("INSERT", "uploads"), inserted).await
 }
 
 /// How long after its own time limit Postgres may take to say so.
@@ -62,12 +56,16 @@ pub async fn insert_together_any_tenant(
     idempotency_key: Option<&NewIdempotencyKey>,
     commit_timeout: Duration,
 ) -> Result<bool, StoreError> {
-    let write = || {
-        let recorded = insert_together(store, uploads, idempotency_key, commit_timeout);
+    let began = Instant::now();
+    let write = |patience| {
+        let recorded = insert_together(store, uploads, idempotency_key, patience);
         store.measured(("INSERT", "uploads"), recorded)
     };
-    match write().await {
-        Err(StoreError::Conflict(_)) => write().await,
+    match write(commit_timeout).await {
+        // Once more, as Postgres expects; in what is left of the time.
+        Err(StoreError::Conflict(_)) if began.elapsed() < commit_timeout => {
+            write(commit_timeout.saturating_sub(began.elapsed())).await
+        }
         outcome => outcome,
     }
 }

@@ -46,7 +46,7 @@ pub struct RecorderOptions {
     pub writers: usize,
     /// Rows in one commit, at most.
     pub max_batch: usize,
-    /// How long a request waits for its row, and a writer for its commit.
+    /// How long a request waits for its row, and a writer for a commit; for a second one, where Postgres undid the first.
     pub commit_timeout: Duration,
 }
 
@@ -157,8 +157,15 @@ impl Writer {
 
     /// Writes a batch in one commit; row by row where the batch holds one that is refused. Empties the batch.
     async fn write(&self, batch: &mut Vec<Waiting>) {
-        let rows: Vec<&NewUpload> = batch.iter().map(|waiting| &waiting.upload).collect();
-        let outcome = self.insert(&rows).await;
+        let mut outcome = self.insert(&rows(batch)).await;
+        if matches!(outcome, Err(StoreError::Conflict(_))) {
+            // Once more, as Postgres expects; without those who gave up meanwhile.
+            batch.retain(|waiting| !waiting.done.is_closed());
+            if batch.is_empty() {
+                return;
+            }
+            outcome = self.insert(&rows(batch)).await;
+        }
         let at_fault = matches!(outcome, Err(StoreError::RowRefused(_) | StoreError::Taken { .. }));
         if at_fault && batch.len() > 1 {
             for waiting in batch.drain(..) {
@@ -179,6 +186,10 @@ impl Writer {
         self.metrics.written(inserted.is_ok(), began.elapsed());
         inserted
     }
+}
+
+fn rows(batch: &[Waiting]) -> Vec<&NewUpload> {
+    batch.iter().map(|waiting| &waiting.upload).collect()
 }
 
 /// A batch belongs to no one request: it has a trace of its own, which those that it carries refer to. Their own wait is over, and

@@ -61,7 +61,11 @@ async fn the_gateways_role_cannot_take_back_what_is_on_record() {
     assert_denied(&mut gateway, all.iter().map(|table| format!("TRUNCATE {table}"))).await;
     let partitions = all.iter().filter(|table| table.starts_with("uploads_"));
     assert_denied(&mut gateway, partitions.map(|table| format!("INSERT INTO {table} SELECT * FROM uploads"))).await;
-    let changes = ["UPDATE audit_events SET actor = 'nobody'", "UPDATE _sqlx_migrations SET success = false"];
+    let changes = [
+        "UPDATE audit_events SET actor = 'nobody'",
+        "UPDATE _sqlx_migrations SET success = false",
+        "SELECT drop_upload_partition(now() - interval '2 months')",
+    ];
     assert_denied(&mut gateway, changes.map(str::to_owned)).await;
     assert_eq!(refusal(&mut gateway, "UPDATE uploads SET state = 'uploaded'").await, None, "what it may, it may");
 }

@@ -96,6 +96,7 @@ async fn months_that_are_older_than_is_kept_are_dropped_and_stay_counted() {
         stack.admin(Method::GET, path).send().await.data(200)["total"]["uploads"].clone()
     };
     assert_eq!(ask().await, 3);
+    postgres::allow_drops(&stack.database_url).await;
     let store = postgres::open(stack.database_url.clone());
     // Nothing is dropped where all is kept.
     upkeep::drop_old_partitions(&store, Clock::System.now(), 0).await.unwrap();
@@ -129,6 +130,7 @@ async fn nothing_younger_than_a_month_is_ever_dropped() {
 async fn a_month_that_is_in_use_is_dropped_another_time() {
     let stack = TestStack::start().await;
     insert_in_months(&stack, &["2026-01"]).await;
+    postgres::allow_drops(&stack.database_url).await;
     let store = postgres::open(stack.database_url.clone());
     let mut reading = stack.connect().await;
     let mut transaction = reading.begin().await.unwrap();
@@ -145,6 +147,7 @@ async fn a_month_that_is_in_use_is_dropped_another_time() {
 async fn a_month_that_is_in_use_keeps_nobody_waiting() {
     let stack = TestStack::start().await;
     insert_in_months(&stack, &["2026-01"]).await;
+    postgres::allow_drops(&stack.database_url).await;
     let store = postgres::open(stack.database_url.clone());
     let mut reading = stack.connect().await;
     let mut transaction = reading.begin().await.unwrap();
@@ -185,6 +188,7 @@ async fn a_job_that_fails_stops_no_other_and_a_drop_is_not_tried_again_at_once()
     let url = postgres::fresh_database().await;
     let mut connection = postgres::connect(&url).await;
     fails(&mut connection, "ensure_upload_partitions(first timestamptz, last timestamptz)", "integer").await;
+    postgres::allow_drops(&url).await;
     fails(&mut connection, "drop_upload_partition(before timestamptz)", "text").await;
     insert_idempotency_keys(&mut connection).await;
     let options = UpkeepOptions { fold_every: Duration::from_hours(1), retention_months: 1 };
@@ -272,6 +276,7 @@ async fn a_role_that_owns_no_table_makes_and_drops_partitions_and_folds_usage() 
     };
     eventually("usage is folded", folded).await;
     insert_in_months(&stack, &["2026-01"]).await;
+    postgres::allow_drops(&stack.database_url).await;
     upkeep::drop_old_partitions(
         &postgres::open(stack.database_url.clone()),
         Clock::System.now() - TimeDelta::days(1),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -29,13 +30,15 @@ def start(binary, folder):
     log = open(folder / "log", "wb")
     command = [binary, "dev", *PORTS, "--data-dir", str(folder / "data")]
     dev = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=folder, env=os.environ | PATIENT, text=True)
-    deadline = time.monotonic() + START_SECONDS
+    # One that says nothing at all is ended, too.
+    patience = threading.Timer(START_SECONDS, dev.kill)
+    patience.start()
     for line in dev.stdout:
         if "Ctrl-C stops everything" in line:
+            patience.cancel()
             lines = (folder / "data/dev.env").read_text().splitlines()
             return dev, dict(line.split("=", 1) for line in lines)
-        if time.monotonic() > deadline:
-            break
+    patience.cancel()
     stop(dev)
     sys.exit("dev did not start:\n" + (folder / "log").read_text())
 

@@ -60,13 +60,6 @@ fn refuses(status: StatusCode, method: &Method, guarded: bool, operation: &Opera
     let has_body = operation.request_body.is_some();
     let takes = |test: &dyn Fn(&Parameter) -> bool| parameters(operation).any(test);
     match status {
-        // Ids of another form are those of no row; names of another form are told to be wrong.
-        StatusCode::BAD_REQUEST => {
-            has_body
-                || takes(&|parameter| {
-                    parameter.parameter_in != ParameterIn::Path || ["tenant", "alias"].contains(&&*parameter.name)
-                })
-        }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => guarded,
         StatusCode::NOT_FOUND => {
             let names_a_row =

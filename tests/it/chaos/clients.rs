@@ -50,9 +50,12 @@ fn allow_files(wanted: usize) -> usize {
         line.split_whitespace().nth(3).unwrap().parse().unwrap_or(usize::MAX)
     };
     if allowed() < wanted {
-        let nofile = format!("--nofile={wanted}:{wanted}");
-        // Only root may have more than its limit; what there is will have to do.
-        let _ = Command::new("prlimit").args(["--pid", &me, &nofile]).output();
+        // The first is enough where the hard limit is high; else only root may raise it, and what there is will have to do.
+        for limits in [format!("--nofile={wanted}:"), format!("--nofile={wanted}:{wanted}")] {
+            if allowed() < wanted {
+                let _ = Command::new("prlimit").args(["--pid", &me, &limits]).output();
+            }
+        }
     }
     allowed()
 }
@@ -86,7 +89,7 @@ async fn many_at_rest(to: SocketAddr, count: usize) -> Vec<TcpStream> {
 async fn thousands_of_idle_connections_cost_little_and_whoever_is_over_the_limit_waits_for_a_place() {
     const SPARE: usize = 1000;
     let wanted = short_or_long(2_000, 20_000);
-    let idle = wanted.min(allow_files(wanted + SPARE) - SPARE);
+    let idle = wanted.min(allow_files(wanted + SPARE).saturating_sub(SPARE));
     let places = idle + 200;
     let settings = [
         ("PRESIGN__SERVER__MAX_CONNECTIONS", places.to_string()),

@@ -189,6 +189,7 @@ async fn a_clock_that_is_months_ahead_drops_nothing_that_is_to_be_kept() {
     let now = Clock::System.now();
     let rows = [40, 100, 300, 500].map(|days| ledger::row(place.0, place.1, now - TimeDelta::days(days)));
     ledger::insert(&mut connection, &rows).await;
+    postgres::allow_drops(&stack.database_url).await;
     let store = postgres::open(stack.database_url.clone());
     upkeep::drop_old_partitions(&store, now + TimeDelta::days(300), 12).await.unwrap();
     assert_eq!(stack.recorded().await, 3, "what is older than a year is gone, and nothing else");

@@ -1,9 +1,14 @@
 //! The primary is lost, and its standby takes over: no row that was acknowledged is missing there.
 
+use nix::sys::signal::Signal;
+use presign_gateway::domain::randomness::Randomness;
+use presign_gateway::domain::sealing_key::SealingKey;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::scene::{PATIENCE, Scene, short_or_long};
+use crate::support::binary::{Server, Workbench};
 use crate::support::node::Node;
+use crate::support::postgres;
 use crate::support::proxy::Proxy;
 
 /// Two hosts of one database, as a setting names them.
@@ -11,6 +16,33 @@ fn of_two_hosts(first: &Proxy, second: &Proxy, node: &Node) -> SecretString {
     let url = first.url(&node.url());
     let one = format!("127.0.0.1:{}", first.port());
     SecretString::from(url.expose_secret().replace(&one, &format!("{one},127.0.0.1:{}", second.port())))
+}
+
+/// The same database, with another host named first.
+fn behind(first: u16, url: &SecretString) -> SecretString {
+    let url = url.expose_secret();
+    let (before, after) = url.split_once("@127.0.0.1:").unwrap();
+    SecretString::from(format!("{before}@127.0.0.1:{first},127.0.0.1:{after}"))
+}
+
+#[tokio::test]
+async fn whoever_starts_while_the_first_host_is_away_or_silent_finds_the_primary_at_once() {
+    let direct = postgres::fresh_database().await;
+    let silent = Proxy::to(&direct).await;
+    silent.freeze();
+    let nobody = 1;
+    for first in [nobody, silent.port()] {
+        let url = behind(first, &direct);
+        let sealing_key = SealingKey::generate("test", &Randomness::System);
+        let workbench = Workbench::new(url.clone(), sealing_key.expose_secret());
+        workbench.run(&["tenant", "list"]).await;
+        let server = Server::start(&workbench, &[("PRESIGN__DATABASE__READ_TIMEOUT_MS", "10000")]).await;
+        let ready = reqwest::get(format!("{}/readyz", server.ops_url)).await.unwrap();
+        assert_eq!(ready.status(), 200, "{}", ready.text().await.unwrap());
+        server.signal(Signal::SIGTERM);
+        let (_, log) = server.ended_with_log().await;
+        assert!(!log.contains("not listening for changes") && !log.contains("another host from now on"), "{log}");
+    }
 }
 
 /// How the primary is lost.

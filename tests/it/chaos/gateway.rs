@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use sqlx::{Executor, PgConnection};
 
 use super::check::Rows;
-use super::load::Load;
+use super::load::{Load, Told};
 use super::scene::{PATIENCE, Scene, short_or_long};
 use crate::support::within;
 
@@ -65,11 +65,15 @@ async fn told_to_stop_it_answers_each_request_that_it_took() {
     let mut connection = scene.connect().await;
     let told = scene.end(load, &before).await;
     assert_eq!(told.refused.len(), 0, "none was refused: {:?}", told.refused.first());
-    // A request that was cut off is one that was never taken: its row would say that it was.
+    nobody_was_left_untold(&told, &mut connection).await;
+}
+
+/// A request that was cut off is one that was never taken: its row would say that it was.
+async fn nobody_was_left_untold(told: &Told, connection: &mut PgConnection) {
     for cut in &told.cut {
         let row =
             sqlx::query("SELECT 1 FROM uploads WHERE width = $1 AND height = $2").bind(cut.width).bind(cut.height);
-        let row = row.fetch_optional(&mut connection).await.unwrap();
+        let row = row.fetch_optional(&mut *connection).await.unwrap();
         assert!(row.is_none(), "recorded, and its client was never told: {cut:?}");
     }
 }
@@ -100,12 +104,12 @@ impl FullQueue {
         Self { scene, load, crowd, before, lock }
     }
 
-    async fn recovers_and_ends(self) {
+    async fn recovers_and_ends(self) -> Told {
         let Self { mut scene, load, crowd, before, .. } = self;
         crowd.disperse().await;
         scene.serve().await;
         scene.recovers(&load).await;
-        scene.end(load, &before).await;
+        scene.end(load, &before).await
     }
 }
 
@@ -121,7 +125,9 @@ async fn told_to_stop_with_a_full_queue_it_writes_what_it_took() {
     assert!(server.ended().await.success());
     let written = full.load.issued() - issued;
     assert!(written > 0, "those that waited have their URL");
-    full.recovers_and_ends().await;
+    let mut connection = full.scene.connect().await;
+    let told = full.recovers_and_ends().await;
+    nobody_was_left_untold(&told, &mut connection).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

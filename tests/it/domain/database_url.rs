@@ -36,3 +36,9 @@ fn what_is_wrong_is_told_without_the_password() {
         assert!(told.contains(expected) && !told.contains("hunter2"), "{url}: {told}");
     }
 }
+
+#[test]
+fn what_one_host_is_asked_for_is_left_to_the_driver() {
+    let url = "postgres://u:p@db/presign?target_session_attrs=any";
+    assert_eq!(hosts(url).unwrap(), [url]);
+}

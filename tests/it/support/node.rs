@@ -165,7 +165,8 @@ impl Node {
             std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
         let is_its = |process: &i32| *process == postmaster || parent(*process) == Some(postmaster);
         // The file outlives a server that was killed, whose number somebody else may have by now.
-        let runs = |process: &i32| is_postgres(*process) && state(*process) != Some('Z');
+        let data = self.data();
+        let runs = |process: &i32| works_in(*process, &data) && state(*process) != Some('Z');
         processes.filter(is_its).filter(runs).map(Pid::from_raw).collect()
     }
 }
@@ -196,8 +197,9 @@ fn stat(process: i32) -> Option<Vec<String>> {
     Some(stat.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
 }
 
-fn is_postgres(process: i32) -> bool {
-    std::fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|name| name.trim() == "postgres")
+/// Whether a process works in this folder, as all those of a Postgres do in their data.
+fn works_in(process: i32, folder: &Path) -> bool {
+    std::fs::read_link(format!("/proc/{process}/cwd")).is_ok_and(|found| found == folder)
 }
 
 fn parent(process: i32) -> Option<i32> {

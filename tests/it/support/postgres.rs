@@ -100,6 +100,14 @@ pub async fn give_rights(url: &SecretString) {
     }
 }
 
+/// Lets the gateway drop old months, as the manual has it.
+pub async fn allow_drops(url: &SecretString) {
+    let mut owner = connect_as(url, OWNER).await;
+    for statement in manual("### 10.4 ") {
+        execute(&mut owner, &statement).await;
+    }
+}
+
 async fn execute(connection: &mut PgConnection, statement: &str) {
     let done = connection.execute(sqlx::AssertSqlSafe(statement.to_owned())).await;
     done.unwrap_or_else(|error| panic!("{statement}: {error}"));
