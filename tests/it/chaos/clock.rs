@@ -91,7 +91,7 @@ impl Day {
         let told = load.end().await;
         let rows = self.rows().await;
         check::judge(&told, before, &rows, &self.bucket());
-        report(&Figures::of(fault, lasted, &told, rows.len(), Some(self.recovered)));
+        report(&Figures::of(fault, lasted, &told, &rows, Some(self.recovered)));
         self.stack.stop().await;
         told
     }

@@ -5,20 +5,21 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::check::Rows;
 use super::load::Told;
 
 pub struct Figures<'a> {
     fault: &'a str,
     lasted: Duration,
     told: &'a Told,
-    rows: usize,
+    rows: &'a Rows,
     recovered: Option<Duration>,
     /// What else was measured, in words.
     pub note: Option<&'a str>,
 }
 
 impl<'a> Figures<'a> {
-    pub fn of(fault: &'a str, lasted: Duration, told: &'a Told, rows: usize, recovered: Option<Duration>) -> Self {
+    pub fn of(fault: &'a str, lasted: Duration, told: &'a Told, rows: &'a Rows, recovered: Option<Duration>) -> Self {
         Self { fault, lasted, told, rows, recovered, note: None }
     }
 }
@@ -31,7 +32,8 @@ pub fn report(figures: &Figures<'_>) {
         "fault": fault,
         "seconds": lasted.as_secs(),
         "issued": told.issued.len(),
-        "rows": rows,
+        "rows": rows.len(),
+        "without_row": told.issued.iter().filter(|issued| !rows.contains_key(&issued.object_key)).count(),
         "put": told.issued.iter().filter(|issued| issued.arrived).count(),
         "refused": told.refused.len(),
         "cut": told.cut.len(),

@@ -231,7 +231,7 @@ impl Scene {
         let rows = self.rows().await;
         check::judge(&told, before, &rows, &self.bucket());
         let note = note(&told);
-        let mut figures = Figures::of(self.fault, lasted, &told, rows.len(), self.recovered);
+        let mut figures = Figures::of(self.fault, lasted, &told, &rows, self.recovered);
         figures.note = note.as_deref();
         report(&figures);
         if self.server.is_some() {
