@@ -80,8 +80,18 @@ async fn upload(stack: &TestStack, row: Row) -> String {
 async fn ask(stack: &TestStack, listener: &str, operation: &Operation, row: &str, caller: &Caller) -> Answer {
     let base = caller.base.as_deref().unwrap_or(listener);
     let call = stack.call(operation.method.clone(), format!("{base}{}", operation.filled("alpha", row)));
-    let call = if operation.method == Method::GET { call } else { call.json(&operation.body()) };
+    let has_body = ![Method::GET, Method::HEAD].contains(&operation.method);
+    let call = if has_body { call.json(&operation.body()) } else { call };
     caller.presents(call).header("x-request-id", "same").send().await
+}
+
+/// Who is refused a GET is refused its HEAD, too; some are nobody's.
+async fn assert_no_more_by_head(stack: &TestStack, listener: &str, operation: &Operation, row: &str, caller: &Caller) {
+    if let Some(by_head) = operation.by_head() {
+        let get = ask(stack, listener, operation, row, caller).await.status;
+        let head = ask(stack, listener, &by_head, row, caller).await.status;
+        assert!(head == get || head == 405, "{} by {}: {head}, {get} by GET", by_head.name, caller.name);
+    }
 }
 
 fn tolerant() -> Setup {
@@ -108,6 +118,7 @@ async fn ask_public(stack: &TestStack, drawing: &mut Drawing) {
         for (caller, expected) in refused {
             let answer = ask(stack, &stack.url, &operation, &shared, caller).await;
             assert_eq!(outcome(&answer), expected, "{} by {}: {}", operation.name, caller.name, answer.text);
+            assert_no_more_by_head(stack, &stack.url, &operation, &shared, caller).await;
             table.cell(&operation.name, caller.name, expected);
         }
         before.assert_same(&Contents::of(stack).await, &operation.name);
@@ -136,6 +147,7 @@ async fn ask_operators(stack: &TestStack, drawing: &mut Drawing) {
             };
             let answer = ask(stack, &stack.ops_url, &operation, "default", caller).await;
             assert_eq!(outcome(&answer), expected, "{} by {}: {}", operation.name, caller.name, answer.text);
+            assert_no_more_by_head(stack, &stack.ops_url, &operation, "default", caller).await;
             table.cell(&operation.name, caller.name, expected);
         }
         before.assert_same(&Contents::of(stack).await, &operation.name);

@@ -188,6 +188,8 @@ async fn with_a_real_deadlock_nobody_is_refused() {
         // Ours waited first, so that it is ours which Postgres undoes.
         undone += usize::from(other.execute("LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE").await.is_ok());
         other.close().await.unwrap();
+        // What is undone twice is refused: the next one comes when all is well.
+        day.load.issues(short_or_long(40, 500), PATIENCE).await;
     }
     day.recovers().await;
     let told = day.ends().await;

@@ -37,6 +37,12 @@ pub fn operations(document: &utoipa::openapi::OpenApi) -> Vec<Operation> {
 }
 
 impl Operation {
+    /// What a GET's path answers to HEAD.
+    pub fn by_head(&self) -> Option<Self> {
+        let by_head = || Self { name: format!("HEAD {}", self.path), method: Method::HEAD, path: self.path.clone() };
+        (self.method == Method::GET).then(by_head)
+    }
+
     /// What it needs to succeed: to sign anew, an upload that has not arrived; else one that has.
     pub fn row(&self, needs: &[&str]) -> Row {
         match self.path.strip_prefix("/v1/uploads/{id}") {
