@@ -93,7 +93,7 @@ fn faults(elsewhere: &Publisher, key: &IssuerKey) -> [(Publish, &'static str); 8
     let twice = json!({ "keys": [key.jwk, key.jwk] }).to_string();
     [
         (Publish::Status(500), "500"),
-        (Publish::Redirect(elsewhere.url()), "302"),
+        (Publish::Redirect(elsewhere.url()), "redirect"),
         (Publish::Garbage, ""),
         (Publish::Endless, ""),
         (Publish::CutOff, ""),
