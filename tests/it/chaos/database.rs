@@ -215,10 +215,10 @@ struct SmallDisk(TempDir);
 impl SmallDisk {
     /// `None` for whoever may not mount any.
     fn mount() -> Option<Self> {
-        let disk = Self(open_folder());
+        let folder = open_folder();
         let tmpfs = ["-t", "tmpfs", "-o", "size=160m,mode=755", "tmpfs"];
-        let mounted = Command::new("mount").args(tmpfs).arg(disk.0.path()).output().ok()?;
-        mounted.status.success().then_some(disk)
+        let mounted = Command::new("mount").args(tmpfs).arg(folder.path()).output().ok()?;
+        mounted.status.success().then(|| Self(folder))
     }
 
     /// A folder on it that Postgres's user may enter.
