@@ -67,7 +67,6 @@ pub enum StartError {
 
 /// A gateway that listens, and is about to serve.
 pub struct App {
-    /// What answers requests.
     pub gateway: Arc<Gateway>,
     stores: [Store; 2],
     announcements: Result<Announcements, StoreError>,
@@ -86,14 +85,23 @@ struct Timing {
     public: ListenerOptions,
 }
 
-/// Makes the general pool.
+/// Says whether a database is named in a way that can be used, without asking it.
 ///
 /// # Errors
 /// No database is named, or its URL does not parse.
-pub fn open_store(config: &Config) -> Result<Store, StartError> {
+pub fn check_database(config: &Config) -> Result<(), StartError> {
     if !config.database.is_set() {
         return Err(StartError::NoDatabase);
     }
+    Store::check_url(&config.database.url).map_err(StartError::Database)
+}
+
+/// Makes the general pool. Where the database is on several hosts, they are asked at once which one takes writes.
+///
+/// # Errors
+/// As [`check_database`].
+pub fn open_store(config: &Config) -> Result<Store, StartError> {
+    check_database(config)?;
     let acquire_timeout = config.database.acquire_timeout_ms.as_milliseconds();
     let max_connections = connections(config.database.max_connections.get());
     let read_timeout = config.database.read_timeout_ms.as_milliseconds();

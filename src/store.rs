@@ -243,6 +243,14 @@ impl Store {
         Ok(Self { pool, hosts, seeker, read_timeout: options.read_timeout, metrics })
     }
 
+    /// Says whether a database's URL can be used, without asking anybody.
+    ///
+    /// # Errors
+    /// It does not parse.
+    pub fn check_url(url: &SecretString) -> Result<(), StoreError> {
+        Hosts::parse(url, Duration::ZERO).map(drop)
+    }
+
     /// The same database with connections of its own, which others cannot use up.
     #[must_use]
     pub fn apart(&self, max_connections: u32) -> Self {

@@ -24,7 +24,7 @@ impl ConfigCommand {
         match self {
             Self::Check => {
                 let faults =
-                    [app::open_store(&config).err(), Keyring::new(&config.vault.keys).err().map(StartError::from)];
+                    [app::check_database(&config).err(), Keyring::new(&config.vault.keys).err().map(StartError::from)];
                 let faults: Vec<String> = faults.iter().flatten().map(|fault| chain(fault)).collect();
                 anyhow::ensure!(faults.is_empty(), ConfigError(faults));
                 output::show_one(context.output, "the configuration is valid", &serde_json::json!({ "valid": true }))

@@ -92,7 +92,7 @@ impl Hosts {
         }
     }
 
-    /// The same; what is connected by now is not used again.
+    /// Says that the primary may be another one, and that what is connected by now must not be used again.
     pub(super) fn doubt_connections(&self) {
         self.outdate();
         self.doubt();

@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 
 use crate::support::binary::{Workbench, program, stderr, stdout};
 use crate::support::postgres;
+use crate::support::proxy::Proxy;
 
 async fn workbench() -> Workbench {
     let sealing_key = SealingKey::generate("k1", &Randomness::System);
@@ -103,4 +104,16 @@ async fn help_shows_examples() {
         let help = stdout(&program().args(arguments).output().await.unwrap());
         assert!(help.contains("Examples:"), "{arguments:?}: {help}");
     }
+}
+
+#[tokio::test]
+async fn config_check_connects_to_nothing_where_several_hosts_are_named_either() {
+    let direct = postgres::fresh_database().await;
+    let host = Proxy::to(&direct).await;
+    let url = host.url(&direct).expose_secret().replace("@127", "@127.0.0.1:1,127");
+    let key = SealingKey::generate("k1", &Randomness::System);
+    let mut check = program();
+    check.args(["config", "check"]).env("DATABASE_URL", url).env("PRESIGN__VAULT__KEYS", key.expose_secret());
+    assert!(check.output().await.unwrap().status.success());
+    assert_eq!(host.connections(), 0);
 }
