@@ -1,5 +1,6 @@
 //! Every status that an operation may refuse with, told in the document operation by operation: which follow from what the
-//! operation takes, and which are its own. A status that stands in no line here is a fault, and a test finds it.
+//! operation takes, and which are its own. A status that stands in no line here is a fault, which
+//! `tests/schemathesis/run` finds.
 
 use axum::http::{Method, StatusCode};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
