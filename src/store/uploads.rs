@@ -13,34 +13,13 @@ use self::row::Row;
 use super::idempotency_keys::{self, NewIdempotencyKey};
 use super::{Store, StoreError};
 
+pub mod append;
 mod insert;
 mod row;
 pub mod search;
 pub mod settle;
 pub mod sweep;
 pub mod walk;
-
-/// Records uploads of any tenants in one statement and one commit: all of them, or none.
-///
-/// # Errors
-/// [`StoreError::RowRefused`] or [`StoreError::Taken`] when one of the rows is at fault; [`StoreError::Conflict`] when the same again
-/// may succeed; [`StoreError::TimedOut`] after `commit_timeout`, when nobody knows whether the rows were committed.
-pub async fn insert_batch_any_tenant(
-    store: &Store,
-    uploads: &[&NewUpload],
-    commit_timeout: Duration,
-) -> Result<(), StoreError> {
-    let inserted = async {
-        let mut connection = store.pool.acquire().await?;
-        if let Ok(inserted) = tokio::time::timeout(commit_timeout, insert(&mut connection, uploads)).await {
-            return inserted;
-        }
-        // The connection still waits for its answer: it must not serve anybody else.
-        drop(connection.detach());
-        Err(StoreError::TimedOut)
-    };
-    store.measured(("INSERT", "uploads"), inserted).await
-}
 
 /// How long after its own time limit Postgres may take to say so.
 const TOLD_BY_POSTGRES: Duration = Duration::from_millis(500);
@@ -49,7 +28,7 @@ const TOLD_BY_POSTGRES: Duration = Duration::from_millis(500);
 /// and records nothing, where that key is taken.
 ///
 /// # Errors
-/// As [`insert_batch_any_tenant`].
+/// As [`append::Appender::append_any_tenant`].
 pub async fn insert_together_any_tenant(
     store: &Store,
     uploads: &[&NewUpload],

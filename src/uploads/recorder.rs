@@ -16,11 +16,12 @@ use tokio::time::timeout;
 use tracing::{Instrument, Span};
 
 use crate::domain::upload::NewUpload;
-use crate::store::{Store, StoreError, uploads};
+use crate::store::uploads::append::{Appender, KEPT_FOR};
+use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::recorder::RecorderMetrics;
 use crate::telemetry::trace;
 
-use self::queue::{Queue, Refused};
+use self::queue::{AtWork, Queue, Refused};
 
 mod queue;
 
@@ -80,8 +81,8 @@ impl Recorder {
         let metrics = Arc::new(metrics);
         let mut writers = JoinSet::new();
         for _ in 0..options.writers {
-            let (store, metrics) = (store.clone(), Arc::clone(&metrics));
-            let writer = Writer { store, commit_timeout: options.commit_timeout, metrics };
+            let (ledger, metrics) = (Appender::new(store.clone()), Arc::clone(&metrics));
+            let writer = Writer { ledger, commit_timeout: options.commit_timeout, metrics };
             writers.spawn(writer.write_batches(Arc::clone(&queue)));
         }
         let RecorderOptions { queue: capacity, commit_timeout, .. } = options;
@@ -125,14 +126,14 @@ impl Recorder {
 
 /// Takes batches, and commits them.
 struct Writer {
-    store: Store,
+    ledger: Appender,
     commit_timeout: Duration,
     metrics: Arc<RecorderMetrics>,
 }
 
 impl Writer {
-    async fn write_batches(self, queue: Arc<Queue<Waiting>>) {
-        while let Some((mut rows, at_work)) = queue.take().await {
+    async fn write_batches(mut self, queue: Arc<Queue<Waiting>>) {
+        while let Some((mut rows, at_work)) = self.next(&queue).await {
             // A request that gave up was answered without a URL: its row would say that one was issued.
             rows.retain(|waiting| !waiting.done.is_closed());
             if rows.is_empty() {
@@ -155,8 +156,17 @@ impl Writer {
         }
     }
 
+    /// The next batch. Who has nothing to write for a while holds no connection.
+    async fn next<'a>(&mut self, queue: &'a Queue<Waiting>) -> Option<(Vec<Waiting>, AtWork<'a, Waiting>)> {
+        if let Ok(batch) = timeout(KEPT_FOR, queue.take()).await {
+            return batch;
+        }
+        self.ledger.rest();
+        queue.take().await
+    }
+
     /// Writes a batch in one commit; row by row where the batch holds one that is refused. Empties the batch.
-    async fn write(&self, batch: &mut Vec<Waiting>) {
+    async fn write(&mut self, batch: &mut Vec<Waiting>) {
         let mut outcome = self.insert(&rows(batch)).await;
         if matches!(outcome, Err(StoreError::Conflict(_))) {
             // Once more, as Postgres expects; without those who gave up meanwhile.
@@ -180,9 +190,9 @@ impl Writer {
         }
     }
 
-    async fn insert(&self, rows: &[&NewUpload]) -> Result<(), StoreError> {
+    async fn insert(&mut self, rows: &[&NewUpload]) -> Result<(), StoreError> {
         let began = Instant::now();
-        let inserted = uploads::insert_batch_any_tenant(&self.store, rows, self.commit_timeout).await;
+        let inserted = self.ledger.append_any_tenant(rows, self.commit_timeout).await;
         self.metrics.written(inserted.is_ok(), began.elapsed());
         inserted
     }
