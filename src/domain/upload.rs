@@ -14,7 +14,7 @@ use super::ids::{BucketId, TenantId, UploadId};
 use super::tenant::Slug;
 
 /// What an upload is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UploadKind {
     Thumb,
     Origin,

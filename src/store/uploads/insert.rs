@@ -4,6 +4,7 @@
 //! (`docs/adr/0008-usage-rollups.md`).
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use sqlx::postgres::{PgHasArrayType, PgTypeInfo};
@@ -15,7 +16,7 @@ use crate::domain::caller::CallerKind;
 use crate::domain::upload::{NewUpload, Pixels, Seconds, UploadKind};
 use crate::store::StoreError;
 
-/// An upload as the type `new_traced_upload` has it, field by field in its order.
+/// An upload as the type `upload_to_record` has it, field by field in its order.
 #[derive(sqlx::Encode)]
 struct Row<'a> {
     id: Uuid,
@@ -30,7 +31,7 @@ struct Row<'a> {
     caller_kind: &'a str,
     caller_id: Option<Uuid>,
     caller_subject: Option<&'a str>,
-    client_address: String,
+    client_address: IpAddr,
     access_key_id: &'a str,
     issued_at: DateTime<Utc>,
     url_expires_at: DateTime<Utc>,
@@ -45,13 +46,13 @@ struct Row<'a> {
 
 impl sqlx::Type<Postgres> for Row<'_> {
     fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("new_traced_upload")
+        PgTypeInfo::with_name("upload_to_record")
     }
 }
 
 impl PgHasArrayType for Row<'_> {
     fn array_type_info() -> PgTypeInfo {
-        PgTypeInfo::array_of("new_traced_upload")
+        PgTypeInfo::array_of("upload_to_record")
     }
 }
 
@@ -71,7 +72,7 @@ impl<'a> From<&'a NewUpload> for Row<'a> {
             caller_kind: upload.caller_kind.as_str(),
             caller_id: upload.caller_id,
             caller_subject: upload.caller_subject.as_deref(),
-            client_address: upload.origin.client_address.to_string(),
+            client_address: upload.origin.client_address,
             access_key_id: &upload.access_key_id,
             issued_at: upload.issued_at,
             url_expires_at: upload.url_expires_at,
@@ -91,55 +92,57 @@ fn stored(bytes: u64) -> Option<i64> {
     bytes.try_into().ok()
 }
 
-/// The rows' groups, as `usage_deltas` has them, column by column.
-#[derive(Default)]
-struct Counts {
-    tenant_ids: Vec<Uuid>,
-    hours: Vec<DateTime<Utc>>,
-    kinds: Vec<Option<&'static str>>,
-    exts: Vec<&'static str>,
-    caller_kinds: Vec<&'static str>,
-    api_key_ids: Vec<Option<Uuid>>,
-    uploads: Vec<i64>,
-    promised_bytes: Vec<i64>,
+/// What a group of the rows adds to the usage, as the type `usage_to_count` has it, field by field in its order.
+#[derive(sqlx::Encode)]
+struct Count {
+    tenant_id: Uuid,
+    hour: DateTime<Utc>,
+    kind: Option<&'static str>,
+    ext: &'static str,
+    caller_kind: &'static str,
+    api_key_id: Option<Uuid>,
+    uploads: i64,
+    promised_bytes: i64,
 }
 
-impl Counts {
-    fn of(rows: &[&NewUpload]) -> Self {
-        let mut groups = HashMap::<_, (i64, i64)>::new();
-        for row in rows {
-            let hour = row.issued_at.duration_trunc(TimeDelta::hours(1)).unwrap_or(row.issued_at);
-            let kind = row.file.kind.map(UploadKind::as_str);
-            let api_key_id = row.caller_id.filter(|_| row.caller_kind == CallerKind::ApiKey);
-            let group = (row.tenant_id.uuid(), hour, kind, row.file.ext.as_str(), row.caller_kind.as_str(), api_key_id);
-            let (uploads, promised_bytes) = groups.entry(group).or_default();
-            *uploads += 1;
-            *promised_bytes = promised_bytes.saturating_add(row.bindings.size_bytes.and_then(stored).unwrap_or(0));
-        }
-        let mut counts = Self::default();
-        for ((tenant_id, hour, kind, ext, caller_kind, api_key_id), (uploads, promised_bytes)) in groups {
-            counts.tenant_ids.push(tenant_id);
-            counts.hours.push(hour);
-            counts.kinds.push(kind);
-            counts.exts.push(ext);
-            counts.caller_kinds.push(caller_kind);
-            counts.api_key_ids.push(api_key_id);
-            counts.uploads.push(uploads);
-            counts.promised_bytes.push(promised_bytes);
-        }
-        counts
+impl sqlx::Type<Postgres> for Count {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_name("usage_to_count")
     }
+}
+
+impl PgHasArrayType for Count {
+    fn array_type_info() -> PgTypeInfo {
+        PgTypeInfo::array_of("usage_to_count")
+    }
+}
+
+fn count(rows: &[&NewUpload]) -> Vec<Count> {
+    let mut groups = HashMap::<_, (i64, i64)>::new();
+    for row in rows {
+        let hour = row.issued_at.duration_trunc(TimeDelta::hours(1)).unwrap_or(row.issued_at);
+        let api_key_id = row.caller_id.filter(|_| row.caller_kind == CallerKind::ApiKey);
+        let group = (row.tenant_id.uuid(), hour, row.file.kind, row.file.ext, row.caller_kind, api_key_id);
+        let (uploads, promised_bytes) = groups.entry(group).or_default();
+        *uploads += 1;
+        *promised_bytes = promised_bytes.saturating_add(row.bindings.size_bytes.and_then(stored).unwrap_or(0));
+    }
+    let counts = groups.into_iter().map(|(group, (uploads, promised_bytes))| {
+        let (tenant_id, hour, kind, ext, caller_kind, api_key_id) = group;
+        let (kind, ext, caller_kind) = (kind.map(UploadKind::as_str), ext.as_str(), caller_kind.as_str());
+        Count { tenant_id, hour, kind, ext, caller_kind, api_key_id, uploads, promised_bytes }
+    });
+    counts.collect()
 }
 
 /// Writes the uploads, and what they add to the usage, in one statement.
 pub(super) async fn insert(connection: &mut PgConnection, uploads: &[&NewUpload]) -> Result<(), StoreError> {
     let rows: Vec<Row<'_>> = uploads.iter().map(|upload| Row::from(*upload)).collect();
-    let counts = Counts::of(uploads);
+    let counts = count(uploads);
     sqlx::query!(
         "WITH counted AS (
              INSERT INTO usage_deltas (tenant_id, hour, kind, ext, caller_kind, api_key_id, uploads, promised_bytes, state, stored_bytes)
-             SELECT *, 'issued', 0 FROM UNNEST($2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
-                                               $7::uuid[], $8::int8[], $9::int8[])
+             SELECT *, 'issued', 0 FROM UNNEST($2::usage_to_count[])
          )
          INSERT INTO uploads (id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds,
                               caller_kind, caller_id, caller_subject, client_address,
@@ -147,19 +150,12 @@ pub(super) async fn insert(connection: &mut PgConnection, uploads: &[&NewUpload]
                               declared_size_bytes, declared_content_type, declared_sha256,
                               once, metadata, check_at, trace_id)
          SELECT id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds, caller_kind,
-                caller_id, caller_subject, client_address::inet, access_key_id, issued_at,
+                caller_id, caller_subject, client_address, access_key_id, issued_at,
                 url_expires_at, declared_size_bytes, declared_content_type, declared_sha256, once, metadata, check_at,
                 trace_id
-         FROM UNNEST($1::new_traced_upload[])",
+         FROM UNNEST($1::upload_to_record[])",
         rows as _,
-        &counts.tenant_ids,
-        &counts.hours,
-        &counts.kinds as &[Option<&str>],
-        &counts.exts as &[&str],
-        &counts.caller_kinds as &[&str],
-        &counts.api_key_ids as &[Option<Uuid>],
-        &counts.uploads,
-        &counts.promised_bytes,
+        counts as _,
     )
     .execute(connection)
     .await?;
