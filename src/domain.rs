@@ -11,6 +11,7 @@ pub mod clock;
 pub mod cors;
 pub mod credential;
 pub mod database_url;
+pub mod digits;
 pub mod disposition;
 pub mod extension;
 pub mod ids;

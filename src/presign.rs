@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::domain::bucket::{Addressing, Location};
 use crate::domain::credential::Credential;
+use crate::domain::digits;
 
 /// What a URL is for.
 #[derive(Debug, Clone, Copy)]
@@ -175,9 +176,9 @@ impl Signer {
         now: DateTime<Utc>,
     ) -> SignedUrl {
         let day = self.day(now);
-        let time = format!("{}T{:02}{:02}{:02}Z", day.text, now.hour(), now.minute(), now.second());
+        let time = day.time(now);
         let headers = operation.headers(&self.host);
-        let signed_headers = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
+        let signed_headers = names(&headers);
 
         let mut path = String::with_capacity(128);
         path.push_str(&self.folder);
@@ -201,8 +202,9 @@ impl Signer {
     ) -> (String, String) {
         let mut before = String::with_capacity(256);
         before.push_str("X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD&X-Amz-Credential=");
+        before.extend([&day.credential, "&X-Amz-Date=", time, "&X-Amz-Expires="]);
         // Writing to a String cannot fail.
-        let _ = write!(before, "{}&X-Amz-Date={time}&X-Amz-Expires={expires_in_seconds}", day.credential);
+        let _ = write!(before, "{expires_in_seconds}");
         if let Some(token) = &self.session_token {
             before.push_str("&X-Amz-Security-Token=");
             before.push_str(token.expose_secret());
@@ -237,6 +239,17 @@ impl Day {
             signing_key = hmac::Key::new(HMAC_SHA256, hmac::sign(&signing_key, part.as_bytes()).as_ref());
         }
         Self { date, text, scope, credential, signing_key }
+    }
+
+    /// `YYYYMMDDTHHMMSSZ`
+    fn time(&self, now: DateTime<Utc>) -> String {
+        let mut time = String::with_capacity(16);
+        time.extend([&self.text, "T"]);
+        for number in [now.hour(), now.minute(), now.second()] {
+            digits::push(&mut time, number, 2);
+        }
+        time.push('Z');
+        time
     }
 
     /// The signature of a canonical request.
@@ -274,9 +287,22 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
+/// The fields' names, as they are signed.
+fn names(headers: &[(&str, &str)]) -> String {
+    let mut names = String::with_capacity(64);
+    for (position, (name, _)) in headers.iter().enumerate() {
+        if position > 0 {
+            names.push(';');
+        }
+        names.push_str(name);
+    }
+    names
+}
+
 /// Lower-case, as signatures are written.
 fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+    text
 }

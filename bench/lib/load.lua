@@ -3,6 +3,7 @@
 --   WRK_BODY         a body to POST
 --   WRK_THINK_MS     each connection waits between its requests: at random, so long on average
 --   WRK_API_KEYS     a file of API keys, taken in turn
+--   WRK_TURNS        how many requests are made ready then: all different, so that few API keys cost wrk as much memory as many do
 --   WRK_OBJECT_KEYS  where the object keys that were answered go, one a line
 -- What is not asked for is not defined, so that wrk never calls Lua between requests.
 
@@ -21,9 +22,12 @@ end
 if api_keys then
    local requests, next_one = {}, 0
    function init()
-      for api_key in io.lines(api_keys) do
-         wrk.headers["Authorization"] = "Bearer " .. api_key
-         requests[#requests + 1] = wrk.format()
+      local known = {}
+      for api_key in io.lines(api_keys) do known[#known + 1] = api_key end
+      for turn = 1, math.max(tonumber(os.getenv("WRK_TURNS") or 0), #known) do
+         wrk.headers["Authorization"] = "Bearer " .. known[(turn - 1) % #known + 1]
+         wrk.headers["X-Turn"] = tostring(turn)
+         requests[turn] = wrk.format()
       end
    end
    function request()

@@ -10,7 +10,7 @@ load() {
   (
     export WRK_REPORT=$dir/wrk.json
     if [ -n "$body" ]; then export WRK_BODY=$body; fi
-    if [ -n "$api_keys" ]; then export WRK_API_KEYS=$api_keys; fi
+    if [ -n "$api_keys" ]; then export WRK_API_KEYS=$api_keys WRK_TURNS=$TENANTS; fi
     if [ -n "${4:-}" ]; then export WRK_THINK_MS=$4; fi
     exec wrk -t1 "-c$connections" "-d${seconds}s" --timeout 5s -s bench/lib/load.lua -H "Authorization: Bearer $(credential_of "$contender")" "http://127.0.0.1:$port$(target_of "$contender")"
   ) >"$dir/wrk.out" 2>&1 || { cat "$dir/wrk.out" >&2; fail "$contender, $connections connections: wrk failed"; }

@@ -1,14 +1,13 @@
 //! The gateway names the object: templates, and the object keys that they make.
 
-use std::fmt::Write;
-
 use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;
+use uuid::Uuid;
 
-use super::Invalid;
 use super::extension::Extension;
 use super::ids::UploadId;
 use super::upload::UploadKind;
+use super::{Invalid, digits};
 
 /// The longest object key in bytes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
@@ -133,16 +132,17 @@ impl Template {
         let day = naming.issued_at.with_timezone(&naming.time_zone).date_naive();
         let mut object_key = String::with_capacity(64);
         for part in &self.parts {
-            // Writing to a String cannot fail.
-            let _ = match part {
-                Part::Literal(text) => object_key.write_str(text),
-                Part::Year => write!(object_key, "{:04}", day.year()),
-                Part::Month => write!(object_key, "{:02}", day.month()),
-                Part::Day => write!(object_key, "{:02}", day.day()),
-                Part::Uuid => write!(object_key, "{}", naming.id),
-                Part::Extension => object_key.write_str(naming.ext.as_str()),
-                Part::Kind => object_key.write_str(naming.kind.map_or(NO_KIND, UploadKind::as_str)),
-            };
+            match part {
+                Part::Literal(text) => object_key.push_str(text),
+                Part::Year => digits::push(&mut object_key, day.year().unsigned_abs(), 4),
+                Part::Month => digits::push(&mut object_key, day.month(), 2),
+                Part::Day => digits::push(&mut object_key, day.day(), 2),
+                Part::Uuid => {
+                    object_key.push_str(naming.id.uuid().hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+                }
+                Part::Extension => object_key.push_str(naming.ext.as_str()),
+                Part::Kind => object_key.push_str(naming.kind.map_or(NO_KIND, UploadKind::as_str)),
+            }
         }
         object_key
     }

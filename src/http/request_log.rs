@@ -41,7 +41,8 @@ where
     }
     request.extensions_mut().insert(context.clone());
 
-    let answer = inner.call(request).instrument(span.clone());
+    // Boxed: each future around it would hold it twice, and be copied three kilobytes at a time.
+    let answer = Box::pin(inner.call(request)).instrument(span.clone());
     ids::within(context.identified(), async move {
         let mut watch = Watch { gateway, context, method, span, path, started, has_ended: false };
         let mut response = answer.await?;

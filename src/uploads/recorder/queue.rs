@@ -91,8 +91,12 @@ impl<T> Queue<T> {
     }
 
     fn batch(&self, state: &mut State<T>) -> (Vec<T>, AtWork<'_, T>) {
-        let rest =
-            if state.waiting.len() > self.max_batch { state.waiting.split_off(self.max_batch) } else { Vec::new() };
+        let rest = if state.waiting.len() > self.max_batch {
+            state.waiting.split_off(self.max_batch)
+        } else {
+            // The next batch will be as large: to let it grow would copy its rows again and again.
+            Vec::with_capacity(state.waiting.len())
+        };
         let now = Instant::now();
         let since = state.since.take().unwrap_or(now);
         if !rest.is_empty() {
