@@ -85,11 +85,11 @@ pub struct Auth {
     store: Store,
     clock: Clock,
     // `None` is remembered too, so that a stranger who repeats himself does not reach the database each time.
-    api_keys: Cache<String, Option<Arc<KnownApiKey>>>,
+    api_keys: Cache<String, Option<Arc<KnownApiKey>>, StoreError>,
     issuers: Issuers,
     tokens: VerifiedTokens,
-    tenants: Cache<TenantId, Option<Arc<Tenant>>>,
-    tenant_ids: Cache<Slug, Option<TenantId>>,
+    tenants: Cache<TenantId, Option<Arc<Tenant>>, StoreError>,
+    tenant_ids: Cache<Slug, Option<TenantId>, StoreError>,
     last_used: LastUsed,
 }
 
@@ -178,16 +178,16 @@ impl Auth {
     }
 
     /// Forgets what has changed; of the next request it is read anew.
-    pub async fn forget(&self, changed: &Announced) {
+    pub fn forget(&self, changed: &Announced) {
         match changed {
             Announced::Tenants { id, slug } => {
-                self.tenants.forget(id).await;
+                self.tenants.forget(id);
                 if let Ok(slug) = Slug::parse(slug) {
-                    self.tenant_ids.forget(&slug).await;
+                    self.tenant_ids.forget(&slug);
                 }
             }
-            Announced::ApiKeys { public_id } => self.api_keys.forget(public_id).await,
-            Announced::JwtIssuers { issuer, audience } => self.issuers.forget(issuer, audience).await,
+            Announced::ApiKeys { public_id } => self.api_keys.forget(public_id),
+            Announced::JwtIssuers { issuer, audience } => self.issuers.forget(issuer, audience),
             Announced::Buckets { .. } => {}
         }
     }
@@ -270,7 +270,7 @@ impl Auth {
         public_id: &str,
         may_look_up: &impl Fn() -> bool,
     ) -> Result<Option<Arc<KnownApiKey>>, AuthError> {
-        if let Some(known) = self.api_keys.get(public_id).await {
+        if let Some(known) = self.api_keys.get(public_id) {
             return Ok(known);
         }
         if !may_look_up() {
@@ -282,7 +282,7 @@ impl Auth {
                 Arc::new(KnownApiKey { row, last_used_unix_seconds: AtomicI64::new(0), noted: AtomicBool::new(false) })
             }))
         };
-        Ok(self.api_keys.get_or_read(&public_id.to_owned(), find).await.map_err(|error: Arc<StoreError>| error)?)
+        Ok(self.api_keys.get_or_read(&public_id.to_owned(), find).await?)
     }
 
     async fn authenticate_jwt(&self, token: &str, may_look_up: &impl Fn() -> bool) -> Result<Caller, AuthError> {
@@ -298,7 +298,7 @@ impl Auth {
         };
         let tenant = self.active_tenant(issuer.row.tenant_id).await?;
         if is_new {
-            self.tokens.insert(digest, Arc::clone(&checked)).await;
+            self.tokens.insert(digest, Arc::clone(&checked));
         }
         Ok(Caller {
             tenant,
@@ -316,7 +316,7 @@ impl Auth {
         digest: &TokenDigest,
         may_look_up: &impl Fn() -> bool,
     ) -> Result<Option<(Arc<KnownIssuer>, Arc<VerifiedToken>)>, AuthError> {
-        let Some(known) = self.tokens.get(digest).await else { return Ok(None) };
+        let Some(known) = self.tokens.get(digest) else { return Ok(None) };
         let issuer = self.issuers.get(&known.claimed, may_look_up).await?;
         let holds = issuer.verifier.still_holds(&known.verified, self.clock.now());
         Ok(holds.then_some((issuer, known)))
@@ -336,7 +336,7 @@ impl Auth {
 
     async fn active_tenant(&self, id: TenantId) -> Result<Arc<Tenant>, AuthError> {
         let find = async || Ok(tenants::find(&self.store, id).await?.map(Arc::new));
-        let tenant = self.tenants.get_or_read(&id, find).await.map_err(|error: Arc<StoreError>| error)?;
+        let tenant = self.tenants.get_or_read(&id, find).await?;
         // Rows refer to their tenant by foreign key, so one that is missing was never there.
         let tenant = tenant.ok_or(AuthError::Refused(Refusal::Malformed))?;
         match tenant.status {

@@ -6,74 +6,108 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use moka::Equivalent;
+use quick_cache::Equivalent;
 
 use crate::telemetry::metrics::cache::CacheMetrics;
 
-/// Values by the names that requests bring.
-pub struct Cache<K, V> {
-    entries: moka::future::Cache<K, V>,
+pub use self::aged::Aged;
+use self::reads::{Reads, Turn};
+
+mod aged;
+mod reads;
+
+/// Values by the names that requests bring; `E` is why one cannot be read.
+pub struct Cache<K, V, E> {
+    entries: Aged<K, V>,
+    reads: Reads<K, Result<V, Arc<E>>>,
     /// Counts what was forgotten, so that a read which began before a change is not kept after it.
     forgotten: AtomicU64,
     metrics: CacheMetrics,
 }
 
-impl<K, V> Cache<K, V>
+impl<K, V, E> Cache<K, V, E>
 where
-    K: Clone + Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
+    K: Clone + Hash + Eq,
+    V: Clone,
 {
     /// `max_age` bounds how long a change that is not announced can go unseen; zero keeps nothing.
     #[must_use]
     pub fn new(max_entries: u64, max_age: Duration, metrics: CacheMetrics) -> Self {
-        let entries = moka::future::Cache::builder().max_capacity(max_entries).time_to_live(max_age).build();
-        Self { entries, forgotten: AtomicU64::new(0), metrics }
+        let (entries, reads) = (Aged::new(max_entries, max_age), Reads::new());
+        Self { entries, reads, forgotten: AtomicU64::new(0), metrics }
     }
 
     /// The cache's name, and about how many values it holds.
     #[must_use]
     pub fn size(&self) -> (&'static str, u64) {
-        (self.metrics.name, self.entries.entry_count())
+        (self.metrics.name, self.entries.len())
     }
 
     /// What is in memory under this name.
-    pub async fn get<Q: Equivalent<K> + Hash + ?Sized>(&self, name: &Q) -> Option<V> {
-        self.entries.get(name).await.inspect(|_| self.metrics.hits.add(1))
+    pub fn get<Q: Equivalent<K> + Hash + ?Sized>(&self, name: &Q) -> Option<V> {
+        self.entries.get(name).inspect(|_| self.metrics.hits.add(1))
     }
 
     /// What is in memory under this name, or else what `read` gives.
     ///
     /// # Errors
     /// That of `read`; it is not remembered.
-    pub async fn get_or_read<E, R>(&self, name: &K, read: impl FnOnce() -> R) -> Result<V, Arc<E>>
+    pub async fn get_or_read<R>(&self, name: &K, read: impl FnOnce() -> R) -> Result<V, Arc<E>>
     where
-        E: Send + Sync + 'static,
         R: Future<Output = Result<V, E>>,
     {
-        if let Some(known) = self.get(name).await {
+        if let Some(known) = self.get(name) {
             return Ok(known);
         }
         self.metrics.misses.add(1);
-        let before = self.forgotten.load(Ordering::Acquire);
         // Boxed: a query makes a large future, which every request would carry along for the few that read.
-        let value = Box::pin(self.entries.try_get_with_by_ref(name, read())).await;
-        let value = value.inspect_err(|_| self.metrics.failures.add(1))?;
+        Box::pin(self.read(name, read)).await
+    }
+
+    async fn read<R>(&self, name: &K, read: impl FnOnce() -> R) -> Result<V, Arc<E>>
+    where
+        R: Future<Output = Result<V, E>>,
+    {
+        loop {
+            let reading = match self.reads.turn(name) {
+                Turn::Mine(reading) => reading,
+                Turn::Theirs(mut answer) => match answer.wait_for(Option::is_some).await.as_deref() {
+                    Ok(Some(answer)) => return answer.clone(),
+                    // Who read gave up: its client may have gone.
+                    _ => continue,
+                },
+            };
+            // It may have been read between our look and our turn.
+            if let Some(known) = self.entries.get(name) {
+                reading.tell(Ok(known.clone()));
+                return Ok(known);
+            }
+            let outcome = self.read_and_keep(name, read()).await;
+            reading.tell(outcome.clone());
+            return outcome;
+        }
+    }
+
+    async fn read_and_keep(&self, name: &K, reading: impl Future<Output = Result<V, E>>) -> Result<V, Arc<E>> {
+        let before = self.forgotten.load(Ordering::Acquire);
+        let value = reading.await.inspect_err(|_| self.metrics.failures.add(1))?;
+        self.entries.insert(name.clone(), value.clone());
         // A change that was announced while we read came before our entry was there to be forgotten.
         if self.forgotten.load(Ordering::Acquire) != before {
-            self.entries.invalidate(name).await;
+            self.entries.remove(name);
         }
         Ok(value)
     }
 
     /// Forgets one value.
-    pub async fn forget(&self, name: &K) {
+    pub fn forget(&self, name: &K) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
-        self.entries.invalidate(name).await;
+        self.entries.remove(name);
     }
 
     /// Forgets every value.
     pub fn forget_all(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
-        self.entries.invalidate_all();
+        self.entries.clear();
     }
 }

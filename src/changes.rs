@@ -89,8 +89,8 @@ async fn forget_what_is_announced(mut announcements: Announcements, auth: &Auth,
     loop {
         match announcements.next().await {
             Ok(Some(changed)) => {
-                auth.forget(&changed).await;
-                vault.forget(&changed).await;
+                auth.forget(&changed);
+                vault.forget(&changed);
             }
             Ok(None) => forget_all(auth, vault),
             Err(lost) => return lost,

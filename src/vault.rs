@@ -78,7 +78,7 @@ impl OpenBuckets {
 pub struct Vault {
     store: Store,
     keyring: Arc<Keyring>,
-    open_buckets: Cache<TenantId, Arc<OpenBuckets>>,
+    open_buckets: Cache<TenantId, Arc<OpenBuckets>, VaultError>,
 }
 
 impl Vault {
@@ -119,15 +119,15 @@ impl Vault {
         let open = self.open_buckets.get_or_read(&tenant_id, || self.read(tenant_id)).await;
         let open = open.map_err(Arc::unwrap_or_clone)?;
         if open.read_again_at.is_some_and(|at| at <= Instant::now()) {
-            self.open_buckets.forget(&tenant_id).await;
+            self.open_buckets.forget(&tenant_id);
         }
         Ok(open)
     }
 
     /// Forgets the opened credential that has changed.
-    pub async fn forget(&self, changed: &Announced) {
+    pub fn forget(&self, changed: &Announced) {
         if let Announced::Buckets { tenant_id } = changed {
-            self.open_buckets.forget(tenant_id).await;
+            self.open_buckets.forget(tenant_id);
         }
     }
 

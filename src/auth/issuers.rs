@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
-use moka::Equivalent;
+use quick_cache::Equivalent;
 
 use crate::cache::Cache;
 use crate::domain::Invalid;
@@ -45,7 +45,7 @@ pub struct Issuers {
     store: Store,
     keyring: Arc<Keyring>,
     // `None` is remembered too, so that a stranger who repeats himself does not reach the database each time.
-    known: Cache<Pair, Option<Arc<KnownIssuer>>>,
+    known: Cache<Pair, Option<Arc<KnownIssuer>>, AuthError>,
     jwks: Jwks,
 }
 
@@ -64,8 +64,8 @@ impl Issuers {
         self.jwks.facts()
     }
 
-    pub async fn forget(&self, issuer: &str, audience: &str) {
-        self.known.forget(&(issuer.to_owned(), audience.to_owned())).await;
+    pub fn forget(&self, issuer: &str, audience: &str) {
+        self.known.forget(&(issuer.to_owned(), audience.to_owned()));
     }
 
     pub fn forget_all(&self) {
@@ -95,7 +95,7 @@ impl Issuers {
         audience: &str,
         may_look_up: &impl Fn() -> bool,
     ) -> Result<Option<Arc<KnownIssuer>>, AuthError> {
-        if let Some(known) = self.known.get(&PairRef(issuer, audience)).await {
+        if let Some(known) = self.known.get(&PairRef(issuer, audience)) {
             return Ok(known);
         }
         if !may_look_up() {
@@ -103,14 +103,14 @@ impl Issuers {
         }
         let pair = (issuer.to_owned(), audience.to_owned());
         let read = self.known.get_or_read(&pair, || self.read(issuer, audience)).await;
-        read.map_err(|error: Arc<AuthError>| Arc::unwrap_or_clone(error))
+        read.map_err(Arc::unwrap_or_clone)
     }
 
     async fn read(&self, issuer: &str, audience: &str) -> Result<Option<Arc<KnownIssuer>>, AuthError> {
         let row = jwt_issuers::find_any_tenant(&self.store, issuer, audience).await.map_err(Arc::new)?;
         let Some(row) = row else { return Ok(None) };
         let keys = match &row.verification {
-            Verification::JwksUrl(url) => KeySource::Published(self.jwks.published(row.id, url, row.algorithm).await),
+            Verification::JwksUrl(url) => KeySource::Published(self.jwks.published(row.id, url, row.algorithm)),
             _ => KeySource::Row(
                 open_keys(&self.keyring, &row).map_err(|fault| AuthError::IssuerUnusable(row.id.uuid(), fault))?,
             ),

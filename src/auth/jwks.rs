@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use moka::future::Cache;
+use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::field::Empty;
@@ -26,7 +26,7 @@ use super::fingerprint::Fingerprint;
 use super::jwt::keys::{KeySet, LONGEST_PUBLIC_KEYS_BYTES};
 
 /// Issuers whose keys are kept; more work, but fetch more often.
-const MOST_ISSUERS: u64 = 10_000;
+const MOST_ISSUERS: usize = 10_000;
 /// An issuer of which no token came for so long is not in use.
 const IN_USE: Duration = Duration::from_mins(15);
 /// How long nobody tries again after a fetch that failed.
@@ -103,13 +103,12 @@ impl Jwks {
     }
 
     /// The keys of an issuer; those of another URL are forgotten.
-    pub(super) async fn published(
-        &self,
-        issuer: JwtIssuerId,
-        url: &JwksUrl,
-        algorithm: JwtAlgorithm,
-    ) -> Arc<PublishedKeys> {
-        let make = async {
+    pub(super) fn published(&self, issuer: JwtIssuerId, url: &JwksUrl, algorithm: JwtAlgorithm) -> Arc<PublishedKeys> {
+        let known = self.published.entry(&issuer, None, |_, known| {
+            let is_it = known.url == *url && known.algorithm == algorithm;
+            if is_it { EntryAction::Retain(Arc::clone(known)) } else { EntryAction::ReplaceWithGuard }
+        });
+        let make = || {
             Arc::new(PublishedKeys {
                 issuer,
                 url: url.clone(),
@@ -121,8 +120,17 @@ impl Jwks {
                 metrics: Arc::clone(&self.metrics),
             })
         };
-        let is_other = |known: &Arc<PublishedKeys>| known.url != *url || known.algorithm != algorithm;
-        self.published.entry(issuer).or_insert_with_if(make, is_other).await.into_value()
+        match known {
+            EntryResult::Retained(known) => known,
+            EntryResult::Vacant(place) | EntryResult::Replaced(place, _) => {
+                let made = make();
+                // Refused only where somebody has put other keys there meanwhile; these serve their caller all the same.
+                let _ = place.insert(Arc::clone(&made));
+                made
+            }
+            // Without a time limit, and without removing anything, there is neither.
+            EntryResult::Removed(..) | EntryResult::Timeout => make(),
+        }
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use moka::future::Cache;
 
+use crate::cache::Aged;
 use crate::telemetry::metrics::cache::CacheMetrics;
 
 use super::jwt::{Claimed, Verified};
@@ -42,7 +42,7 @@ pub struct VerifiedToken {
 
 /// The tokens that were accepted of late.
 pub struct VerifiedTokens {
-    tokens: Cache<TokenDigest, Arc<VerifiedToken>>,
+    tokens: Aged<TokenDigest, Arc<VerifiedToken>>,
     checked: AtomicU64,
     metrics: CacheMetrics,
 }
@@ -51,12 +51,11 @@ impl VerifiedTokens {
     /// With `max_tokens` of 0 nothing is remembered.
     #[must_use]
     pub fn new(max_tokens: u64, metrics: CacheMetrics) -> Self {
-        let tokens = Cache::builder().max_capacity(max_tokens).time_to_live(LONGEST_MEMORY).build();
-        Self { tokens, checked: AtomicU64::new(0), metrics }
+        Self { tokens: Aged::new(max_tokens, LONGEST_MEMORY), checked: AtomicU64::new(0), metrics }
     }
 
-    pub(super) async fn get(&self, digest: &TokenDigest) -> Option<Arc<VerifiedToken>> {
-        let known = self.tokens.get(digest).await;
+    pub(super) fn get(&self, digest: &TokenDigest) -> Option<Arc<VerifiedToken>> {
+        let known = self.tokens.get(digest);
         let counter = if known.is_some() { &self.metrics.hits } else { &self.metrics.misses };
         counter.add(1);
         known
@@ -64,13 +63,13 @@ impl VerifiedTokens {
 
     /// The cache's name, and about how many are remembered.
     pub(super) fn size(&self) -> (&'static str, u64) {
-        (self.metrics.name, self.tokens.entry_count())
+        (self.metrics.name, self.tokens.len())
     }
 
     /// Remembers a token that may be let in.
-    pub(super) async fn insert(&self, digest: TokenDigest, token: Arc<VerifiedToken>) {
+    pub(super) fn insert(&self, digest: TokenDigest, token: Arc<VerifiedToken>) {
         if token.claimed.bytes() <= MOST_NAME_BYTES {
-            self.tokens.insert(digest, token).await;
+            self.tokens.insert(digest, token);
         }
     }
 
@@ -85,8 +84,7 @@ impl VerifiedTokens {
     }
 
     /// How many are remembered.
-    pub async fn count(&self) -> u64 {
-        self.tokens.run_pending_tasks().await;
-        self.tokens.entry_count()
+    pub fn count(&self) -> u64 {
+        self.tokens.len()
     }
 }

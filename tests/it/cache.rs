@@ -1,22 +1,38 @@
 //! What is kept in memory.
 
+use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use presign_gateway::cache::Cache;
+use futures_util::future::join_all;
 use presign_gateway::telemetry::metrics::Metrics;
+use tokio::sync::Notify;
+
+use crate::support::eventually;
+
+type Cache = presign_gateway::cache::Cache<u8, u8, &'static str>;
 
 const LONG: Duration = Duration::from_mins(10);
 
-async fn read(cache: &Cache<u8, u8>, value: u8) -> u8 {
-    cache.get_or_read(&1, || async move { Ok::<_, ()>(value) }).await.unwrap()
+fn cache(max_entries: u64, max_age: Duration) -> Cache {
+    Cache::new(max_entries, max_age, Metrics::off().cache("test"))
+}
+
+/// Whoever waits for ever fails.
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), future).await.unwrap()
+}
+
+async fn read(cache: &Cache, value: u8) -> u8 {
+    cache.get_or_read(&1, async || Ok(value)).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_value_is_read_once_until_it_is_forgotten() {
-    let cache = Cache::new(10, LONG, Metrics::off().cache("test"));
+    let cache = cache(10, LONG);
     assert_eq!((read(&cache, 1).await, read(&cache, 2).await), (1, 1));
-    cache.forget(&1).await;
+    cache.forget(&1);
     assert_eq!((read(&cache, 3).await, read(&cache, 4).await), (3, 3));
     cache.forget_all();
     assert_eq!(read(&cache, 5).await, 5);
@@ -25,15 +41,15 @@ async fn a_value_is_read_once_until_it_is_forgotten() {
 #[tokio::test]
 async fn a_value_whose_reading_began_before_a_change_is_not_kept_after_it() {
     for forget_all in [false, true] {
-        let cache = Arc::new(Cache::new(10, LONG, Metrics::off().cache("test")));
-        let old = cache.get_or_read(&1, || async {
+        let cache = cache(10, LONG);
+        let old = cache.get_or_read(&1, async || {
             // The old row has been read; the change is announced before it is in memory.
             if forget_all {
                 cache.forget_all();
             } else {
-                cache.forget(&1).await;
+                cache.forget(&1);
             }
-            Ok::<_, ()>(1)
+            Ok(1)
         });
         assert_eq!(old.await.unwrap(), 1, "whoever asked before the change may hear the old value");
         assert_eq!(read(&cache, 2).await, 2);
@@ -42,7 +58,103 @@ async fn a_value_whose_reading_began_before_a_change_is_not_kept_after_it() {
 
 #[tokio::test]
 async fn an_error_is_not_kept() {
-    let cache = Cache::<u8, u8>::new(10, LONG, Metrics::off().cache("test"));
-    cache.get_or_read(&1, || async { Err("away") }).await.unwrap_err();
+    let cache = cache(10, LONG);
+    cache.get_or_read(&1, async || Err("away")).await.unwrap_err();
     assert_eq!(read(&cache, 1).await, 1);
+}
+
+#[tokio::test]
+async fn all_who_ask_at_once_hear_one_answer_be_it_a_value_or_an_error() {
+    for answer in [Ok(7), Err("away")] {
+        let (cache, reads, asked) = (cache(10, LONG), AtomicU8::new(0), Notify::new());
+        let ask = |number| {
+            let (cache, reads, asked) = (&cache, &reads, &asked);
+            async move {
+                if number == 9 {
+                    // All others wait by now: futures are polled in their order.
+                    asked.notify_one();
+                }
+                let read = async || {
+                    reads.fetch_add(1, Ordering::Relaxed);
+                    asked.notified().await;
+                    answer
+                };
+                cache.get_or_read(&1, read).await.map_err(|error| *error)
+            }
+        };
+        let heard = in_time(join_all((0..10).map(ask))).await;
+        assert_eq!((heard, reads.into_inner()), (vec![answer; 10], 1));
+    }
+}
+
+#[tokio::test]
+async fn when_the_one_who_reads_gives_up_another_one_reads() {
+    let cache = Arc::new(cache(10, LONG));
+    let began = Arc::new(Notify::new());
+    let first = tokio::spawn({
+        let (cache, began) = (Arc::clone(&cache), Arc::clone(&began));
+        async move {
+            let read = async || {
+                began.notify_one();
+                pending().await
+            };
+            cache.get_or_read(&1, read).await
+        }
+    });
+    began.notified().await;
+    let second = waiting(Box::pin({
+        let cache = Arc::clone(&cache);
+        async move { read(&cache, 2).await }
+    }))
+    .await;
+    first.abort();
+    assert_eq!(in_time(second).await, 2);
+}
+
+/// The future, once it was polled and had to wait.
+async fn waiting<F: Future + Unpin>(mut future: F) -> F {
+    let polled = futures_util::poll!(&mut future);
+    assert!(polled.is_pending(), "somebody else reads");
+    future
+}
+
+#[tokio::test]
+async fn names_are_read_beside_each_other() {
+    let cache = cache(10, LONG);
+    let other = Notify::new();
+    let waits = cache.get_or_read(&1, async || {
+        other.notified().await;
+        Ok(1)
+    });
+    let goes_on = cache.get_or_read(&2, async || {
+        other.notify_one();
+        Ok(2)
+    });
+    let (first, second) = in_time(futures_util::future::join(waits, goes_on)).await;
+    assert_eq!((first.unwrap(), second.unwrap()), (1, 2));
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_read_again_and_does_not_stay_in_memory() {
+    let cache = cache(10, Duration::from_millis(20));
+    assert_eq!(read(&cache, 1).await, 1);
+    let value = eventually("the value is too old", async || Some(read(&cache, 2).await).filter(|value| *value == 2));
+    assert_eq!(value.await, 2);
+    cache.get_or_read(&3, async || Ok(3)).await.unwrap();
+    let alone = eventually("the others are gone", async || {
+        cache.get_or_read(&9, async || Ok(9)).await.unwrap();
+        (cache.size().1 == 1).then_some(())
+    });
+    alone.await;
+}
+
+#[tokio::test]
+async fn nothing_is_kept_for_no_time_and_no_more_than_there_is_room_for() {
+    let (none, few) = (cache(10, Duration::ZERO), cache(3, LONG));
+    for value in 1..=100 {
+        assert_eq!(read(&none, value).await, value);
+        few.get_or_read(&value, async || Ok(value)).await.unwrap();
+        assert!(few.size().1 <= 3, "{:?}", few.size());
+    }
+    assert_eq!(none.size().1, 0);
 }

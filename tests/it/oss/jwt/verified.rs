@@ -193,7 +193,7 @@ async fn a_token_is_refused_once_its_issuers_secret_is_another() {
     update(&stack, second).await;
     stack.presign_as(&token).await.assert_error(401, "unauthenticated");
     stack.presign_as(&new).await.url();
-    auth.forget(&announced(ISSUER, AUDIENCE)).await;
+    auth.forget(&announced(ISSUER, AUDIENCE));
     assert_refused(&auth, &token, Refusal::InvalidToken).await;
     present(&auth, &new).await.unwrap();
 }
@@ -206,7 +206,7 @@ async fn a_token_may_do_less_once_its_issuer_grants_less() {
     assert_eq!(present(&auth, &token).await.unwrap().scopes, Scopes::all());
     let fewer = Scopes::default().with(Scope::UploadsRead);
     update(&stack, JwtIssuerChanges { scopes: Some(fewer), ..JwtIssuerChanges::default() }).await;
-    auth.forget(&announced(ISSUER, AUDIENCE)).await;
+    auth.forget(&announced(ISSUER, AUDIENCE));
     assert_eq!(present(&auth, &token).await.unwrap().scopes, fewer);
     assert_eq!(auth.tokens().checked(), 2);
     present(&auth, &token).await.unwrap();
@@ -223,7 +223,7 @@ async fn a_token_that_was_checked_while_its_issuer_changed_does_not_outlive_the_
     let id = the_issuer(&stack).await.id;
     stack.tenants.archive_jwt_issuer(&stack.alpha(), id).await.unwrap();
     present(&auth, &token).await.unwrap();
-    auth.forget(&announced(ISSUER, AUDIENCE)).await;
+    auth.forget(&announced(ISSUER, AUDIENCE));
     assert_refused(&auth, &token, Refusal::UnknownIssuer).await;
 }
 
@@ -252,7 +252,7 @@ async fn a_token_is_refused_once_another_of_its_audiences_names_another_issuer()
     assert_eq!(auth.tokens().checked(), 1);
     let betas = NewJwtIssuer { audience: "beta-uploads".to_owned(), ..secret_issuer() };
     add(&stack, &stack.beta(), betas).await.unwrap();
-    auth.forget(&announced(ISSUER, "beta-uploads")).await;
+    auth.forget(&announced(ISSUER, "beta-uploads"));
     assert_refused(&auth, &token, Refusal::UnknownIssuer).await;
 }
 
@@ -264,11 +264,11 @@ async fn a_token_is_refused_while_its_tenant_is_suspended() {
     let tenant = present(&auth, &token).await.unwrap().tenant;
     let changed = Announced::Tenants { id: tenant.id, slug: stack.alpha().as_str().to_owned() };
     stack.set_alphas_status(TenantStatus::Suspended).await;
-    auth.forget(&changed).await;
+    auth.forget(&changed);
     let error = present(&auth, &token).await.unwrap_err();
     assert!(matches!(error, AuthError::TenantSuspended(_)), "{error}");
     stack.set_alphas_status(TenantStatus::Active).await;
-    auth.forget(&changed).await;
+    auth.forget(&changed);
     present(&auth, &token).await.unwrap();
     assert_eq!(auth.tokens().checked(), 1);
 }
@@ -363,7 +363,7 @@ async fn a_token_that_fails_is_never_remembered() {
     stack.set_alphas_status(TenantStatus::Suspended).await;
     let error = present(&auth, &hs256(SECRET, &claims())).await.unwrap_err();
     assert!(matches!(error, AuthError::TenantSuspended(_)), "{error}");
-    assert_eq!(auth.tokens().count().await, 0);
+    assert_eq!(auth.tokens().count(), 0);
 }
 
 #[tokio::test]
@@ -396,7 +396,7 @@ async fn no_more_tokens_are_remembered_than_the_setting_says() {
             (0..20).map(|number| hs256(SECRET, &claims_with("sub", json!(format!("user-{number}"))))).collect();
         for token in &tokens {
             present(&auth, token).await.unwrap();
-            assert!(auth.tokens().count().await <= most);
+            assert!(auth.tokens().count() <= most);
         }
         // Whether it is remembered or not, it is let in.
         for caller in join_all(tokens.iter().map(|token| present(&auth, token))).await {
@@ -417,7 +417,7 @@ async fn a_token_with_many_names_is_let_in_and_not_remembered() {
     for _ in 0..2 {
         present(&auth, &token).await.unwrap();
     }
-    assert_eq!((auth.tokens().checked(), auth.tokens().count().await), (2, 0));
+    assert_eq!((auth.tokens().checked(), auth.tokens().count()), (2, 0));
 }
 
 #[tokio::test]
