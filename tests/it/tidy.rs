@@ -64,7 +64,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("serde_path_to_error", &["http"]),
     ("indicatif", &["cli"]),
     ("whoami", &["cli"]),
-    ("moka", &["cache", "auth"]),
+    ("quick_cache", &["cache", "auth"]),
     ("jsonwebtoken", &["auth", "dev"]),
     ("clap", &["cli", "main"]),
     ("anyhow", &["cli", "main"]),

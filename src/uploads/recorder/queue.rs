@@ -1,7 +1,7 @@
 //! What waits to be written, and who may write next.
 //!
 //! A commit costs Postgres the same for one row as for ten, so a further writer starts only when enough rows wait to be worth
-//! one. Nobody is woken for a row but the writer that is going to take it.
+//! one: as many as are being written. Nobody is woken for a row but the writer that is going to take it.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// Rows that wait before a further writer starts, while others write.
+/// As many rows wait at least before a further writer starts, while others write few.
 const WORTH_A_WRITER: usize = 24;
 
 /// A bounded queue that gives out batches.
@@ -26,6 +26,7 @@ struct State<T> {
     /// Since when the first of them has waited.
     since: Option<Instant>,
     writers_at_work: usize,
+    rows_at_work: usize,
     is_closed: bool,
 }
 
@@ -37,13 +38,14 @@ pub(super) enum Refused {
 
 impl<T> State<T> {
     fn is_ready(&self) -> bool {
-        !self.waiting.is_empty() && (self.writers_at_work == 0 || self.waiting.len() >= WORTH_A_WRITER)
+        let is_worth_a_writer = self.waiting.len() >= self.rows_at_work.max(WORTH_A_WRITER);
+        !self.waiting.is_empty() && (self.writers_at_work == 0 || is_worth_a_writer)
     }
 }
 
 impl<T> Queue<T> {
     pub(super) fn new(most: usize, max_batch: usize) -> Self {
-        let state = State { waiting: Vec::new(), since: None, writers_at_work: 0, is_closed: false };
+        let state = State { waiting: Vec::new(), since: None, writers_at_work: 0, rows_at_work: 0, is_closed: false };
         Self { state: Mutex::new(state), ready: Notify::new(), most, max_batch }
     }
 
@@ -104,10 +106,12 @@ impl<T> Queue<T> {
         }
         let rows = mem::replace(&mut state.waiting, rest);
         state.writers_at_work += 1;
+        state.rows_at_work += rows.len();
         if state.is_ready() {
             self.ready.notify_one();
         }
-        (rows, AtWork { queue: self, longest_wait: now - since })
+        let at_work = AtWork { queue: self, rows: rows.len(), longest_wait: now - since };
+        (rows, at_work)
     }
 
     /// How many rows wait.
@@ -126,9 +130,10 @@ impl<T> Queue<T> {
     }
 }
 
-/// While it is there, a writer is at work, and others wait until enough rows do.
+/// While it is there, a writer is at work on so many rows, and others wait until enough rows do.
 pub(super) struct AtWork<'a, T> {
     queue: &'a Queue<T>,
+    rows: usize,
     longest_wait: Duration,
 }
 
@@ -143,11 +148,55 @@ impl<T> Drop for AtWork<'_, T> {
     fn drop(&mut self) {
         let mut state = self.queue.lock();
         state.writers_at_work -= 1;
+        state.rows_at_work -= self.rows;
         let wakes = state.is_ready() || state.is_closed;
         drop(state);
         // Whoever was at work may be gone.
         if wakes {
             self.queue.ready.notify_one();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::{AtWork, Queue};
+
+    fn push(queue: &Queue<u32>, rows: u32) {
+        for row in 0..rows {
+            assert!(queue.push(row).is_ok());
+        }
+    }
+
+    /// How many rows the next writer gets, if one may begin.
+    fn take(queue: &Queue<u32>) -> Option<(usize, AtWork<'_, u32>)> {
+        let (rows, at_work) = queue.take().now_or_never()??;
+        Some((rows.len(), at_work))
+    }
+
+    #[test]
+    fn a_further_writer_begins_when_as_many_rows_wait_as_are_being_written_and_24_at_least() {
+        for (being_written, enough) in [(1, 24), (24, 24), (40, 40), (300, 300)] {
+            let queue = Queue::new(1000, 512);
+            push(&queue, being_written);
+            let first = take(&queue);
+            push(&queue, enough - 1);
+            assert!(first.is_some() && take(&queue).is_none(), "{being_written} are being written");
+            push(&queue, 1);
+            assert_eq!(take(&queue).map(|(rows, _)| rows), usize::try_from(enough).ok());
+        }
+    }
+
+    #[test]
+    fn what_waits_is_written_as_soon_as_nobody_writes() {
+        let queue = Queue::new(1000, 512);
+        push(&queue, 1);
+        let first = take(&queue);
+        push(&queue, 5);
+        assert!(first.is_some() && take(&queue).is_none());
+        drop(first);
+        assert!(take(&queue).is_some_and(|(rows, _)| rows == 5));
     }
 }
