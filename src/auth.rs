@@ -200,6 +200,15 @@ impl Auth {
         self.issuers.forget_all();
     }
 
+    /// Takes out of memory what is too old to be believed.
+    pub fn clear_up(&self) {
+        self.tenants.clear_up();
+        self.tenant_ids.clear_up();
+        self.api_keys.clear_up();
+        self.issuers.clear_up();
+        self.tokens.clear_up();
+    }
+
     async fn authenticate_api_key(
         &self,
         text: &SecretString,

@@ -40,7 +40,7 @@ where
     /// The cache's name, and about how many values it holds.
     #[must_use]
     pub fn size(&self) -> (&'static str, u64) {
-        (self.metrics.name, self.entries.len())
+        (self.metrics.name, self.entries.count())
     }
 
     /// What is in memory under this name.
@@ -61,7 +61,7 @@ where
         }
         self.metrics.misses.add(1);
         // Boxed: a query makes a large future, which every request would carry along for the few that read.
-        Box::pin(self.read(name, read)).await
+        Box::pin(self.read(name, read)).await.inspect_err(|_| self.metrics.failures.add(1))
     }
 
     async fn read<R>(&self, name: &K, read: impl FnOnce() -> R) -> Result<V, Arc<E>>
@@ -90,11 +90,14 @@ where
 
     async fn read_and_keep(&self, name: &K, reading: impl Future<Output = Result<V, E>>) -> Result<V, Arc<E>> {
         let before = self.forgotten.load(Ordering::Acquire);
-        let value = reading.await.inspect_err(|_| self.metrics.failures.add(1))?;
-        self.entries.insert(name.clone(), value.clone());
-        // A change that was announced while we read came before our entry was there to be forgotten.
-        if self.forgotten.load(Ordering::Acquire) != before {
-            self.entries.remove(name);
+        let value = reading.await?;
+        let has_changed = || self.forgotten.load(Ordering::Acquire) != before;
+        if !has_changed() {
+            self.entries.insert(name.clone(), value.clone());
+            // A change that is announced just now came before our entry was there to be forgotten.
+            if has_changed() {
+                self.entries.remove(name);
+            }
         }
         Ok(value)
     }
@@ -102,12 +105,19 @@ where
     /// Forgets one value.
     pub fn forget(&self, name: &K) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
+        self.reads.forget(name);
         self.entries.remove(name);
     }
 
     /// Forgets every value.
     pub fn forget_all(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
+        self.reads.forget_all();
         self.entries.clear();
+    }
+
+    /// Takes out what is too old to be given: an opened credential that nobody asks for must not stay for ever.
+    pub fn clear_up(&self) {
+        self.entries.clear_up();
     }
 }

@@ -39,9 +39,34 @@ pub fn kept_for(believed_for: Duration) -> Duration {
     if believed_for.is_zero() { believed_for } else { believed_for.max(BACKSTOP) }
 }
 
-/// Listens for ever; `first` is what was begun before anything was in memory. While nothing can be heard nothing is believed
-/// for longer than `believed_for`.
+/// How often what is too old to be believed is taken out of memory.
+const CLEAR_UP_EVERY: Duration = Duration::from_mins(1);
+
+/// Takes out what is too old to be believed, for ever, though nobody asks for anything.
+async fn clear_up(auth: &Auth, vault: &Vault) {
+    let mut ticks = interval(CLEAR_UP_EVERY);
+    loop {
+        ticks.tick().await;
+        auth.clear_up();
+        vault.clear_up();
+    }
+}
+
+/// Sees to it for ever that what is in memory is as new as it should be; `first` is what was begun before anything was there. While
+/// nothing can be heard nothing is believed for longer than `believed_for`.
 pub async fn follow(
+    store: &Store,
+    first: Result<Announcements, StoreError>,
+    auth: &Auth,
+    vault: &Vault,
+    listening: &Listening,
+    believed_for: Duration,
+) {
+    let listening = listen(store, first, auth, vault, listening, believed_for);
+    tokio::join!(listening, clear_up(auth, vault));
+}
+
+async fn listen(
     store: &Store,
     first: Result<Announcements, StoreError>,
     auth: &Auth,

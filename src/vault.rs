@@ -131,6 +131,11 @@ impl Vault {
         }
     }
 
+    /// Closes the credentials that have been open for too long.
+    pub fn clear_up(&self) {
+        self.open_buckets.clear_up();
+    }
+
     /// Forgets every opened credential.
     pub fn forget_all(&self) {
         self.open_buckets.forget_all();

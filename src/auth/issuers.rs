@@ -72,6 +72,10 @@ impl Issuers {
         self.known.forget_all();
     }
 
+    pub fn clear_up(&self) {
+        self.known.clear_up();
+    }
+
     /// The one issuer that a token names.
     ///
     /// # Errors

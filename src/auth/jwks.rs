@@ -108,7 +108,7 @@ impl Jwks {
             let is_it = known.url == *url && known.algorithm == algorithm;
             if is_it { EntryAction::Retain(Arc::clone(known)) } else { EntryAction::ReplaceWithGuard }
         });
-        let make = || {
+        let keys = || {
             Arc::new(PublishedKeys {
                 issuer,
                 url: url.clone(),
@@ -123,13 +123,13 @@ impl Jwks {
         match known {
             EntryResult::Retained(known) => known,
             EntryResult::Vacant(place) | EntryResult::Replaced(place, _) => {
-                let made = make();
+                let made = keys();
                 // Refused only where somebody has put other keys there meanwhile; these serve their caller all the same.
                 let _ = place.insert(Arc::clone(&made));
                 made
             }
             // Without a time limit, and without removing anything, there is neither.
-            EntryResult::Removed(..) | EntryResult::Timeout => make(),
+            EntryResult::Removed(..) | EntryResult::Timeout => keys(),
         }
     }
 }

@@ -63,7 +63,7 @@ impl VerifiedTokens {
 
     /// The cache's name, and about how many are remembered.
     pub(super) fn size(&self) -> (&'static str, u64) {
-        (self.metrics.name, self.tokens.len())
+        (self.metrics.name, self.tokens.count())
     }
 
     /// Remembers a token that may be let in.
@@ -83,8 +83,13 @@ impl VerifiedTokens {
         self.checked.load(Ordering::Relaxed)
     }
 
+    /// Takes out what is too old to be believed.
+    pub(super) fn clear_up(&self) {
+        self.tokens.clear_up();
+    }
+
     /// How many are remembered.
     pub fn count(&self) -> u64 {
-        self.tokens.len()
+        self.tokens.count()
     }
 }

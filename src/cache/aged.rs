@@ -1,7 +1,6 @@
 //! Values that are kept for a bounded time, and bounded in number.
 
 use std::hash::{Hash, RandomState};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -14,8 +13,6 @@ type Entries<K, V> = Cache<K, (V, Instant), UnitWeighter, RandomState>;
 pub struct Aged<K, V> {
     entries: Entries<K, V>,
     max_age: Duration,
-    /// When those that are too old are taken out next.
-    clear_up_at: Mutex<Instant>,
 }
 
 impl<K, V> Aged<K, V>
@@ -23,12 +20,12 @@ where
     K: Hash + Eq,
     V: Clone,
 {
-    /// With a `max_entries` or a `max_age` of zero nothing is kept.
+    /// With a `max_entries` or a `max_age` of zero nothing is kept. There is room for about `max_entries`: it is divided among shards.
     pub fn new(max_entries: u64, max_age: Duration) -> Self {
         let expected = usize::try_from(max_entries).unwrap_or(usize::MAX);
         let lifecycle = DefaultLifecycle::default();
         let entries = Cache::with(expected, max_entries, UnitWeighter, RandomState::new(), lifecycle);
-        Self { entries, max_age, clear_up_at: Mutex::new(Instant::now()) }
+        Self { entries, max_age }
     }
 
     pub fn get<Q: Equivalent<K> + Hash + ?Sized>(&self, name: &Q) -> Option<V> {
@@ -37,17 +34,8 @@ where
     }
 
     pub fn insert(&self, name: K, value: V) {
-        let now = Instant::now();
-        self.entries.insert(name, (value, now));
-        self.clear_up(now);
-    }
-
-    /// Takes out what is too old, now and then: all that is in use comes here anew within `max_age`, so nothing stays for twice as long.
-    fn clear_up(&self, now: Instant) {
-        let mut due_at = self.clear_up_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if now >= *due_at {
-            *due_at = now + self.max_age;
-            self.entries.retain(|_, (_, since)| now.duration_since(*since) < self.max_age);
+        if !self.max_age.is_zero() {
+            self.entries.insert(name, (value, Instant::now()));
         }
     }
 
@@ -59,8 +47,13 @@ where
         self.entries.clear();
     }
 
+    /// Takes out what is too old to be given.
+    pub fn clear_up(&self) {
+        self.entries.retain(|_, (_, since)| since.elapsed() < self.max_age);
+    }
+
     /// How many there are, with those that are too old but still there.
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.entries.len().try_into().unwrap_or(u64::MAX)
     }
 }

@@ -33,6 +33,15 @@ impl<K: Hash + Eq + Clone, T> Reads<K, T> {
         Self { under_way: Mutex::default() }
     }
 
+    /// Who asks from now on is told nothing by those who read now.
+    pub fn forget(&self, name: &K) {
+        self.lock().remove(name);
+    }
+
+    pub fn forget_all(&self) {
+        self.lock().clear();
+    }
+
     pub fn turn(&self, name: &K) -> Turn<'_, K, T> {
         let mut under_way = self.lock();
         if let Some(answer) = under_way.get(name) {
@@ -58,6 +67,10 @@ impl<K: Hash + Eq, T> Reading<'_, K, T> {
 
 impl<K: Hash + Eq, T> Drop for Reading<'_, K, T> {
     fn drop(&mut self) {
-        self.reads.lock().remove(&self.name);
+        let mut under_way = self.reads.lock();
+        // Somebody else may read by now, where a change was announced meanwhile.
+        if under_way.get(&self.name).is_some_and(|answer| answer.same_channel(&self.told.subscribe())) {
+            under_way.remove(&self.name);
+        }
     }
 }

@@ -138,7 +138,7 @@ impl Template {
                 Part::Month => digits::push(&mut object_key, day.month(), 2),
                 Part::Day => digits::push(&mut object_key, day.day(), 2),
                 Part::Uuid => {
-                    object_key.push_str(naming.id.uuid().hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+                    object_key.push_str(naming.id.uuid().hyphenated().encode_lower(&mut Uuid::encode_buffer()));
                 }
                 Part::Extension => object_key.push_str(naming.ext.as_str()),
                 Part::Kind => object_key.push_str(naming.kind.map_or(NO_KIND, UploadKind::as_str)),

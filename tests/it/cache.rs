@@ -57,6 +57,28 @@ async fn a_value_whose_reading_began_before_a_change_is_not_kept_after_it() {
 }
 
 #[tokio::test]
+async fn whoever_asks_after_a_change_is_not_told_what_was_read_before_it() {
+    for forget_all in [false, true] {
+        let (cache, old_is_read) = (cache(10, LONG), Notify::new());
+        let before = cache.get_or_read(&1, async || {
+            old_is_read.notified().await;
+            Ok(1)
+        });
+        let before = waiting(Box::pin(before)).await;
+        if forget_all {
+            cache.forget_all();
+        } else {
+            cache.forget(&1);
+        }
+        // Though the older reading is still under way, and ends after this one.
+        assert_eq!(in_time(read(&cache, 2)).await, 2);
+        old_is_read.notify_one();
+        assert_eq!(in_time(before).await.unwrap(), 1, "whoever asked before the change may hear the old value");
+        assert_eq!(read(&cache, 3).await, 2, "the newer one stays");
+    }
+}
+
+#[tokio::test]
 async fn an_error_is_not_kept() {
     let cache = cache(10, LONG);
     cache.get_or_read(&1, async || Err("away")).await.unwrap_err();
@@ -140,12 +162,19 @@ async fn what_is_too_old_is_read_again_and_does_not_stay_in_memory() {
     assert_eq!(read(&cache, 1).await, 1);
     let value = eventually("the value is too old", async || Some(read(&cache, 2).await).filter(|value| *value == 2));
     assert_eq!(value.await, 2);
-    cache.get_or_read(&3, async || Ok(3)).await.unwrap();
-    let alone = eventually("the others are gone", async || {
-        cache.get_or_read(&9, async || Ok(9)).await.unwrap();
-        (cache.size().1 == 1).then_some(())
+    let gone = eventually("it is taken out, though nobody asks for it", async || {
+        cache.clear_up();
+        (cache.size().1 == 0).then_some(())
     });
-    alone.await;
+    gone.await;
+}
+
+#[tokio::test]
+async fn what_is_not_too_old_stays_when_there_is_a_clear_up() {
+    let cache = cache(10, LONG);
+    read(&cache, 1).await;
+    cache.clear_up();
+    assert_eq!(read(&cache, 2).await, 1);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use presign_gateway::uploads::recorder::{RecordError, Recorder, RecorderOptions}
 use secrecy::SecretString;
 use sqlx::{Connection, Executor};
 
-use crate::support::{postgres, within};
+use crate::support::{eventually, postgres, within};
 
 const OPTIONS: RecorderOptions =
     RecorderOptions { queue: 1000, writers: 2, max_batch: 100, commit_timeout: Duration::from_secs(20) };
@@ -140,6 +140,19 @@ async fn a_month_without_a_partition_is_told_as_that() {
     let RecordError::NotCommitted(cause) = &error else { panic!("{error:?}") };
     assert!(matches!(**cause, StoreError::NoPartition(_)), "{cause:?}");
     assert!(cause.to_string().contains("presign-gateway migrate"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_writer_with_nothing_to_write_gives_its_connection_back() {
+    let store = postgres::open(postgres::fresh_database().await);
+    let recorder = Recorder::start(&store, OPTIONS, Metrics::off().recorder());
+    recorder.record(upload()).await.unwrap();
+    let given_back = eventually("the pool has its connection", async || {
+        let connections = store.connections();
+        (connections.used == 0 && connections.idle == 1).then_some(())
+    });
+    given_back.await;
+    recorder.record(upload()).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! What waits to be written, and who may write next.
 //!
 //! A commit costs Postgres the same for one row as for ten, so a further writer starts only when enough rows wait to be worth
-//! one: as many as are being written. Nobody is woken for a row but the writer that is going to take it.
+//! one: as many as others are writing, each. Nobody is woken for a row but the writer that is going to take it.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -27,6 +27,8 @@ struct State<T> {
     since: Option<Instant>,
     writers_at_work: usize,
     rows_at_work: usize,
+    /// A further writer must come before the queue is full.
+    worth_a_writer_at_most: usize,
     is_closed: bool,
 }
 
@@ -38,14 +40,23 @@ pub(super) enum Refused {
 
 impl<T> State<T> {
     fn is_ready(&self) -> bool {
-        let is_worth_a_writer = self.waiting.len() >= self.rows_at_work.max(WORTH_A_WRITER);
-        !self.waiting.is_empty() && (self.writers_at_work == 0 || is_worth_a_writer)
+        let Some(rows_of_a_writer) = self.rows_at_work.checked_div(self.writers_at_work) else {
+            return !self.waiting.is_empty();
+        };
+        self.waiting.len() >= rows_of_a_writer.min(self.worth_a_writer_at_most).max(WORTH_A_WRITER)
     }
 }
 
 impl<T> Queue<T> {
     pub(super) fn new(most: usize, max_batch: usize) -> Self {
-        let state = State { waiting: Vec::new(), since: None, writers_at_work: 0, rows_at_work: 0, is_closed: false };
+        let state = State {
+            waiting: Vec::new(),
+            since: None,
+            writers_at_work: 0,
+            rows_at_work: 0,
+            worth_a_writer_at_most: most / 2,
+            is_closed: false,
+        };
         Self { state: Mutex::new(state), ready: Notify::new(), most, max_batch }
     }
 
@@ -187,6 +198,26 @@ mod tests {
             push(&queue, 1);
             assert_eq!(take(&queue).map(|(rows, _)| rows), usize::try_from(enough).ok());
         }
+    }
+
+    #[test]
+    fn each_further_writer_begins_for_as_many_rows_as_each_of_the_others_writes() {
+        let queue = Queue::new(1000, 100);
+        let mut at_work = Vec::new();
+        for _ in 0..4 {
+            push(&queue, 100);
+            at_work.push(take(&queue));
+        }
+        assert!(at_work.iter().all(Option::is_some));
+    }
+
+    #[test]
+    fn a_further_writer_begins_before_the_queue_is_full() {
+        let queue = Queue::new(100, 512);
+        push(&queue, 90);
+        let first = take(&queue);
+        push(&queue, 50);
+        assert!(first.is_some() && take(&queue).is_some());
     }
 
     #[test]
