@@ -178,7 +178,7 @@ impl Signer {
         let day = self.day(now);
         let time = day.time(now);
         let headers = operation.headers(&self.host);
-        let signed_headers = names(&headers);
+        let signed_headers = headers.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
 
         let mut path = String::with_capacity(128);
         path.push_str(&self.folder);
@@ -287,22 +287,9 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }
 
-/// The fields' names, as they are signed.
-fn names(headers: &[(&str, &str)]) -> String {
-    let mut names = String::with_capacity(64);
-    for (position, (name, _)) in headers.iter().enumerate() {
-        if position > 0 {
-            names.push(';');
-        }
-        names.push_str(name);
-    }
-    names
-}
-
 /// Lower-case, as signatures are written.
 fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
-    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
-    text
+    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('0');
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
