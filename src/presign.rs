@@ -187,7 +187,7 @@ impl Signer {
 
         let request = canonical_request(operation.method(), &path, [&before, &after], &headers, &signed_headers);
         let signature = day.sign(&time, &request);
-        let query = [&self.origin, &path, "?", &before, "&X-Amz-Signature=", &hex(signature.as_ref()), &after];
+        let query = [&self.origin, &path, "?", &before, "&X-Amz-Signature=", &const_hex::encode(signature), &after];
         SignedUrl(query.concat())
     }
 
@@ -254,7 +254,7 @@ impl Day {
 
     /// The signature of a canonical request.
     fn sign(&self, time: &str, canonical_request: &str) -> hmac::Tag {
-        let hash = hex(digest(&SHA256, canonical_request.as_bytes()).as_ref());
+        let hash = const_hex::encode(digest(&SHA256, canonical_request.as_bytes()));
         let to_sign = ["AWS4-HMAC-SHA256\n", time, "\n", &self.scope, "\n", &hash].concat();
         hmac::sign(&self.signing_key, to_sign.as_bytes())
     }
@@ -285,11 +285,4 @@ fn push_encoded(query: &mut String, text: &str) {
 
 fn encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
-}
-
-/// Lower-case, as signatures are written.
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

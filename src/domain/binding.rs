@@ -127,7 +127,7 @@ impl Sha256 {
     /// # Errors
     /// Neither, or not 32 bytes.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let bytes = if text.len() == 64 { from_hex(text) } else { STANDARD.decode(text).ok() };
+        let bytes = if text.len() == 64 { const_hex::decode(text).ok() } else { STANDARD.decode(text).ok() };
         let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
         bytes.map(Self).ok_or_else(|| Invalid::new("sha256", "must be 64 hexadecimal digits, or 32 bytes in base64"))
     }
@@ -146,13 +146,7 @@ impl Sha256 {
     /// 64 lower-case digits.
     #[must_use]
     pub fn hex(&self) -> String {
-        use std::fmt::Write;
-
-        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        const_hex::encode(self.0)
     }
 }
 
@@ -160,12 +154,6 @@ impl From<[u8; 32]> for Sha256 {
     fn from(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|digit| digit.to_digit(16).and_then(|digit| digit.try_into().ok())).collect();
-    Some(digits?.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect())
 }
 
 /// A caller's own names and values, kept with the object as `x-amz-meta-…`.

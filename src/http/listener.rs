@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,7 +29,8 @@ mod activity;
 pub struct ListenerOptions {
     pub max_connections: usize,
     /// How long a client may take to send a request's head; also how long a connection may rest between requests, and
-    /// how long a client may take nothing of an answer.
+    /// how long a client may take nothing of an answer. A connection is looked at four times in that time, and so may live a
+    /// quarter longer.
     pub header_timeout: Duration,
     /// How long a request's head may be, the request line included; at least 8 KiB.
     pub max_header_bytes: usize,
@@ -91,8 +92,8 @@ pub async fn serve(
 
 fn builder(options: ListenerOptions) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    let mut http1 = builder.http1();
-    http1.timer(TokioTimer::new()).header_read_timeout(options.header_timeout).max_buf_size(options.max_header_bytes);
+    // Its own timeout for heads would set and clear a timer for each request; `Activity` covers them, too.
+    builder.http1().max_buf_size(options.max_header_bytes);
     let max_header_bytes = u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX);
     builder.http2().max_concurrent_streams(MOST_STREAMS).max_header_list_size(max_header_bytes);
     builder

@@ -1,8 +1,8 @@
 //! What a connection is used for: whose turn it is, and when a client has been at rest for too long.
 //!
 //! The server's own timeout covers neither a client that never says which protocol it speaks, nor one of HTTP/2 that only
-//! answers pings, nor one that asks for much and takes nothing. Nothing here waits for anything or allocates: a request
-//! costs a few relaxed additions.
+//! answers pings, nor one that asks for much and takes nothing; and it costs a timer for each request. Nothing here waits for
+//! anything or allocates: a request costs a few relaxed additions.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,6 +19,9 @@ use tokio::net::TcpStream;
 /// What the operating system keeps for a client that is slow, beside what is on its way.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 64 * 1024;
+
+/// How often a connection is looked at before it is given up.
+const LOOKS: u32 = 4;
 
 /// Counts of one connection.
 #[derive(Default)]
@@ -45,19 +48,23 @@ impl Activity {
 
     /// Completes when for at least so long nothing was asked for, nothing waited for us, and nothing was taken.
     pub(super) async fn ceases(&self, for_at_least: Duration) {
-        loop {
-            let (begun, taken) = (self.begun.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed));
-            let was_full = self.full.load(Ordering::Relaxed);
-            tokio::time::sleep(for_at_least).await;
-            let asked = self.begun.load(Ordering::Relaxed) != begun;
-            let waits_for_us = self.ours.load(Ordering::Relaxed) > 0;
-            // The answers to pings alone are no progress.
-            let has_to_take = was_full || self.open.load(Ordering::Relaxed) > 0;
-            let took = has_to_take && self.taken.load(Ordering::Relaxed) != taken;
-            if !asked && !waits_for_us && !took {
-                return;
-            }
+        let mut quiet = 0;
+        while quiet < LOOKS {
+            quiet = if self.goes_on(for_at_least / LOOKS).await { 0 } else { quiet + 1 };
         }
+    }
+
+    /// Whether there is any progress within that time.
+    async fn goes_on(&self, within: Duration) -> bool {
+        let (begun, taken) = (self.begun.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed));
+        let was_full = self.full.load(Ordering::Relaxed);
+        tokio::time::sleep(within).await;
+        let asked = self.begun.load(Ordering::Relaxed) != begun;
+        let waits_for_us = self.ours.load(Ordering::Relaxed) > 0;
+        // The answers to pings alone are no progress.
+        let has_to_take = was_full || self.open.load(Ordering::Relaxed) > 0;
+        let took = has_to_take && self.taken.load(Ordering::Relaxed) != taken;
+        asked || waits_for_us || took
     }
 }
 

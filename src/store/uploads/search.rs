@@ -169,8 +169,8 @@ impl Statement<'_> {
     /// planner would go over any number of other tenants' rows.
     const fn order(&self) -> &'static str {
         match (self.tenant_in_order(), self.query.order) {
-            (Some(_), Order::Newest) => " ORDER BY tenant_id, id DESC",
-            (Some(_), Order::Oldest) => " ORDER BY tenant_id DESC, id",
+            (Some(_), Order::Newest) => " ORDER BY tenant_id DESC, id DESC",
+            (Some(_), Order::Oldest) => " ORDER BY tenant_id, id",
             (None, Order::Newest) => " ORDER BY id DESC",
             (None, Order::Oldest) => " ORDER BY id",
         }
