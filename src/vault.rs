@@ -61,16 +61,46 @@ pub enum VaultError {
 /// How long a credential that does not open is taken for such: to seal it anew, under a key that is here, is not announced.
 const SEALED_FOR: Duration = Duration::from_secs(30);
 
-/// All of a tenant's buckets, archived ones too, each opened or with the reason why not.
+/// A bucket, opened or with the reason why not.
+enum Held {
+    Open(Arc<OpenBucket>),
+    Sealed(Bucket, VaultError),
+}
+
+impl Held {
+    fn new(keyring: &Keyring, sealed: SealedBucket) -> Self {
+        let bucket = sealed.bucket.clone();
+        match open(keyring, sealed) {
+            Ok(open) => Self::Open(Arc::new(open)),
+            Err(error) => Self::Sealed(bucket, error),
+        }
+    }
+
+    fn bucket(&self) -> &Bucket {
+        match self {
+            Self::Open(open) => &open.bucket,
+            Self::Sealed(bucket, _) => bucket,
+        }
+    }
+
+    fn open(&self) -> Result<Arc<OpenBucket>, VaultError> {
+        match self {
+            Self::Open(open) => Ok(Arc::clone(open)),
+            Self::Sealed(_, error) => Err(error.clone()),
+        }
+    }
+}
+
+/// All of a tenant's buckets, archived ones too.
 struct OpenBuckets {
-    buckets: Vec<(Bucket, Result<Arc<OpenBucket>, VaultError>)>,
+    buckets: Vec<Held>,
     /// For a list that is not to be kept for long, since a credential in it does not open.
     read_again_at: Option<Instant>,
 }
 
 impl OpenBuckets {
     fn find(&self, is_it: impl Fn(&Bucket) -> bool) -> Option<Result<Arc<OpenBucket>, VaultError>> {
-        self.buckets.iter().find(|(bucket, _)| is_it(bucket)).map(|(_, open)| open.clone())
+        self.buckets.iter().find(|held| is_it(held.bucket())).map(Held::open)
     }
 }
 
@@ -144,9 +174,8 @@ impl Vault {
     async fn read(&self, tenant_id: TenantId) -> Result<Arc<OpenBuckets>, VaultError> {
         let sealed = buckets::list_with_archived(&self.store, tenant_id).await.map_err(Arc::new)?;
         // One that does not open must not stand in the way of the others.
-        let each = |sealed: SealedBucket| (sealed.bucket.clone(), open(&self.keyring, sealed).map(Arc::new));
-        let buckets: Vec<_> = sealed.into_iter().map(each).collect();
-        let is_whole = buckets.iter().all(|(_, open)| open.is_ok());
+        let buckets: Vec<_> = sealed.into_iter().map(|sealed| Held::new(&self.keyring, sealed)).collect();
+        let is_whole = buckets.iter().all(|held| matches!(held, Held::Open(_)));
         Ok(Arc::new(OpenBuckets { buckets, read_again_at: (!is_whole).then(|| Instant::now() + SEALED_FOR) }))
     }
 }
