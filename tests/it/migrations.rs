@@ -39,7 +39,7 @@ async fn an_older_ledger_keeps_its_rows_counted_and_its_roles_their_rights() {
     migrate(&mut connection, |name| name >= PARTITIONED).await;
 
     let (rows, counted): (i64, i64) =
-        sqlx::query_as("SELECT (SELECT count(*) FROM uploads), (SELECT sum(uploads)::bigint FROM usage_deltas)")
+        sqlx::query_as("SELECT (SELECT count(*) FROM uploads), (SELECT sum(uploads)::bigint FROM usage_unfolded)")
             .fetch_one(&mut connection)
             .await
             .unwrap();
@@ -48,9 +48,12 @@ async fn an_older_ledger_keeps_its_rows_counted_and_its_roles_their_rights() {
         (gateway, "uploads", "SELECT, INSERT, UPDATE"),
         (gateway, "idempotency_keys", "SELECT, INSERT, UPDATE, DELETE"),
         (gateway, "usage_deltas", "SELECT, INSERT, DELETE"),
+        (gateway, "usage_batches", "SELECT, INSERT, DELETE"),
+        (gateway, "usage_unfolded", "SELECT"),
         (gateway, "usage", "SELECT, INSERT, UPDATE"),
         (reader, "uploads", "SELECT"),
         (reader, "usage", "SELECT"),
+        (reader, "usage_unfolded", "SELECT"),
     ] {
         for right in rights.split(", ") {
             let has: bool = sqlx::query_scalar("SELECT has_table_privilege($1, $2, $3)")

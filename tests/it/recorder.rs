@@ -13,8 +13,10 @@ use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::{BucketId, TenantId, UploadId};
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::upload::{FileFacts, NewUpload, Origin};
-use presign_gateway::store::StoreError;
+use presign_gateway::store::uploads::append::Appender;
+use presign_gateway::store::{StoreError, usage};
 use presign_gateway::telemetry::metrics::Metrics;
+use presign_gateway::upkeep;
 use presign_gateway::uploads::recorder::{RecordError, Recorder, RecorderOptions};
 use secrecy::SecretString;
 use sqlx::{Connection, Executor};
@@ -65,6 +67,27 @@ async fn many_uploads_at_once_share_commits_and_each_is_recorded() {
         .await
         .unwrap();
     assert!(commits <= 50, "{commits} commits for 500 rows");
+}
+
+#[tokio::test]
+async fn a_batch_of_as_many_tenants_as_uploads_is_counted_for_each_gathered_and_folded() {
+    let url = postgres::fresh_database().await;
+    let store = postgres::open(url.clone());
+    // More than fits a page.
+    let uploads: Vec<_> = (0..400).map(|_| upload()).collect();
+    let rows: Vec<&NewUpload> = uploads.iter().collect();
+    Appender::new(store.clone()).append_any_tenant(&rows, OPTIONS.commit_timeout).await.unwrap();
+    let mut connection = postgres::connect(&url).await;
+    let mut count =
+        async |sql: &'static str| -> (i64, i64) { sqlx::query_as(sql).fetch_one(&mut connection).await.unwrap() };
+    let batches = "SELECT count(*), coalesce(sum(cardinality(counts)), 0)::bigint FROM usage_batches";
+    let tenants = "SELECT count(DISTINCT tenant_id), sum(uploads)::bigint FROM usage_unfolded";
+    assert_eq!((count(batches).await, count(tenants).await), ((1, 400), (400, 400)));
+    assert_eq!(usage::gather_any_tenant(&store, 10).await.unwrap(), 1);
+    assert_eq!((count(batches).await, count(tenants).await), ((0, 0), (400, 400)));
+    upkeep::fold_usage(&store).await.unwrap();
+    let folded = "SELECT count(*), sum(uploads)::bigint FROM usage WHERE dimension = 'total' AND period = 'hour'";
+    assert_eq!(count(folded).await, (400, 400));
 }
 
 #[tokio::test]

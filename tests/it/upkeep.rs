@@ -250,7 +250,7 @@ async fn upkeep_goes_on_after_the_database_was_away() {
     let folded = async || {
         let mut connection = stack.connect().await;
         let waiting: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM usage_deltas").fetch_one(&mut connection).await.unwrap();
+            sqlx::query_scalar("SELECT count(*) FROM usage_unfolded").fetch_one(&mut connection).await.unwrap();
         (waiting == 0).then_some(())
     };
     within(Duration::from_mins(1), "usage is folded again", folded).await;

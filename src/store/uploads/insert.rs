@@ -141,8 +141,7 @@ pub(super) async fn insert(connection: &mut PgConnection, uploads: &[&NewUpload]
     let counts = count(uploads);
     sqlx::query!(
         "WITH counted AS (
-             INSERT INTO usage_deltas (tenant_id, hour, kind, ext, caller_kind, api_key_id, uploads, promised_bytes, state, stored_bytes)
-             SELECT *, 'issued', 0 FROM UNNEST($2::usage_to_count[])
+             INSERT INTO usage_batches (counts) VALUES ($2::usage_to_count[])
          )
          INSERT INTO uploads (id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds,
                               caller_kind, caller_id, caller_subject, client_address,

@@ -97,7 +97,7 @@ async fn usage_is_exact_to_the_row_whoever_writes_folded_or_not() {
 
     upkeep::fold_usage(&postgres::open(stack.database_url.clone())).await.unwrap();
     let waiting: i64 =
-        sqlx::query_scalar("SELECT count(*) FROM usage_deltas").fetch_one(&mut connection).await.unwrap();
+        sqlx::query_scalar("SELECT count(*) FROM usage_unfolded").fetch_one(&mut connection).await.unwrap();
     assert_eq!(waiting, 0);
     assert_exact(&stack, &mut connection).await;
 
@@ -119,7 +119,7 @@ async fn a_statement_that_changes_nothing_that_is_counted_leaves_nothing_to_fold
     let stack = stack().await;
     stack.presign("ext=jpg").await.url();
     let mut connection = stack.connect().await;
-    let waiting = "SELECT count(*) FROM usage_deltas";
+    let waiting = "SELECT count(*) FROM usage_unfolded";
     assert_eq!(sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut connection).await.unwrap(), 1);
     connection.execute("UPDATE uploads SET check_at = now(), access_key_id = 'another'").await.unwrap();
     assert_eq!(sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut connection).await.unwrap(), 1);
@@ -163,7 +163,7 @@ async fn instances_that_fold_at_once_while_uploads_are_issued_count_each_once() 
     let folded = async || {
         let mut connection = stack.connect().await;
         let waiting: i64 =
-            sqlx::query_scalar("SELECT count(*) FROM usage_deltas").fetch_one(&mut connection).await.unwrap();
+            sqlx::query_scalar("SELECT count(*) FROM usage_unfolded").fetch_one(&mut connection).await.unwrap();
         (waiting == 0).then_some(())
     };
     eventually("everything is folded", folded).await;
