@@ -21,13 +21,13 @@ BEGIN
         SELECT DISTINCT grantee::regrole::text FROM pg_class, aclexplode(relacl)
         WHERE pg_class.oid = 'usage_deltas'::regclass AND privilege_type = 'INSERT' AND grantee NOT IN (relowner, 0)
     LOOP
-        EXECUTE format('GRANT SELECT, INSERT, DELETE ON usage_batches TO %s', role);
+        EXECUTE format('GRANT INSERT, DELETE ON usage_batches TO %s', role);
     END LOOP;
     FOR role IN
         SELECT DISTINCT grantee::regrole::text FROM pg_class, aclexplode(relacl)
         WHERE pg_class.oid = 'usage_deltas'::regclass AND privilege_type = 'SELECT' AND grantee NOT IN (relowner, 0)
     LOOP
-        EXECUTE format('GRANT SELECT ON usage_unfolded TO %s', role);
+        EXECUTE format('GRANT SELECT ON usage_batches, usage_unfolded TO %s', role);
     END LOOP;
 END
 $$;

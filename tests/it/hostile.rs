@@ -4,7 +4,7 @@ use std::panic;
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::stack::Setup;
+use crate::support::stack::{Setup, TestStack};
 
 mod corpus;
 mod http1;
@@ -17,6 +17,13 @@ mod targets;
 fn patient() -> Setup {
     let database = Setup::new().set("DATABASE__ACQUIRE_TIMEOUT_MS", "9000").set("DATABASE__READ_TIMEOUT_MS", "9000");
     database.set("UPLOADS__COMMIT_TIMEOUT_MS", "9000").set("SERVER__REQUEST_TIMEOUT_SECONDS", "20")
+}
+
+/// With a client that keeps no connections: the gateway closes those that rest as soon as it may here.
+async fn impatient(header_timeout_seconds: &str) -> TestStack {
+    let mut stack = patient().set("SERVER__HEADER_TIMEOUT_SECONDS", header_timeout_seconds).start().await;
+    stack.client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+    stack
 }
 
 /// How often the gateway's own code has panicked in this process, wherever that was caught.

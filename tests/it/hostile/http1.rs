@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{panics, patient};
+use super::{impatient, panics, patient};
 use crate::support::stack::TestStack;
 
 /// What becomes of a request.
@@ -324,6 +324,47 @@ async fn clients_that_stop_in_the_middle_are_dropped() {
     }
     assert_eq!(stack.recorded().await, 0);
     assert_eq!(panics(), before);
+}
+
+/// Writes these bytes every now and then until the server hangs up; says what it answered.
+async fn until_dropped(stream: &mut TcpStream, now_and_then: &[u8]) -> String {
+    let (mut answers, mut buffer) = (String::new(), [0; 4096]);
+    loop {
+        match timeout(Duration::from_millis(100), stream.read(&mut buffer)).await {
+            Ok(Ok(0) | Err(_)) => return answers,
+            Ok(Ok(length)) => answers.push_str(&String::from_utf8_lossy(&buffer[..length])),
+            Err(_) => drop(stream.write_all(now_and_then).await),
+        }
+    }
+}
+
+#[tokio::test]
+async fn clients_that_rest_or_send_a_head_byte_by_byte_are_dropped_and_those_that_ask_are_not() {
+    let stack = impatient("1").await;
+    let address = Face::public(&stack).address;
+    let ask = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
+    let half = "GET /livez HTTP/1.1\r\nHost: a\r\nX: ";
+    let dropped = async {
+        for (what, first, then, answered) in [
+            ("nothing", "", "", 0),
+            ("a byte at a time", "G", "E", 0),
+            ("half a head, and a byte at a time", half, "y", 0),
+            ("an answered request, and nothing", ask, "", 1),
+            ("an answered request, and a byte at a time", &format!("{ask}{half}"), "y", 1),
+        ] {
+            let mut stream = TcpStream::connect(&address).await.unwrap();
+            stream.write_all(first.as_bytes()).await.unwrap();
+            let answers = timeout(Duration::from_secs(20), until_dropped(&mut stream, then.as_bytes())).await;
+            let answers = answers.unwrap_or_else(|_| panic!("{what}: the connection is kept"));
+            assert_eq!(answers.matches("HTTP/1.1 200").count(), answered, "{what}: {answers}");
+        }
+    };
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    let asking = until_dropped(&mut stream, ask.as_bytes());
+    tokio::select! {
+        () = dropped => {}
+        answers = asking => panic!("one that asks was dropped: {answers}"),
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{panics, patient};
+use super::{impatient, panics, patient};
 use crate::support::stack::TestStack;
 use crate::support::{eventually, within};
 
@@ -71,13 +71,6 @@ fn presign(stack: &TestStack) -> Vec<u8> {
         (":path", "/oss/presign?ext=jpg"),
         ("authorization", &credential),
     ])
-}
-
-/// With a client that keeps no connections: the gateway closes those that rest as soon as it may here.
-async fn impatient(header_timeout_seconds: &str) -> TestStack {
-    let mut stack = patient().set("SERVER__HEADER_TIMEOUT_SECONDS", header_timeout_seconds).start().await;
-    stack.client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
-    stack
 }
 
 async fn connect(stack: &TestStack, settings: &[u8]) -> TcpStream {
