@@ -4,7 +4,8 @@
 CREATE TABLE usage_batches (counts usage_to_count[] NOT NULL);
 -- They are soon read, and gone: to compress them, or to cut them into pieces while they fit a page, is for nothing.
 ALTER TABLE usage_batches ALTER COLUMN counts SET STORAGE EXTERNAL;
-ALTER TABLE usage_batches SET (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+-- And to give back the room that they left would make those wait who write.
+ALTER TABLE usage_batches SET (toast_tuple_target = 8160, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, vacuum_truncate = false);
 
 -- Group by group, what is not in `usage` yet.
 CREATE VIEW usage_unfolded AS

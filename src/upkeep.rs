@@ -27,8 +27,10 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// Rows of one transaction.
 const FOLDED_AT_ONCE: i64 = 100_000;
-/// Batches of one transaction, each of some hundred groups at most.
+/// Batches of one transaction: of many tenants, the more of them there are the fewer deltas they make.
 const GATHERED_AT_ONCE: i64 = 2_000;
+/// The longer batches wait, the more there is to read for whoever asks for usage.
+const GATHER_EVERY: Duration = Duration::from_secs(2);
 const REMOVED_AT_ONCE: i64 = 1_000;
 
 /// How the tables are kept.
@@ -45,10 +47,10 @@ pub async fn run(store: Store, clock: Clock, options: UpkeepOptions) {
     let parts = AtomicI32::new(0);
     tokio::join!(
         // Of some tenants at a time: all at once are so many rows that commits of uploads wait for them on their way to the disk.
-        again_and_again(Pauses::new(options.fold_every / usage::PARTS.unsigned_abs()), "fold_usage", async || {
-            gather(store).await?;
-            fold_part(store, parts.fetch_add(1, Ordering::Relaxed).rem_euclid(usage::PARTS)).await
+        again_and_again(Pauses::new(options.fold_every / usage::PARTS.unsigned_abs()), "fold_usage", || {
+            fold_part(store, parts.fetch_add(1, Ordering::Relaxed).rem_euclid(usage::PARTS))
         }),
+        again_and_again(Pauses::new(GATHER_EVERY.min(options.fold_every)), "gather_usage", || gather_usage(store)),
         make_partitions(store, clock),
         again_and_again(Pauses::new(KEEP_EVERY), "remove_expired", || remove_expired(store, clock.now())),
         // Each time that one tries, those who write wait a moment: it is not tried again soon.
@@ -106,14 +108,14 @@ pub async fn ensure_partitions(store: &Store, now: DateTime<Utc>) -> Result<i32,
 /// # Errors
 /// The database is away.
 pub async fn fold_usage(store: &Store) -> Result<(), StoreError> {
-    gather(store).await?;
+    gather_usage(store).await?;
     for part in 0..usage::PARTS {
         fold_part(store, part).await?;
     }
     Ok(())
 }
 
-async fn gather(store: &Store) -> Result<(), StoreError> {
+async fn gather_usage(store: &Store) -> Result<(), StoreError> {
     while usage::gather_any_tenant(store, GATHERED_AT_ONCE).await? >= GATHERED_AT_ONCE.unsigned_abs() {}
     Ok(())
 }

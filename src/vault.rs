@@ -64,7 +64,7 @@ const SEALED_FOR: Duration = Duration::from_secs(30);
 /// A bucket, opened or with the reason why not.
 enum Held {
     Open(Arc<OpenBucket>),
-    Sealed(Bucket, VaultError),
+    Sealed(Box<Bucket>, VaultError),
 }
 
 impl Held {
@@ -72,7 +72,7 @@ impl Held {
         let bucket = sealed.bucket.clone();
         match open(keyring, sealed) {
             Ok(open) => Self::Open(Arc::new(open)),
-            Err(error) => Self::Sealed(bucket, error),
+            Err(error) => Self::Sealed(Box::new(bucket), error),
         }
     }
 

@@ -93,7 +93,7 @@ pub async fn serve(
 fn builder(options: ListenerOptions) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // Its own timeout for heads would set and clear a timer for each request; `Activity` covers them, too.
-    builder.http1().max_buf_size(options.max_header_bytes);
+    builder.http1().header_read_timeout(None).max_buf_size(options.max_header_bytes);
     let max_header_bytes = u32::try_from(options.max_header_bytes).unwrap_or(u32::MAX);
     builder.http2().max_concurrent_streams(MOST_STREAMS).max_header_list_size(max_header_bytes);
     builder

@@ -43,7 +43,7 @@ pub async fn gather_any_tenant(store: &Store, limit: i64) -> Result<u64, StoreEr
 }
 
 async fn gather(store: &Store, limit: i64) -> Result<u64, StoreError> {
-    let Some(mut transaction) = begin_alone(store).await? else { return Ok(0) };
+    let Some(mut transaction) = begin_alone(store, "presign_gateway.usage_batches").await? else { return Ok(0) };
     let taken = sqlx::query_scalar!(
         r#"WITH taken AS (
              DELETE FROM usage_batches WHERE ctid = ANY (ARRAY(SELECT ctid FROM usage_batches LIMIT $1)) RETURNING counts
@@ -60,11 +60,11 @@ async fn gather(store: &Store, limit: i64) -> Result<u64, StoreError> {
     Ok(taken.unsigned_abs())
 }
 
-/// A transaction in which nobody else gathers or folds; `None` while another does.
-async fn begin_alone(store: &Store) -> Result<Option<Transaction>, StoreError> {
+/// A transaction in which nobody else does this work; `None` while another does.
+async fn begin_alone(store: &Store, work: &str) -> Result<Option<Transaction>, StoreError> {
     let mut transaction = store.begin().await?;
-    let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('presign_gateway.usage', 0))";
-    let is_alone = sqlx::query_scalar::<_, bool>(lock).fetch_one(&mut *transaction).await?;
+    let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))";
+    let is_alone = sqlx::query_scalar::<_, bool>(lock).bind(work).fetch_one(&mut *transaction).await?;
     Ok(is_alone.then_some(transaction))
 }
 
@@ -78,7 +78,7 @@ pub async fn fold_any_tenant(store: &Store, part: i32, limit: i64) -> Result<u64
 }
 
 async fn fold(store: &Store, part: i32, limit: i64) -> Result<u64, StoreError> {
-    let Some(mut transaction) = begin_alone(store).await? else { return Ok(0) };
+    let Some(mut transaction) = begin_alone(store, "presign_gateway.usage").await? else { return Ok(0) };
     let taken = sqlx::query_scalar!(
         r#"WITH taken AS (
              DELETE FROM usage_deltas WHERE ctid = ANY (ARRAY(SELECT ctid FROM usage_deltas WHERE abs(uuid_hash(tenant_id) % $2) = $3

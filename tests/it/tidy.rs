@@ -64,6 +64,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("serde_path_to_error", &["http"]),
     ("indicatif", &["cli"]),
     ("whoami", &["cli"]),
+    ("const_hex", &["domain", "presign"]),
     ("quick_cache", &["cache", "auth"]),
     ("jsonwebtoken", &["auth", "dev"]),
     ("clap", &["cli", "main"]),

@@ -57,14 +57,20 @@ impl Activity {
     /// Whether there is any progress within that time.
     async fn goes_on(&self, within: Duration) -> bool {
         let (begun, taken) = (self.begun.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed));
-        let was_full = self.full.load(Ordering::Relaxed);
+        let (waited_for_us, had_to_take) = (self.waits_for_us(), self.has_to_take());
         tokio::time::sleep(within).await;
         let asked = self.begun.load(Ordering::Relaxed) != begun;
-        let waits_for_us = self.ours.load(Ordering::Relaxed) > 0;
         // The answers to pings alone are no progress.
-        let has_to_take = was_full || self.open.load(Ordering::Relaxed) > 0;
-        let took = has_to_take && self.taken.load(Ordering::Relaxed) != taken;
-        asked || waits_for_us || took
+        let took = (had_to_take || self.has_to_take()) && self.taken.load(Ordering::Relaxed) != taken;
+        asked || waited_for_us || self.waits_for_us() || took
+    }
+
+    fn waits_for_us(&self) -> bool {
+        self.ours.load(Ordering::Relaxed) > 0
+    }
+
+    fn has_to_take(&self) -> bool {
+        self.full.load(Ordering::Relaxed) || self.open.load(Ordering::Relaxed) > 0
     }
 }
 
