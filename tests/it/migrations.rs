@@ -22,6 +22,16 @@ async fn migrate(connection: &mut PgConnection, wanted: impl Fn(&str) -> bool) {
 }
 
 #[tokio::test]
+async fn a_tenants_rows_are_found_by_an_index_however_many_tenants_there_are() {
+    let mut connection = postgres::connect(&postgres::fresh_database().await).await;
+    let without = "SELECT relname::text FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attname = 'tenant_id'
+        WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition
+          AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indkey[0] = attnum AND indpred IS NULL)";
+    let without: Vec<String> = sqlx::query_scalar(without).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(without, ["usage_deltas"], "which is read whole, and emptied all the time");
+}
+
+#[tokio::test]
 async fn an_older_ledger_keeps_its_rows_counted_and_its_roles_their_rights() {
     let url = postgres::empty_database().await;
     let mut connection = postgres::connect(&url).await;
