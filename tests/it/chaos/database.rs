@@ -175,6 +175,7 @@ async fn what_fails_by_a_deadlock_or_a_serialization_error_is_written_again() {
 async fn with_a_real_deadlock_nobody_is_refused() {
     let mut day = Day::begins_patiently("Postgres: deadlocks with somebody else's locks").await;
     day.node.set("deadlock_timeout", Some("500ms")).await;
+    let mut undone = 0;
     for _ in 0..short_or_long(5, 20) {
         let mut other = day.node.connect().await;
         // Ours holds the ledger, and waits for this; then this one waits for the ledger.
@@ -185,7 +186,7 @@ async fn with_a_real_deadlock_nobody_is_refused() {
         })
         .await;
         // Ours waited first, so that it is ours which Postgres undoes.
-        let _ = other.execute("LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE").await;
+        undone += usize::from(other.execute("LOCK TABLE uploads IN ACCESS EXCLUSIVE MODE").await.is_ok());
         other.close().await.unwrap();
         // What is undone twice is refused: the next one comes when all is well.
         day.load.issues(short_or_long(40, 500), PATIENCE).await;
@@ -197,6 +198,7 @@ async fn with_a_real_deadlock_nobody_is_refused() {
     .await;
     day.recovers().await;
     let told = day.ends().await;
+    assert!(undone > 0, "ours was undone");
     assert_eq!(told.refused.len(), 0, "what was undone is written again: {:?}", told.refused.first());
 }
 
