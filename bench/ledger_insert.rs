@@ -44,7 +44,7 @@ const MORE: &[(&str, &str)] = &[
     ("declared_size_bytes", "int8"),
     ("declared_content_type", "text"),
     ("declared_sha256", "bytea"),
-    ("once", "bool"),
+    ("write_once", "bool"),
     ("metadata", "jsonb"),
     ("check_at", "timestamptz"),
 ];

@@ -5,7 +5,7 @@ ALTER TABLE uploads RENAME TO uploads_first;
 ALTER INDEX uploads_pkey RENAME TO uploads_first_pkey;
 ALTER INDEX uploads_tenant_time RENAME TO uploads_first_tenant_time;
 ALTER TABLE uploads_first
-    ADD COLUMN once boolean NOT NULL DEFAULT false,
+    ADD COLUMN write_once boolean NOT NULL DEFAULT false,
     ADD COLUMN metadata jsonb CHECK (jsonb_typeof(metadata) = 'object'),
     -- What the client's PUT was answered, as the client says.
     ADD COLUMN declared_etag text,

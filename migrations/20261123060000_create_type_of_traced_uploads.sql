@@ -21,7 +21,7 @@ CREATE TYPE new_traced_upload AS (
     declared_size_bytes bigint,
     declared_content_type text,
     declared_sha256 bytea,
-    once boolean,
+    write_once boolean,
     metadata jsonb,
     check_at timestamptz,
     trace_id text

@@ -22,7 +22,7 @@ CREATE TYPE upload_to_record AS (
     declared_size_bytes bigint,
     declared_content_type text,
     declared_sha256 bytea,
-    once boolean,
+    write_once boolean,
     metadata jsonb,
     check_at timestamptz,
     trace_id text

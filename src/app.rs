@@ -9,34 +9,35 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::admin::{Actor, Admin};
 use crate::auth::jwks::{Jwks, JwksTiming};
 use crate::auth::{Auth, CacheBounds};
-use crate::bucket::BucketConnections;
-use crate::changes::{self, Listening};
+use crate::buckets::BucketConnections;
+use crate::buckets::credentials::CredentialCache;
 use crate::config::Config;
+use crate::crypto::keyring::{Keyring, KeyringError};
 use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
 use crate::domain::tenant::RateLimit;
-use crate::error::chain;
-use crate::health::Health;
-use crate::http::listener::{ListenerOptions, serve};
-use crate::http::{Edge, Gateway, Observed, ops_service, public_service};
-use crate::limit::Limits;
-use crate::outbound::Outbound;
-use crate::store::announcements::Announcements;
+use crate::egress::Egress;
+use crate::http::server::{ServerOptions, serve};
+use crate::http::state::{Edge, Gateway, HttpTelemetry};
+use crate::http::{ops_service, public_service};
+use crate::jobs::invalidation::{self, Listening};
+use crate::jobs::maintenance::{self, MaintenanceOptions};
+use crate::jobs::sweeper::{Sweeper, SweeperOptions};
+use crate::rate_limit::Limits;
+use crate::readiness::Readiness;
+use crate::store::change_feed::ChangeFeed;
 use crate::store::{MigrateError, Store, StoreError, StoreOptions};
 use crate::telemetry::Signals;
+use crate::telemetry::error_chain::chain;
 use crate::telemetry::metrics::Metrics;
-use crate::tenants::{Actor, Tenants};
-use crate::upkeep::{self, UpkeepOptions};
-use crate::uploads::export::ExportPlaces;
+use crate::uploads::export::ExportSlots;
 use crate::uploads::recorder::{Recorder, RecorderOptions};
-use crate::uploads::sweeper::{Sweeper, SweeperOptions};
-use crate::uploads::{Commits, Uploads};
-use crate::vault::Vault;
-use crate::vault::keyring::{Keyring, KeyringError};
+use crate::uploads::{BatchWriter, Uploads};
 
-mod observed;
+mod gauges;
 
 /// Connections of the operators' listener; it has few users.
 const OPS_CONNECTIONS: usize = 256;
@@ -69,7 +70,7 @@ pub enum StartError {
 pub struct App {
     pub gateway: Arc<Gateway>,
     stores: [Store; 2],
-    announcements: Result<Announcements, StoreError>,
+    announcements: Result<ChangeFeed, StoreError>,
     public: TcpListener,
     ops: TcpListener,
     timing: Timing,
@@ -79,10 +80,10 @@ pub struct App {
 struct Timing {
     last_used_flush: Duration,
     /// While changes cannot be heard.
-    believed_for: Duration,
-    upkeep: UpkeepOptions,
+    stale_after: Duration,
+    upkeep: MaintenanceOptions,
     shutdown_delay: Duration,
-    public: ListenerOptions,
+    public: ServerOptions,
 }
 
 /// Says whether a database is named in a way that can be used, without asking it.
@@ -126,7 +127,7 @@ fn connections(most: u64) -> u32 {
 /// The database is away, its schema is of a newer version, or the role may not.
 pub async fn migrate(store: &Store, clock: &Clock) -> Result<(), MigrateError> {
     store.migrate().await?;
-    if let Err(error) = upkeep::ensure_partitions(store, clock.now()).await {
+    if let Err(error) = maintenance::ensure_partitions(store, clock.now()).await {
         tracing::warn!(cause = %chain(&error), "partitions of uploads not made yet");
     }
     Ok(())
@@ -149,25 +150,26 @@ impl App {
         let public = listen(config.server.listen, "server.listen").await?;
         let ops = listen(config.server.ops_listen, "server.ops_listen").await?;
 
-        let vault_age = changes::kept_for(config.vault.cache_seconds.as_seconds());
+        let vault_age = invalidation::max_age(config.vault.cache_seconds.as_seconds());
         let nobody = Actor { name: "server".to_owned(), origin: None };
-        let outbound = Outbound::new(config.outbound.allowed_hosts.clone());
-        let tenants = Tenants {
+        let outbound = Egress::new(config.outbound.allowed_hosts.clone());
+        let tenants = Admin {
             store: store.clone(),
             clock: clock.clone(),
             randomness: randomness.clone(),
             outbound: outbound.clone(),
             actor: nobody,
         };
-        let health = Health::new(store.clone(), Arc::clone(&keyring), clock.clone());
+        let readiness = Readiness::new(store.clone(), Arc::clone(&keyring), clock.clone());
         let bucket_timeout = config.uploads.bucket_timeout_ms.as_milliseconds();
         let buckets = BucketConnections::new(outbound.clone(), bucket_timeout, metrics.bucket());
         let vault_entries = config.vault.cache_entries.get();
-        let vault = Arc::new(Vault::new(store.clone(), Arc::clone(&keyring), vault_entries, vault_age, &metrics));
+        let credentials =
+            Arc::new(CredentialCache::new(store.clone(), Arc::clone(&keyring), vault_entries, vault_age, &metrics));
         let upload_metrics = Arc::new(metrics.uploads());
         let sweeper = Sweeper::new(
             store.clone(),
-            Arc::clone(&vault),
+            Arc::clone(&credentials),
             buckets.clone(),
             clock.clone(),
             // Not the one that tests choose: when a round begins must not change what is issued.
@@ -187,32 +189,32 @@ impl App {
             limits: limits(config, &metrics),
             uploads: Uploads {
                 store: store.clone(),
-                vault,
+                credentials,
                 recorder: Recorder::start(&recorder_store, recorder_options(config), metrics.recorder()),
-                commits: commits(config),
+                batch_writer: batch_writer(config),
                 clock,
                 randomness,
-                exports: ExportPlaces::new(config.uploads.max_exports.count()),
+                exports: ExportSlots::new(config.uploads.max_exports.count()),
                 buckets,
-                sweeper: Arc::new(sweeper),
                 metrics: upload_metrics,
             },
+            sweeper: Arc::new(sweeper),
             tenants,
-            health,
+            readiness,
             keyring,
             listening: Listening::default(),
             edge: edge(config),
-            observed: Observed::new(signals, config.telemetry.request_lines_per_second.get()),
+            telemetry: HttpTelemetry::new(signals, config.telemetry.request_lines_per_second.get()),
         };
         // A database that is away is no reason not to start; upkeep tries again.
-        if let Err(error) = upkeep::ensure_partitions(&store, gateway.uploads.clock.now()).await {
+        if let Err(error) = maintenance::ensure_partitions(&store, gateway.uploads.clock.now()).await {
             tracing::warn!(cause = %chain(&error), "partitions of uploads not made yet");
         }
         // Before the first request: from then on no change goes unheard.
-        let announcements = Announcements::open(&store).await;
+        let announcements = ChangeFeed::open(&store).await;
         let gateway = Arc::new(gateway);
         let stores = [store, recorder_store];
-        observed::observe(&gateway, &stores);
+        gauges::register(&gateway, &stores);
         Ok(Self { gateway, stores, announcements, public, ops, timing: timing(config) })
     }
 
@@ -237,11 +239,11 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let Self { gateway, stores, announcements, public, ops, timing } = self;
         // The operators' listener stays until the very end, so that /readyz can say what goes on.
-        let metrics = gateway.observed.signals.metrics.clone();
+        let metrics = gateway.telemetry.signals.metrics.clone();
         let connections = |listener| metrics.connections(listener);
         let (stop_ops, ops_stopped) = watch::channel(());
         let ops_options =
-            ListenerOptions { max_connections: OPS_CONNECTIONS, drain_timeout: OPS_DRAIN_TIMEOUT, ..timing.public };
+            ServerOptions { max_connections: OPS_CONNECTIONS, drain_timeout: OPS_DRAIN_TIMEOUT, ..timing.public };
         let ops = tokio::spawn(serve(
             ops,
             ops_service(&gateway),
@@ -252,16 +254,16 @@ impl App {
         let flusher = tokio::spawn(flush_last_used(Arc::clone(&gateway), timing.last_used_flush, closed(ops_stopped)));
 
         let follower =
-            tokio::spawn(follow_changes(Arc::clone(&gateway), stores[0].clone(), announcements, timing.believed_for));
+            tokio::spawn(follow_changes(Arc::clone(&gateway), stores[0].clone(), announcements, timing.stale_after));
         let (stop_sweeping, sweeping_stopped) = watch::channel(());
-        let sweeper = tokio::spawn(Arc::clone(&gateway.uploads.sweeper).run(sweeping_stopped));
+        let sweeper = tokio::spawn(Arc::clone(&gateway.sweeper).run(sweeping_stopped));
 
-        let upkeep = tokio::spawn(upkeep::run(stores[0].clone(), gateway.uploads.clock.clone(), timing.upkeep));
+        let upkeep = tokio::spawn(maintenance::run(stores[0].clone(), gateway.uploads.clock.clone(), timing.upkeep));
 
-        let health = Arc::clone(&gateway);
+        let readiness = Arc::clone(&gateway);
         let drain = async move {
             shutdown.await;
-            health.health.start_draining();
+            readiness.readiness.start_draining();
             // Whoever asks /readyz is to notice before anybody is sent away.
             tokio::time::sleep(timing.shutdown_delay).await;
             drop(stop_sweeping);
@@ -295,10 +297,11 @@ async fn closed(mut receiver: watch::Receiver<()>) {
 async fn follow_changes(
     gateway: Arc<Gateway>,
     store: Store,
-    first: Result<Announcements, StoreError>,
-    believed_for: Duration,
+    first: Result<ChangeFeed, StoreError>,
+    stale_after: Duration,
 ) {
-    changes::follow(&store, first, &gateway.auth, &gateway.uploads.vault, &gateway.listening, believed_for).await;
+    invalidation::follow(&store, first, &gateway.auth, &gateway.uploads.credentials, &gateway.listening, stale_after)
+        .await;
 }
 
 async fn flush_last_used(gateway: Arc<Gateway>, every: Duration, stop: impl Future<Output = ()>) {
@@ -324,12 +327,12 @@ async fn listen(address: SocketAddr, setting: &'static str) -> Result<TcpListene
 fn cache_bounds(config: &Config) -> CacheBounds {
     CacheBounds {
         max_entries: config.auth.cache_entries.get(),
-        max_age: changes::kept_for(config.auth.cache_seconds.as_seconds()),
+        max_age: invalidation::max_age(config.auth.cache_seconds.as_seconds()),
         max_tokens: config.auth.cache_tokens.get(),
     }
 }
 
-fn jwks(config: &Config, outbound: &Outbound, metrics: &Metrics) -> Jwks {
+fn jwks(config: &Config, outbound: &Egress, metrics: &Metrics) -> Jwks {
     let timing = JwksTiming {
         refresh: config.auth.jwks_refresh_seconds.as_seconds(),
         cooldown: config.auth.jwks_cooldown_seconds.as_seconds(),
@@ -363,9 +366,13 @@ fn sweeper_options(config: &Config) -> SweeperOptions {
 }
 
 /// Half of the connections are left to those who read.
-fn commits(config: &Config) -> Commits {
+fn batch_writer(config: &Config) -> BatchWriter {
     let under_way = (config.database.max_connections.count() / 2).max(1);
-    Commits::new(config.uploads.recorder_queue.count(), under_way, config.uploads.commit_timeout_ms.as_milliseconds())
+    BatchWriter::new(
+        config.uploads.recorder_queue.count(),
+        under_way,
+        config.uploads.commit_timeout_ms.as_milliseconds(),
+    )
 }
 
 fn edge(config: &Config) -> Edge {
@@ -384,13 +391,13 @@ fn edge(config: &Config) -> Edge {
 fn timing(config: &Config) -> Timing {
     Timing {
         last_used_flush: config.auth.last_used_flush_seconds.as_seconds(),
-        believed_for: config.auth.cache_seconds.as_seconds().min(config.vault.cache_seconds.as_seconds()),
-        upkeep: UpkeepOptions {
+        stale_after: config.auth.cache_seconds.as_seconds().min(config.vault.cache_seconds.as_seconds()),
+        upkeep: MaintenanceOptions {
             fold_every: config.uploads.usage_fold_seconds.as_seconds(),
             retention_months: u32::try_from(config.uploads.retention_months.get()).unwrap_or(0),
         },
         shutdown_delay: config.server.shutdown_delay_seconds.as_seconds(),
-        public: ListenerOptions {
+        public: ServerOptions {
             max_connections: config.server.max_connections.count(),
             header_timeout: config.server.header_timeout_seconds.as_seconds(),
             max_header_bytes: config.server.max_header_bytes.count(),

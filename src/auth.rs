@@ -10,24 +10,24 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::cache::Cache;
+use crate::crypto::keyring::Keyring;
 use crate::domain::api_key::ApiKey;
 use crate::domain::caller::{Caller, CallerKind, Scope, Scopes};
 use crate::domain::clock::Clock;
 use crate::domain::ids::TenantId;
 use crate::domain::tenant::{Slug, Tenant, TenantStatus};
-use crate::store::announcements::Announced;
+use crate::store::change_feed::ChangedRow;
 use crate::store::{Store, StoreError, api_keys, tenants};
-use crate::telemetry::metrics::{JwksFacts, Metrics};
-use crate::vault::keyring::Keyring;
+use crate::telemetry::metrics::{JwksStats, Metrics};
 
 use self::api_key::PresentedApiKey;
 pub use self::error::{AuthError, IssuerFault, Refusal};
 use self::issuers::{Issuers, KnownIssuer};
 pub use self::issuers::{hmac_secret_binding, open_keys};
 use self::jwks::Jwks;
-use self::jwt::{Claimed, LONGEST_TOKEN_BYTES};
+use self::jwt::{Claimed, MAX_TOKEN_BYTES};
 use self::last_used::LastUsed;
-use self::verified::{TokenDigest, VerifiedToken, VerifiedTokens};
+use self::token_cache::{TokenCache, TokenDigest, VerifiedToken};
 
 pub mod api_key;
 pub mod error;
@@ -36,7 +36,7 @@ mod issuers;
 pub mod jwks;
 pub mod jwt;
 pub mod last_used;
-pub mod verified;
+pub mod token_cache;
 
 /// What a client shows to prove who it is.
 pub enum Presented {
@@ -87,7 +87,7 @@ pub struct Auth {
     // `None` is remembered too, so that a stranger who repeats himself does not reach the database each time.
     api_keys: Cache<String, Option<Arc<KnownApiKey>>, StoreError>,
     issuers: Issuers,
-    tokens: VerifiedTokens,
+    tokens: TokenCache,
     tenants: Cache<TenantId, Option<Arc<Tenant>>, StoreError>,
     tenant_ids: Cache<Slug, Option<TenantId>, StoreError>,
     last_used: LastUsed,
@@ -110,7 +110,7 @@ impl Auth {
             store,
             clock,
             api_keys: Cache::new(max_entries, max_age, metrics.cache("api_keys")),
-            tokens: VerifiedTokens::new(max_tokens, metrics.cache("tokens")),
+            tokens: TokenCache::new(max_tokens, metrics.cache("tokens")),
             tenants: Cache::new(max_entries, max_age, metrics.cache("tenants")),
             tenant_ids: Cache::new(max_entries, max_age, metrics.cache("tenant_ids")),
         }
@@ -125,8 +125,8 @@ impl Auth {
 
     /// How the keys of JWT issuers fare that are fetched.
     #[must_use]
-    pub fn jwks_facts(&self) -> JwksFacts {
-        self.issuers.jwks_facts()
+    pub fn jwks_stats(&self) -> JwksStats {
+        self.issuers.jwks_stats()
     }
 
     /// Finds out who is calling. What is not in memory is looked up only if `may_look_up` says so: a client that failed
@@ -173,40 +173,40 @@ impl Auth {
 
     /// The tokens that are remembered.
     #[must_use]
-    pub const fn tokens(&self) -> &VerifiedTokens {
+    pub const fn tokens(&self) -> &TokenCache {
         &self.tokens
     }
 
     /// Forgets what has changed; of the next request it is read anew.
-    pub fn forget(&self, changed: &Announced) {
+    pub fn forget(&self, changed: &ChangedRow) {
         match changed {
-            Announced::Tenants { id, slug } => {
+            ChangedRow::Tenants { id, slug } => {
                 self.tenants.forget(id);
                 if let Ok(slug) = Slug::parse(slug) {
                     self.tenant_ids.forget(&slug);
                 }
             }
-            Announced::ApiKeys { public_id } => self.api_keys.forget(public_id),
-            Announced::JwtIssuers { issuer, audience } => self.issuers.forget(issuer, audience),
-            Announced::Buckets { .. } => {}
+            ChangedRow::ApiKeys { public_id } => self.api_keys.forget(public_id),
+            ChangedRow::JwtIssuers { issuer, audience } => self.issuers.forget(issuer, audience),
+            ChangedRow::Buckets { .. } => {}
         }
     }
 
     /// Forgets everything.
-    pub fn forget_all(&self) {
-        self.tenants.forget_all();
-        self.tenant_ids.forget_all();
-        self.api_keys.forget_all();
-        self.issuers.forget_all();
+    pub fn invalidate_all(&self) {
+        self.tenants.invalidate_all();
+        self.tenant_ids.invalidate_all();
+        self.api_keys.invalidate_all();
+        self.issuers.invalidate_all();
     }
 
     /// Takes out of memory what is too old to be believed.
-    pub fn clear_up(&self) {
-        self.tenants.clear_up();
-        self.tenant_ids.clear_up();
-        self.api_keys.clear_up();
-        self.issuers.clear_up();
-        self.tokens.clear_up();
+    pub fn evict_expired(&self) {
+        self.tenants.evict_expired();
+        self.tenant_ids.evict_expired();
+        self.api_keys.evict_expired();
+        self.issuers.evict_expired();
+        self.tokens.evict_expired();
     }
 
     async fn authenticate_api_key(
@@ -295,7 +295,7 @@ impl Auth {
     }
 
     async fn authenticate_jwt(&self, token: &str, may_look_up: &impl Fn() -> bool) -> Result<Caller, AuthError> {
-        if token.len() > LONGEST_TOKEN_BYTES {
+        if token.len() > MAX_TOKEN_BYTES {
             return Err(AuthError::Refused(Refusal::Malformed));
         }
         let digest = TokenDigest::of(token);

@@ -110,14 +110,14 @@ where
     }
 
     /// Forgets every value.
-    pub fn forget_all(&self) {
+    pub fn invalidate_all(&self) {
         self.forgotten.fetch_add(1, Ordering::AcqRel);
-        self.reads.forget_all();
+        self.reads.invalidate_all();
         self.entries.clear();
     }
 
     /// Takes out what is too old to be given: an opened credential that nobody asks for must not stay for ever.
-    pub fn clear_up(&self) {
-        self.entries.clear_up();
+    pub fn evict_expired(&self) {
+        self.entries.evict_expired();
     }
 }

@@ -3,7 +3,6 @@
 //! For one developer's machine; never for production.
 
 pub mod demo;
-pub mod fetch;
 pub mod object_store;
 pub mod postgres;
 pub mod seed;

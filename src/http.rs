@@ -15,95 +15,29 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, on};
 use futures_util::FutureExt;
 use futures_util::future::Either;
-use ipnet::IpNet;
 use tower::{Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::Auth;
-use crate::changes::Listening;
-use crate::domain::outbound::AllowedHosts;
-use crate::domain::tenant::Slug;
-use crate::health::Health;
-use crate::limit::Limits;
-use crate::telemetry::metrics::auth::AuthMetrics;
-use crate::telemetry::metrics::http::HttpMetrics;
-use crate::telemetry::{LineBudget, Signals};
-use crate::tenants::Tenants;
-use crate::uploads::Uploads;
-use crate::vault::keyring::Keyring;
+use self::middleware::{limits, request_log};
+use self::state::SharedGateway;
 
 mod admin;
-mod body;
 pub mod context;
 pub mod envelope;
-mod etag;
+pub mod error;
 mod export;
 mod extract;
-mod guard;
-mod language;
-pub mod listener;
-mod number;
+pub mod fuzz;
+mod middleware;
 pub mod openapi;
 mod ops;
 mod oss;
-mod path;
-pub mod reading;
-mod request_log;
 mod search;
+pub mod server;
+pub mod state;
 mod v1;
-
-/// The use cases behind the routes, and what the edge needs to know.
-pub struct Gateway {
-    pub auth: Auth,
-    pub limits: Limits,
-    pub uploads: Uploads,
-    /// In nobody's name yet.
-    pub tenants: Tenants,
-    pub keyring: Arc<Keyring>,
-    pub health: Health,
-    pub listening: Listening,
-    pub edge: Edge,
-    pub observed: Observed,
-}
-
-/// What is told of requests to whoever watches.
-pub struct Observed {
-    pub signals: Signals,
-    http: HttpMetrics,
-    auth: AuthMetrics,
-    /// How many lines requests may write.
-    lines: LineBudget,
-}
-
-impl Observed {
-    /// So many lines a second may be written, of either kind.
-    #[must_use]
-    pub fn new(signals: Signals, lines_per_second: u64) -> Self {
-        let metrics = &signals.metrics;
-        let (http, auth) = (metrics.http(), metrics.auth());
-        Self { http, auth, lines: LineBudget::new(lines_per_second, metrics.log()), signals }
-    }
-}
-
-/// What is decided before a request reaches a use case.
-#[derive(Debug, Clone)]
-pub struct Edge {
-    pub anonymous_tenant: Option<Slug>,
-    pub trusted_proxies: Vec<IpNet>,
-    pub cors_origins: Vec<String>,
-    pub request_timeout: Duration,
-    /// How long an export may take, which is a request of its own kind.
-    pub export_timeout: Duration,
-    pub max_query_bytes: usize,
-    pub max_body_bytes: usize,
-    /// Hosts that a bucket's endpoint may name though they are not public.
-    pub allowed_hosts: AllowedHosts,
-}
-
-/// The state of every handler.
-type SharedGateway = Arc<Gateway>;
 
 /// Answers every request.
 pub trait HttpService:
@@ -130,7 +64,7 @@ const NOT_GET: MethodFilter = MethodFilter::HEAD
 /// The public listener: its routes, their description, and the page that shows it.
 pub fn public_service(gateway: &SharedGateway) -> impl HttpService {
     let routes = Router::from(public_routes())
-        .route(oss::PATH, on(NOT_GET, guard::only_get))
+        .route(oss::PATH, on(NOT_GET, limits::only_get))
         .merge(v1::not_by_head())
         .merge(openapi::page(openapi::PUBLIC_PATH, openapi::public_document()));
     let others = finished(routes, gateway);
@@ -163,8 +97,8 @@ fn ops_routes() -> OpenApiRouter<SharedGateway> {
 /// The routes, and what answers where there is none.
 fn finished(routes: Router<SharedGateway>, gateway: &SharedGateway) -> Router {
     routes
-        .method_not_allowed_fallback(guard::method_not_allowed)
-        .fallback(guard::not_found)
+        .method_not_allowed_fallback(limits::method_not_allowed)
+        .fallback(limits::not_found)
         .layer(map_request(request_log::note_route))
         .with_state(Arc::clone(gateway))
 }
@@ -188,7 +122,7 @@ fn layered(
         .option_layer(cors)
         .layer_fn(move |mut inner| {
             let gateway = Arc::clone(&protected);
-            service_fn(move |request| guard::protect(&gateway.edge, timeout, &mut inner, request))
+            service_fn(move |request| limits::protect(&gateway.edge, timeout, &mut inner, request))
         })
         .service(inner)
 }
@@ -208,8 +142,8 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
             header::AUTHORIZATION,
             header::ACCEPT_LANGUAGE,
             header::CONTENT_TYPE,
-            extract::X_API_KEY,
-            v1::IDEMPOTENCY_KEY,
+            extract::caller::X_API_KEY,
+            extract::idempotency_key::IDEMPOTENCY_KEY,
         ])
         .expose_headers([
             header::LOCATION,

@@ -14,21 +14,22 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use crate::domain::Invalid;
+use crate::domain::fault::Fault;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::database::DatabaseMetrics;
 
-use self::primary::{Hosts, Seeker};
+use self::failover::{Hosts, PrimaryWatcher};
 
-pub mod announcements;
 pub mod api_keys;
 pub mod audit_events;
 pub mod buckets;
+pub mod change_feed;
 pub mod expired;
+mod failover;
 pub mod idempotency_keys;
 pub mod jwt_issuers;
+pub mod keyring;
 pub mod partitions;
-mod primary;
-pub mod sealed;
 #[cfg(feature = "dev")]
 pub mod seed;
 pub mod tenants;
@@ -53,7 +54,7 @@ pub enum StoreError {
     #[error(
         "announcements of changes do not arrive: connect to Postgres directly, not through a pool in transaction mode"
     )]
-    Unheard,
+    FeedSilent,
     /// No answer within the time allowed.
     #[error("the database did not answer in time")]
     TimedOut,
@@ -87,7 +88,7 @@ impl StoreError {
         match self {
             Self::Unavailable(_) => "unavailable",
             Self::Disconnected => "disconnected",
-            Self::Unheard => "unheard",
+            Self::FeedSilent => "unheard",
             Self::TimedOut => "timed_out",
             Self::Conflict(_) => "conflict",
             Self::RowRefused(_) => "row_refused",
@@ -96,6 +97,20 @@ impl StoreError {
             Self::Corrupt(_) => "corrupt",
             Self::NotMigrated(_) => "not_migrated",
             Self::Other(_) => "other",
+        }
+    }
+
+    /// What this means to the caller of the request that failed.
+    #[must_use]
+    pub const fn fault(&self) -> Fault {
+        match self {
+            Self::RowRefused(_) => Fault::Rejected,
+            Self::Unavailable(_) | Self::Conflict(_) | Self::TimedOut | Self::Disconnected | Self::NotMigrated(_) => {
+                Fault::Unavailable
+            }
+            Self::FeedSilent | Self::NoPartition(_) | Self::Taken { .. } | Self::Corrupt(_) | Self::Other(_) => {
+                Fault::Internal
+            }
         }
     }
 
@@ -164,7 +179,7 @@ pub struct Store {
     pool: PgPool,
     hosts: Arc<Hosts>,
     /// Follows the primary as long as any clone of the store is there.
-    seeker: Arc<Seeker>,
+    watcher: Arc<PrimaryWatcher>,
     read_timeout: Duration,
     metrics: DatabaseMetrics,
 }
@@ -219,8 +234,8 @@ fn pool(hosts: &Arc<Hosts>, max_connections: u32, acquire_timeout: Duration) -> 
             Box::pin(async move {
                 // What these connections insert into `uploads` is counted by the statement itself (`uploads::insert`).
                 connection.execute("SET presign_gateway.counts_itself = yes").await?;
-                if hosts.are_several() && !primary::takes_writes(connection).await? {
-                    hosts.doubt();
+                if hosts.are_several() && !failover::takes_writes(connection).await? {
+                    hosts.suspect_failover();
                     return Err(sqlx::Error::Protocol("this host takes no writes".to_owned()));
                 }
                 Ok(())
@@ -236,11 +251,11 @@ impl Store {
     /// A URL that does not parse.
     pub fn new(options: &StoreOptions) -> Result<Self, StoreError> {
         let hosts = Arc::new(Hosts::parse(&options.url, options.acquire_timeout)?);
-        let seeker = Arc::new(Seeker::start(&hosts));
+        let watcher = Arc::new(PrimaryWatcher::start(&hosts));
         let pool = pool(&hosts, options.max_connections, options.acquire_timeout);
-        seeker.lead(&pool, &hosts);
+        watcher.attach(&pool, &hosts);
         let metrics = Metrics::off().database();
-        Ok(Self { pool, hosts, seeker, read_timeout: options.read_timeout, metrics })
+        Ok(Self { pool, hosts, watcher, read_timeout: options.read_timeout, metrics })
     }
 
     /// Says whether a database's URL can be used, without asking anybody.
@@ -255,7 +270,7 @@ impl Store {
     #[must_use]
     pub fn apart(&self, max_connections: u32) -> Self {
         let pool = pool(&self.hosts, max_connections, self.pool.options().get_acquire_timeout());
-        self.seeker.lead(&pool, &self.hosts);
+        self.watcher.attach(&pool, &self.hosts);
         Self { pool, ..self.clone() }
     }
 
@@ -294,7 +309,7 @@ impl Store {
         let span = statement_span(operation, table);
         let outcome = Box::pin(statement).instrument(span.clone()).await.map_err(Into::into);
         if let Err(error) = &outcome {
-            self.hosts.doubt_at(error);
+            self.hosts.on_error(error);
         }
         let failure = outcome.as_ref().err().map(StoreError::kind);
         if let Some(failure) = failure {
@@ -308,7 +323,7 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
-        Ok(self.pool.begin().await.inspect_err(|_| self.hosts.doubt())?)
+        Ok(self.pool.begin().await.inspect_err(|_| self.hosts.suspect_failover())?)
     }
 
     /// Waits until the database answers, as long as a connection may take.
@@ -317,7 +332,7 @@ impl Store {
     /// It does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let asked = async { self.pool.acquire().await?.ping().await };
-        Ok(asked.await.inspect_err(|_| self.hosts.doubt())?)
+        Ok(asked.await.inspect_err(|_| self.hosts.suspect_failover())?)
     }
 
     /// Creates the database that the URL names, where it is not there yet.
@@ -337,7 +352,7 @@ impl Store {
     /// # Errors
     /// The database is away, or its schema is of a newer version.
     pub async fn migrate(&self) -> Result<(), MigrateError> {
-        Ok(MIGRATIONS.run(&self.pool).await.inspect_err(|_| self.hosts.doubt())?)
+        Ok(MIGRATIONS.run(&self.pool).await.inspect_err(|_| self.hosts.suspect_failover())?)
     }
 
     /// Whether every migration that this version knows has run.
@@ -355,10 +370,10 @@ impl Store {
     /// # Errors
     /// The database is away.
     pub async fn is_writable(&self) -> Result<bool, StoreError> {
-        let writable = async { primary::takes_writes(&mut *self.pool.acquire().await?).await };
+        let writable = async { failover::takes_writes(&mut *self.pool.acquire().await?).await };
         let is_writable = self.within(("SELECT", "pg_settings"), writable).await?;
         if !is_writable {
-            self.hosts.doubt_connections();
+            self.hosts.discard_connections();
         }
         Ok(is_writable)
     }

@@ -18,23 +18,24 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::telemetry::{Format, Level, TelemetryConfig};
 
-use self::line::Lines;
+use self::log_format::Lines;
 use self::metrics::Metrics;
 use self::otlp::{ExportError, Exports};
 use self::trace::{Gate, Tracing};
 
-mod budget;
-mod counting;
-mod decided;
-pub mod ids;
-mod line;
+pub mod correlation;
+pub mod error_chain;
+mod export_failures;
+mod log_budget;
+mod log_format;
+mod log_processor;
 pub mod metrics;
 mod otlp;
-mod requests;
 mod resource;
+mod sampler;
 pub mod trace;
 
-pub use self::budget::{LineBudget, LineKind};
+pub use self::log_budget::{LineBudget, LineKind};
 
 /// How long what waits to be exported may take at the end. (Metrics take five seconds at most, whatever they are told.)
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
@@ -86,11 +87,14 @@ impl Telemetry {
     }
 }
 
+/// A further layer of the log, such as a progress bar.
+pub type ExtraLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
 /// Starts the log on standard error, and the exports that the configuration asks for. Must be called within a Tokio runtime.
 ///
 /// # Errors
-/// It was started before, or an exporter cannot be made.
-pub fn start(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
+/// The log was started before, or an exporter cannot be made.
+pub fn start(config: &TelemetryConfig, extra: Option<ExtraLayer>) -> Result<Telemetry, TelemetryError> {
     let exports = Exports::new(config)?;
     // First, and for all: the other two count in it what they drop.
     let metrics = Metrics::new(config, exports.metrics);
@@ -98,13 +102,13 @@ pub fn start(config: &TelemetryConfig) -> Result<Telemetry, TelemetryError> {
     let traces = exports.traces.map(|exporter| otlp::traces(config, exporter, &metrics));
     let logs = exports.logs.map(|exporter| otlp::logs(config, exporter, &metrics));
 
-    subscriber(config, traces.as_ref(), logs.as_ref()).try_init()?;
+    subscriber(config, traces.as_ref(), logs.as_ref(), extra).try_init()?;
     let tracing = if traces.is_some() { Tracing::new(config) } else { Tracing::off() };
     Ok(Telemetry { signals: Signals { metrics, tracing }, traces, logs })
 }
 
 /// Says which variables of OpenTelemetry's nobody heeds.
-pub fn tell_unheeded(variables: &[String]) {
+pub fn log_ignored(variables: &[String]) {
     if !variables.is_empty() {
         tracing::warn!(variables = variables.join(", "), "not heeded: see docs/observability.md");
     }
@@ -116,13 +120,13 @@ pub fn subscriber(
     config: &TelemetryConfig,
     traces: Option<&SdkTracerProvider>,
     logs: Option<&SdkLoggerProvider>,
+    extra: Option<ExtraLayer>,
 ) -> impl Subscriber + use<> {
     // A list of those that there are: a layer that is an empty `Option` would ask for everything, and so for spans.
-    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = vec![lines(config).boxed()];
+    let mut layers: Vec<ExtraLayer> = vec![lines(config).boxed()];
     layers.extend(logs.map(|logs| otlp::log_layer(logs, config.level).boxed()));
     layers.extend(traces.map(|traces| trace::layer(traces).boxed()));
-    #[cfg(feature = "dev")]
-    layers.push(crate::dev::fetch::progress_layer().boxed());
+    layers.extend(extra);
     tracing_subscriber::registry().with(layers).with(Gate { is_on: traces.is_some(), events: filter(config.level) })
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use crate::bucket::{BucketConnections, BucketError, Failure};
+use crate::buckets::credentials::{CredentialCache, CredentialError};
+use crate::buckets::{BucketConnections, BucketError, Failure};
 use crate::domain::Invalid;
 use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::caller::{Caller, Scope};
@@ -15,27 +16,24 @@ use crate::domain::clock::Clock;
 use crate::domain::extension::ExtensionSet;
 use crate::domain::ids::UploadId;
 use crate::domain::randomness::Randomness;
-use crate::domain::upload::{Origin, Upload, UploadKind, UploadRequest};
-use crate::limit::Admitted;
+use crate::domain::upload::{RequestSource, Upload, UploadKind, UploadRequest};
 use crate::presign::SignedUrl;
+use crate::rate_limit::Admitted;
 use crate::store::{Store, StoreError, uploads};
 use crate::telemetry::metrics::uploads::UploadMetrics;
-use crate::vault::{Vault, VaultError};
 
-use self::export::ExportPlaces;
+pub use self::batch::{BatchError, BatchRequest, BatchWriter, ItemError};
+use self::export::ExportSlots;
 use self::recorder::{RecordError, Recorder};
-use self::sweeper::Sweeper;
-pub use self::together::{BatchError, BatchRequest, Commits, Refusal};
 
+mod batch;
 mod download;
 pub mod export;
-pub mod find;
 pub mod idempotency;
+pub mod list;
 pub mod prepare;
 pub mod recorder;
-mod renew;
-pub mod sweeper;
-mod together;
+mod resign;
 pub mod usage;
 pub mod verify;
 pub mod view;
@@ -53,11 +51,11 @@ pub enum IssueError {
     BindingRequired(BindingSet),
     /// What cannot be held is refused, never weakened.
     #[error("the bucket's store does not enforce {}", .0.as_str())]
-    NotEnforced(Binding),
+    BindingNotEnforced(Binding),
     #[error(transparent)]
     Invalid(#[from] Invalid),
     #[error(transparent)]
-    Vault(#[from] VaultError),
+    Credential(#[from] CredentialError),
     #[error(transparent)]
     Record(#[from] RecordError),
     /// The same request came before, and its upload can be had no more.
@@ -75,11 +73,11 @@ impl IssueError {
             Self::ScopeMissing(_) => "scope_missing",
             Self::ExtensionNotAllowed { .. } => "ext_not_allowed",
             Self::BindingRequired(_) => "binding_required",
-            Self::NotEnforced(_) => "not_enforced",
+            Self::BindingNotEnforced(_) => "binding_not_enforced",
             Self::Invalid(_) => "invalid",
-            Self::Vault(VaultError::NoBucket | VaultError::NoSuchBucket(_)) => "no_bucket",
-            Self::Vault(VaultError::Sealed { .. }) => "credential_sealed",
-            Self::Vault(VaultError::Store(_)) => "credential_unavailable",
+            Self::Credential(CredentialError::NoBucket | CredentialError::NoSuchBucket(_)) => "no_bucket",
+            Self::Credential(CredentialError::Sealed { .. }) => "credential_sealed",
+            Self::Credential(CredentialError::Store(_)) => "credential_unavailable",
             Self::Record(RecordError::QueueFull) => "queue_full",
             Self::Record(RecordError::TimedOut) => "timed_out",
             Self::Record(RecordError::Closed) => "closed",
@@ -121,7 +119,7 @@ pub enum UploadError {
     #[error("the bucket's store answered: {0}")]
     Bucket(BucketError),
     #[error(transparent)]
-    Vault(#[from] VaultError),
+    Credential(#[from] CredentialError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -151,17 +149,16 @@ pub struct IssuedUpload {
 /// Issues uploads, and follows what becomes of them.
 pub struct Uploads {
     pub store: Store,
-    pub vault: Arc<Vault>,
+    pub credentials: Arc<CredentialCache>,
     pub recorder: Recorder,
     /// For uploads that belong together, which the recorder would not keep so.
-    pub commits: Commits,
+    pub batch_writer: BatchWriter,
     pub clock: Clock,
     pub randomness: Randomness,
     /// How many exports there may be at a time.
-    pub exports: ExportPlaces,
+    pub exports: ExportSlots,
     /// How buckets are reached; never on the way of a presign.
     pub buckets: BucketConnections,
-    pub sweeper: Arc<Sweeper>,
     pub metrics: Arc<UploadMetrics>,
 }
 
@@ -174,10 +171,10 @@ impl Uploads {
         &self,
         admitted: &Admitted,
         request: UploadRequest,
-        origin: Origin,
+        source: RequestSource,
     ) -> Result<IssuedUpload, IssueError> {
         let kind = request.file.kind;
-        let issued = self.issue_one(admitted.caller(), request, origin).await;
+        let issued = self.issue_one(admitted.caller(), request, source).await;
         self.count(kind, issued.as_ref().err());
         issued
     }
@@ -186,12 +183,12 @@ impl Uploads {
         &self,
         caller: &Caller,
         request: UploadRequest,
-        origin: Origin,
+        source: RequestSource,
     ) -> Result<IssuedUpload, IssueError> {
         if !caller.scopes.contains(Scope::UploadsIssue) {
             return Err(IssueError::ScopeMissing(Scope::UploadsIssue));
         }
-        let (upload, issued) = self.prepare(caller, request, origin).await?;
+        let (upload, issued) = self.prepare(caller, request, source).await?;
         self.recorder.record(upload).await?;
         Ok(issued)
     }

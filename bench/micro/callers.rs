@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::Bencher;
+use presign_gateway::admin::{Actor, Admin, NewApiKey, NewJwtIssuer, NewTenant, NewVerification, PolicyChanges};
 use presign_gateway::auth::jwks::{Jwks, JwksTiming};
 use presign_gateway::auth::{Auth, CacheBounds, Presented};
+use presign_gateway::crypto::keyring::Keyring;
 use presign_gateway::domain::caller::Scopes;
 use presign_gateway::domain::clock::Clock;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::jwt_issuer::JwtAlgorithm;
-use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use presign_gateway::domain::tenant::{RateLimit, Slug};
-use presign_gateway::outbound::Outbound;
+use presign_gateway::egress::Egress;
 use presign_gateway::telemetry::metrics::Metrics;
-use presign_gateway::tenants::{Actor, NewApiKey, NewJwtIssuer, NewTenant, NewVerification, PolicyChanges, Tenants};
-use presign_gateway::vault::keyring::Keyring;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::database::Database;
@@ -27,7 +27,7 @@ const LONG: Duration = Duration::from_hours(1);
 
 pub struct Callers<'a> {
     database: &'a Database<'a>,
-    tenants: Tenants,
+    tenants: Admin,
     keyring: Arc<Keyring>,
     auth: Auth,
     tenant: Slug,
@@ -37,11 +37,11 @@ impl<'a> Callers<'a> {
     /// A new tenant, which has none yet.
     pub fn new(database: &'a Database<'a>) -> Self {
         let sealing_key = SealingKey::generate("bench", &Randomness::System);
-        let tenants = Tenants {
+        let tenants = Admin {
             store: database.store(2),
             clock: Clock::System,
             randomness: Randomness::System,
-            outbound: Outbound::new(AllowedHosts::any()),
+            outbound: Egress::new(AllowedHosts::any()),
             actor: Actor { name: "bench".to_owned(), origin: None },
         };
         let name = format!("tenant-{:08x}", u32::from_be_bytes(Randomness::System.bytes()));
@@ -68,7 +68,7 @@ impl<'a> Callers<'a> {
             algorithm,
             verification,
             leeway_seconds: 30,
-            scopes: Scopes::usual(),
+            scopes: Scopes::default_scopes(),
             scopes_claim: "scope".to_owned(),
         };
         self.database.runtime.block_on(self.tenants.add_jwt_issuer(&self.tenant, new, &self.keyring)).unwrap();
@@ -82,7 +82,7 @@ impl<'a> Callers<'a> {
     }
 }
 
-fn auth(tenants: &Tenants, keyring: &Arc<Keyring>) -> Auth {
+fn auth(tenants: &Admin, keyring: &Arc<Keyring>) -> Auth {
     let bounds = CacheBounds { max_entries: 1000, max_age: LONG, max_tokens: 1000 };
     let timing = JwksTiming { refresh: LONG, cooldown: LONG, stale: LONG };
     let jwks = Jwks::new(tenants.outbound.clone(), timing, Metrics::off().jwks());

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use presign_gateway::admin::NewVerification;
 use presign_gateway::auth::Presented;
 use presign_gateway::auth::jwt::keys::{KeyMaterial, Keys};
 use presign_gateway::auth::jwt::{KeySource, Verifier};
@@ -15,7 +16,6 @@ use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::ids::{JwtIssuerId, TenantId};
 use presign_gateway::domain::jwt_issuer::{JwtAlgorithm, JwtIssuer, Verification};
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::tenants::NewVerification;
 use serde_json::{Map, Value, json};
 
 use super::callers::Callers;
@@ -114,7 +114,7 @@ impl Subject {
             // Where its keys come from is below.
             verification: Verification::Jwks(String::new()),
             leeway_seconds: 30,
-            scopes: Scopes::usual(),
+            scopes: Scopes::default_scopes(),
             scopes_claim: "scope".to_owned(),
             created_at: now,
             updated_at: now,

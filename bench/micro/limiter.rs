@@ -13,7 +13,7 @@ use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::ids::TenantId;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::tenant::{Policy, RateLimit, Slug, Tenant, TenantStatus};
-use presign_gateway::limit::Limits;
+use presign_gateway::rate_limit::Limits;
 use presign_gateway::telemetry::metrics::Metrics;
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -67,7 +67,7 @@ fn caller(rate_limit: RateLimit) -> Caller {
         name: "Alpha".to_owned(),
         status: TenantStatus::Active,
         rate_limit,
-        policy: Policy::usual().unwrap(),
+        policy: Policy::default_policy().unwrap(),
         created_at: now,
         updated_at: now,
         revision: 1,

@@ -16,7 +16,7 @@ use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::{BucketId, TenantId, UploadId};
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::domain::upload::{FileFacts, NewUpload, Origin, Pixels, UploadKind};
+use presign_gateway::domain::upload::{FileFacts, NewUpload, Pixels, RequestSource, UploadKind};
 use presign_gateway::telemetry::metrics::Metrics;
 use presign_gateway::uploads::recorder::{Recorder, RecorderOptions};
 use secrecy::ExposeSecret;
@@ -30,7 +30,7 @@ const WRITERS: [u32; 3] = [1, 2, 4];
 const BATCHES: [usize; 5] = [1, 8, 32, 128, 512];
 /// Of a round, for each writer.
 const BATCHES_A_ROUND: usize = 4;
-const MOST_ROWS: usize = 512 * 4 * BATCHES_A_ROUND;
+const MAX_ROWS: usize = 512 * 4 * BATCHES_A_ROUND;
 
 /// Each has a connection, which is used all the time.
 const CLIENTS: [u32; 4] = [1, 2, 4, 32];
@@ -64,7 +64,7 @@ fn recorder(group: &mut BenchmarkGroup<'_, WallTime>, database: &Database<'_>, w
     let (started, like) = (OnceCell::new(), upload());
     let start = || {
         let commit_timeout = Duration::from_secs(20);
-        let options = RecorderOptions { queue: MOST_ROWS, writers: count, max_batch: batch, commit_timeout };
+        let options = RecorderOptions { queue: MAX_ROWS, writers: count, max_batch: batch, commit_timeout };
         let store = database.store(writers);
         database.runtime.block_on(async {
             make_room(&pool(database, 1)).await;
@@ -161,7 +161,7 @@ fn upload() -> NewUpload {
         caller_kind: CallerKind::ApiKey,
         caller_id: Some(Uuid::from_bytes(Randomness::System.bytes())),
         caller_subject: None,
-        origin: Origin { client_address: Ipv4Addr::LOCALHOST.into(), trace_id: None },
+        source: RequestSource { client_address: Ipv4Addr::LOCALHOST.into(), trace_id: None },
         access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
         issued_at: now,
         url_expires_at: now + TimeDelta::seconds(300),

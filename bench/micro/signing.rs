@@ -18,7 +18,7 @@ use criterion::{BatchSize, Criterion, Throughput};
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::credential::Credential;
-use presign_gateway::domain::outbound::AllowedHosts;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::presign::{Operation, SignedUrl, Signer};
 use tokio::runtime::Runtime;
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::crypto::cipher::CipherError;
 use crate::domain::Invalid;
 use crate::domain::tenant::Slug;
 use crate::store::StoreError;
-use crate::vault::cipher::CipherError;
 
 /// Why a client was refused; for the log only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use quick_cache::Equivalent;
 
 use crate::cache::Cache;
+use crate::crypto::cipher::AssociatedData;
+use crate::crypto::keyring::Keyring;
 use crate::domain::Invalid;
 use crate::domain::ids::JwtIssuerId;
 use crate::domain::jwt_issuer::{JwtIssuer, Verification};
 use crate::store::{Store, jwt_issuers};
-use crate::telemetry::metrics::JwksFacts;
+use crate::telemetry::metrics::JwksStats;
 use crate::telemetry::metrics::cache::CacheMetrics;
-use crate::vault::cipher::Binding;
-use crate::vault::keyring::Keyring;
 
 use super::jwks::Jwks;
 use super::jwt::keys::{KeyMaterial, Keys};
@@ -21,7 +21,7 @@ use super::jwt::{Claimed, KeySource, Verifier};
 use super::{AuthError, CacheBounds, IssuerFault, Refusal};
 
 /// Issuers are few, but a stranger's made-up one is remembered too, with up to a kilobyte of names.
-const MOST_ISSUERS: u64 = 10_000;
+const MAX_ISSUERS: u64 = 10_000;
 
 pub struct KnownIssuer {
     pub row: JwtIssuer,
@@ -51,7 +51,7 @@ pub struct Issuers {
 
 impl Issuers {
     pub fn new(store: Store, keyring: Arc<Keyring>, bounds: CacheBounds, jwks: Jwks, metrics: CacheMetrics) -> Self {
-        let known = Cache::new(bounds.max_entries.min(MOST_ISSUERS), bounds.max_age, metrics);
+        let known = Cache::new(bounds.max_entries.min(MAX_ISSUERS), bounds.max_age, metrics);
         Self { store, keyring, known, jwks }
     }
 
@@ -60,7 +60,7 @@ impl Issuers {
     }
 
     /// How the keys fare that are fetched.
-    pub fn jwks_facts(&self) -> JwksFacts {
+    pub fn jwks_stats(&self) -> JwksStats {
         self.jwks.facts()
     }
 
@@ -68,12 +68,12 @@ impl Issuers {
         self.known.forget(&(issuer.to_owned(), audience.to_owned()));
     }
 
-    pub fn forget_all(&self) {
-        self.known.forget_all();
+    pub fn invalidate_all(&self) {
+        self.known.invalidate_all();
     }
 
-    pub fn clear_up(&self) {
-        self.known.clear_up();
+    pub fn evict_expired(&self) {
+        self.known.evict_expired();
     }
 
     /// The one issuer that a token names.
@@ -126,8 +126,8 @@ impl Issuers {
 
 /// Where an issuer's HMAC secret belongs.
 #[must_use]
-pub fn hmac_secret_binding(issuer_id: JwtIssuerId, version: i32) -> Binding {
-    Binding { table: "jwt_issuers", row: issuer_id.uuid(), column: "sealed_hmac_secret", version }
+pub fn hmac_secret_binding(issuer_id: JwtIssuerId, version: i32) -> AssociatedData {
+    AssociatedData { table: "jwt_issuers", row: issuer_id.uuid(), column: "sealed_hmac_secret", version }
 }
 
 /// The keys that stand in an issuer's row.

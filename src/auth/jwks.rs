@@ -16,17 +16,17 @@ use tracing::{Instrument, Span};
 use crate::domain::Invalid;
 use crate::domain::ids::JwtIssuerId;
 use crate::domain::jwt_issuer::{JwksUrl, JwtAlgorithm};
-use crate::outbound::{FetchError, Outbound};
-use crate::telemetry::metrics::JwksFacts;
+use crate::egress::{Egress, FetchError};
+use crate::telemetry::metrics::JwksStats;
 use crate::telemetry::metrics::auth::JwksMetrics;
 use crate::telemetry::trace;
 
 use super::AuthError;
 use super::fingerprint::Fingerprint;
-use super::jwt::keys::{KeySet, LONGEST_PUBLIC_KEYS_BYTES};
+use super::jwt::keys::{KeySet, MAX_PUBLIC_KEYS_BYTES};
 
 /// Issuers whose keys are kept; more work, but fetch more often.
-const MOST_ISSUERS: usize = 10_000;
+const MAX_ISSUERS: usize = 10_000;
 /// An issuer of which no token came for so long is not in use.
 const IN_USE: Duration = Duration::from_mins(15);
 /// How long nobody tries again after a fetch that failed.
@@ -67,14 +67,14 @@ impl JwksFault {
 ///
 /// # Errors
 /// They cannot be fetched, or are not usable.
-pub async fn fetch(outbound: &Outbound, url: &JwksUrl, algorithm: JwtAlgorithm) -> Result<KeySet, JwksFault> {
-    let body = outbound.fetch(url.url(), LONGEST_PUBLIC_KEYS_BYTES).await?;
+pub async fn fetch(outbound: &Egress, url: &JwksUrl, algorithm: JwtAlgorithm) -> Result<KeySet, JwksFault> {
+    let body = outbound.fetch(url.url(), MAX_PUBLIC_KEYS_BYTES).await?;
     Ok(KeySet::parse(algorithm, &body)?)
 }
 
 /// The published keys of every issuer. They outlive the issuer's row in memory, which is read again now and then.
 pub struct Jwks {
-    outbound: Outbound,
+    outbound: Egress,
     timing: JwksTiming,
     published: Cache<JwtIssuerId, Arc<PublishedKeys>>,
     metrics: Arc<JwksMetrics>,
@@ -82,13 +82,13 @@ pub struct Jwks {
 
 impl Jwks {
     #[must_use]
-    pub fn new(outbound: Outbound, timing: JwksTiming, metrics: JwksMetrics) -> Self {
-        Self { outbound, timing, published: Cache::new(MOST_ISSUERS), metrics: Arc::new(metrics) }
+    pub fn new(outbound: Egress, timing: JwksTiming, metrics: JwksMetrics) -> Self {
+        Self { outbound, timing, published: Cache::new(MAX_ISSUERS), metrics: Arc::new(metrics) }
     }
 
     /// How all of them fare whose tokens come at all. Keys that nobody asks for are not fetched, and stay as they are.
-    pub(super) fn facts(&self) -> JwksFacts {
-        let mut facts = JwksFacts::default();
+    pub(super) fn facts(&self) -> JwksStats {
+        let mut facts = JwksStats::default();
         for (_, keys) in self.published.iter().filter(|(_, keys)| keys.fresh.was_used_within(IN_USE)) {
             let state = keys.lock();
             let age = state.known.as_ref().map(|(_, at)| at.elapsed()).unwrap_or_default();
@@ -139,7 +139,7 @@ pub struct PublishedKeys {
     issuer: JwtIssuerId,
     url: JwksUrl,
     algorithm: JwtAlgorithm,
-    outbound: Outbound,
+    outbound: Egress,
     timing: JwksTiming,
     fresh: Fresh,
     state: Mutex<State>,

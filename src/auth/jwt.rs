@@ -23,15 +23,15 @@ use self::claims::{Claims, Lifetime, Now};
 use self::keys::{Keys, library_algorithm};
 
 pub mod claims;
-pub mod examine;
+pub mod diagnose;
 pub mod keys;
 
 /// The longest token that is looked at, in bytes.
-pub const LONGEST_TOKEN_BYTES: usize = 8 * 1024;
+pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// The most audiences of one token that are looked up.
-const MOST_AUDIENCES: usize = 8;
+const MAX_AUDIENCES: usize = 8;
 /// The longest `iss` or `aud` in bytes.
-pub const LONGEST_NAME_BYTES: usize = 500;
+pub const MAX_NAME_BYTES: usize = 500;
 
 /// Which issuers a token claims to be of; not believed before the signature is checked.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Claimed {
 /// Whether a text can be an issuer or an audience: no other is taken in, looked up or remembered.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
-    (1..=LONGEST_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+    (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 impl Claimed {
@@ -62,7 +62,7 @@ impl Claimed {
             iss: String,
             aud: OneOrMany,
         }
-        if token.len() > LONGEST_TOKEN_BYTES {
+        if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
         let names: Names = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
@@ -71,7 +71,7 @@ impl Claimed {
             OneOrMany::Many(audiences) => audiences,
         };
         let known_form = std::iter::once(&names.iss).chain(&audiences).all(|name| is_name(name));
-        if !known_form || audiences.len() > MOST_AUDIENCES {
+        if !known_form || audiences.len() > MAX_AUDIENCES {
             return None;
         }
         // One that is there twice is one.

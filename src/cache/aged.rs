@@ -48,7 +48,7 @@ where
     }
 
     /// Takes out what is too old to be given.
-    pub fn clear_up(&self) {
+    pub fn evict_expired(&self) {
         self.entries.retain(|_, (_, since)| since.elapsed() < self.max_age);
     }
 

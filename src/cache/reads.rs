@@ -38,7 +38,7 @@ impl<K: Hash + Eq + Clone, T> Reads<K, T> {
         self.lock().remove(name);
     }
 
-    pub fn forget_all(&self) {
+    pub fn invalidate_all(&self) {
         self.lock().clear();
     }
 

@@ -5,14 +5,14 @@ use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
+use crate::admin::view::ApiKeyView;
+use crate::admin::{ApiKeyChanges, NewApiKey};
 use crate::auth::api_key::PresentedApiKey;
 use crate::domain::api_key::ApiKey;
 use crate::domain::caller::Scopes;
 use crate::domain::clock::Clock;
 use crate::domain::page::Page;
 use crate::domain::tenant::Slug;
-use crate::tenants::view::ApiKeyView;
-use crate::tenants::{ApiKeyChanges, NewApiKey};
 
 use super::context::Context;
 use super::output::{self, minute};

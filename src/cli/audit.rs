@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
 
+use crate::admin::AuditFilter;
+use crate::admin::view::AuditEventView;
 use crate::domain::tenant::Slug;
-use crate::tenants::AuditFilter;
-use crate::tenants::view::AuditEventView;
 
 use super::context::Context;
 use super::output;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
+use crate::admin::view::BucketView;
+use crate::admin::{AdminError, BucketChanges, CredentialCheck, NewBucket, Rotation};
 use crate::config::Config;
 use crate::domain::Invalid;
 use crate::domain::binding::{Binding, BindingSet};
@@ -12,8 +14,6 @@ use crate::domain::bucket::{Addressing, Alias, Bucket, BucketName, Endpoint, Loc
 use crate::domain::credential::Credential;
 use crate::domain::page::Page;
 use crate::domain::tenant::Slug;
-use crate::tenants::view::BucketView;
-use crate::tenants::{BucketChanges, CredentialCheck, ManageError, NewBucket, Rotation};
 
 use super::context::Context;
 use super::doctor;
@@ -116,7 +116,7 @@ pub(super) struct Add {
     provider: Option<String>,
     /// What a generic store enforces beside size and content type, with commas: sha256, once.
     #[arg(long, value_name = "LIST", default_value = "")]
-    enforces: String,
+    enforced_bindings: String,
     #[command(flatten)]
     credential: CredentialArguments,
 }
@@ -147,7 +147,7 @@ pub(super) struct Update {
     provider: Option<String>,
     /// What a generic store enforces beside size and content type, with commas: sha256, once; an empty text means neither.
     #[arg(long, value_name = "LIST")]
-    enforces: Option<String>,
+    enforced_bindings: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -195,11 +195,11 @@ impl Add {
         let slug = Slug::parse(&self.tenant)?;
         let alias = Alias::parse(&self.alias)?;
         let location = self.location(&config)?;
-        let enforces = bindings(&self.enforces)?;
+        let enforced_bindings = bindings(&self.enforced_bindings)?;
         let credential = self.credential.read()?;
-        let new = NewBucket { alias: alias.clone(), is_default: self.default, location, enforces, credential };
+        let new = NewBucket { alias: alias.clone(), is_default: self.default, location, enforced_bindings, credential };
         match tenants.add_bucket(&slug, new, &keyring).await {
-            Err(ManageError::Taken { .. }) if self.if_missing => Ok(tenants.get_bucket(&slug, Some(&alias)).await?),
+            Err(AdminError::Taken { .. }) if self.if_missing => Ok(tenants.get_bucket(&slug, Some(&alias)).await?),
             added => Ok(added?),
         }
     }
@@ -228,7 +228,7 @@ impl Update {
             bucket_name: self.bucket.as_deref().map(BucketName::parse).transpose()?,
             addressing: self.addressing.as_deref().map(str::parse).transpose()?,
             provider: self.provider.as_deref().map(str::parse).transpose()?,
-            enforces: self.enforces.as_deref().map(bindings).transpose()?,
+            enforced_bindings: self.enforced_bindings.as_deref().map(bindings).transpose()?,
         };
         Ok(tenants.update_bucket(&Slug::parse(&self.tenant)?, &Alias::parse(&self.alias)?, changes, None).await?)
     }
@@ -251,7 +251,7 @@ impl RotateCredential {
 
 fn bindings(list: &str) -> Result<BindingSet, Invalid> {
     let texts = list.split(',').map(str::trim).filter(|text| !text.is_empty());
-    BindingSet::parse("enforces", &Binding::OPTIONAL, texts)
+    BindingSet::parse("enforced_bindings", &Binding::OPTIONAL, texts)
 }
 
 impl CredentialArguments {

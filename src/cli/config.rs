@@ -4,8 +4,8 @@ use clap::Subcommand;
 
 use crate::app::{self, StartError};
 use crate::config::ConfigError;
-use crate::error::chain;
-use crate::vault::keyring::Keyring;
+use crate::crypto::keyring::Keyring;
+use crate::telemetry::error_chain::chain;
 
 use super::context::Context;
 use super::output;

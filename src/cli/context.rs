@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
+use crate::admin::{Actor, Admin};
 use crate::app;
 use crate::config::{self, Config};
+use crate::crypto::keyring::Keyring;
 use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
-use crate::outbound::Outbound;
-use crate::tenants::{Actor, Tenants};
-use crate::uploads::find::Ledger;
-use crate::vault::keyring::Keyring;
+use crate::egress::Egress;
+use crate::uploads::list::UploadReader;
 
 use super::output::OutputFormat;
 
@@ -26,27 +26,27 @@ impl Context {
     }
 
     /// The operator's use cases, in the name of whoever runs this.
-    pub fn tenants(&self) -> anyhow::Result<Tenants> {
+    pub fn tenants(&self) -> anyhow::Result<Admin> {
         Ok(tenants_of(&self.config()?)?)
     }
 
     /// What can be read of uploads.
-    pub fn ledger(&self) -> anyhow::Result<Ledger> {
-        Ok(Ledger::new(app::open_store(&self.config()?)?, Clock::System))
+    pub fn ledger(&self) -> anyhow::Result<UploadReader> {
+        Ok(UploadReader::new(app::open_store(&self.config()?)?, Clock::System))
     }
 
     /// The operator's use cases with the keyring, for what seals a secret.
-    pub fn tenants_and_keyring(&self) -> anyhow::Result<(Tenants, Keyring, Config)> {
+    pub fn tenants_and_keyring(&self) -> anyhow::Result<(Admin, Keyring, Config)> {
         let config = self.config()?;
         let keyring = Keyring::new(&config.vault.keys)?;
         Ok((tenants_of(&config)?, keyring, config))
     }
 }
 
-fn tenants_of(config: &Config) -> Result<Tenants, app::StartError> {
+fn tenants_of(config: &Config) -> Result<Admin, app::StartError> {
     let store = app::open_store(config)?;
-    let outbound = Outbound::new(config.outbound.allowed_hosts.clone());
-    Ok(Tenants { store, clock: Clock::System, randomness: Randomness::System, outbound, actor: actor() })
+    let outbound = Egress::new(config.outbound.allowed_hosts.clone());
+    Ok(Admin { store, clock: Clock::System, randomness: Randomness::System, outbound, actor: actor() })
 }
 
 /// Who runs the command and where, as the audit has it: the operating system's word, not the environment's.

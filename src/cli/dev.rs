@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use tracing_subscriber::Layer;
 
 use crate::config::Config;
 use crate::config::telemetry::Format;
+use crate::dev::postgres::binaries::progress_layer;
 use crate::dev::stack::{self, Facts, Stack, StackOptions};
 use crate::telemetry;
 
@@ -55,8 +57,8 @@ impl Dev {
         if config.format == Format::Auto {
             config.format = Format::Pretty;
         }
-        let telemetry = telemetry::start(&config)?;
-        telemetry::tell_unheeded(&unheeded);
+        let telemetry = telemetry::start(&config, Some(progress_layer().boxed()))?;
+        telemetry::log_ignored(&unheeded);
         let stop = shutdown::requested()?;
         let data_dir = std::path::absolute(&self.data_dir)?;
         if self.reset {

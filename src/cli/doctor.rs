@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::bucket::doctor::{Finding, Health};
+use crate::admin::DEFAULT_ORIGIN;
+use crate::buckets::doctor::{Finding, Health};
 use crate::domain::bucket::Alias;
 use crate::domain::tenant::Slug;
-use crate::tenants::USUAL_ORIGIN;
 
 use super::context::Context;
 use super::output;
@@ -27,7 +27,7 @@ pub(super) struct Doctor {
     #[arg(long)]
     bucket: Option<String>,
     /// The origin of the web pages that upload, for the CORS check.
-    #[arg(long, default_value = USUAL_ORIGIN, value_name = "ORIGIN")]
+    #[arg(long, default_value = DEFAULT_ORIGIN, value_name = "ORIGIN")]
     origin: String,
 }
 

@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use crate::auth::jwt::examine::TokenCheck;
+use crate::admin::view::JwtIssuerView;
+use crate::admin::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
+use crate::auth::jwt::diagnose::TokenCheck;
 use crate::domain::caller::Scopes;
+use crate::domain::egress::AllowedHosts;
 use crate::domain::ids::JwtIssuerId;
 use crate::domain::jwt_issuer::{JwksUrl, JwtAlgorithm, JwtIssuer};
-use crate::domain::outbound::AllowedHosts;
 use crate::domain::page::Page;
 use crate::domain::tenant::Slug;
-use crate::tenants::view::JwtIssuerView;
-use crate::tenants::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 
 use super::context::Context;
 use super::output;

@@ -7,11 +7,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
+use crate::admin::view::SealingKeyView;
 use crate::domain::clock::Clock;
 use crate::domain::page::Page;
 use crate::domain::randomness::Randomness;
 use crate::domain::sealing_key::SealingKey;
-use crate::tenants::view::SealingKeyView;
 
 use super::context::Context;
 use super::output;

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use secrecy::SecretString;
 
 /// The longest secret that is read, in bytes.
-const LONGEST_SECRET_BYTES: u64 = 64 * 1024;
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
 
 /// Where a secret comes from.
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,7 @@ pub(super) fn read_secret(
         None if stdin => {
             let mut text = String::new();
             std::io::stdin()
-                .take(LONGEST_SECRET_BYTES)
+                .take(MAX_SECRET_BYTES)
                 .read_to_string(&mut text)
                 .context("standard input cannot be read")?;
             text

@@ -21,8 +21,8 @@ pub(super) struct Serve {
 impl Serve {
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
         let config = context.config()?;
-        let telemetry = telemetry::start(&config.telemetry)?;
-        telemetry::tell_unheeded(&config.unheeded);
+        let telemetry = telemetry::start(&config.telemetry, None)?;
+        telemetry::log_ignored(&config.unheeded);
         // Before anything is listened on: a signal from now on means a clean end.
         let stop = shutdown::requested()?;
         let app = App::build(&config, telemetry.signals.clone(), Clock::System, Randomness::System).await?;

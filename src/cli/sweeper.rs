@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use crate::app;
 use crate::domain::clock::Clock;
-use crate::uploads::sweeper::view::{DueBucketView, backlog};
+use crate::jobs::sweeper::view::{DueBucketView, backlog};
 
 use super::context::Context;
 use super::output::{self, OutputFormat};

@@ -2,13 +2,13 @@
 
 use clap::{Args, Subcommand};
 
+use crate::admin::view::TenantView;
+use crate::admin::{Admin, AdminError, NewTenant, PolicyChanges, TenantChanges, TenantFilter};
 use crate::domain::Invalid;
 use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::extension::ExtensionSet;
 use crate::domain::page::Page;
 use crate::domain::tenant::{RateLimit, Slug, Tenant, TenantStatus, parse_time_zone};
-use crate::tenants::view::TenantView;
-use crate::tenants::{ManageError, NewTenant, PolicyChanges, TenantChanges, TenantFilter, Tenants};
 
 use super::context::Context;
 use super::output;
@@ -113,7 +113,7 @@ struct PolicyArguments {
     require: Option<String>,
     /// Look for uploads in the bucket when their URL has run out: true or false [default for a new tenant: false].
     #[arg(long, value_name = "BOOL")]
-    sweep: Option<bool>,
+    verify_arrival: Option<bool>,
     /// How long a URL lives [default for a new tenant: 300].
     #[arg(long, value_name = "SECONDS")]
     default_expiry: Option<u32>,
@@ -138,7 +138,7 @@ impl PolicyArguments {
             allowed_extensions: extensions.transpose()?,
             max_size_bytes: self.max_size.map(|bytes| (bytes > 0).then_some(bytes)),
             required_bindings: self.require.as_deref().map(bindings).transpose()?,
-            sweep: self.sweep,
+            verify_arrival: self.verify_arrival,
             default_expiry_seconds: self.default_expiry,
             longest_expiry_seconds: self.longest_expiry,
             object_key_template: self.template,
@@ -174,7 +174,7 @@ impl TenantCommand {
 }
 
 impl Create {
-    async fn run(self, tenants: &Tenants) -> anyhow::Result<Tenant> {
+    async fn run(self, tenants: &Admin) -> anyhow::Result<Tenant> {
         let slug = Slug::parse(&self.tenant)?;
         let new = NewTenant {
             slug: slug.clone(),
@@ -183,21 +183,21 @@ impl Create {
             policy: self.policy.changes()?,
         };
         match tenants.create_tenant(new).await {
-            Err(ManageError::Taken { .. }) if self.if_missing => Ok(tenants.get_tenant(&slug).await?),
+            Err(AdminError::Taken { .. }) if self.if_missing => Ok(tenants.get_tenant(&slug).await?),
             created => Ok(created?),
         }
     }
 }
 
 impl Update {
-    async fn run(self, tenants: &Tenants) -> anyhow::Result<Tenant> {
+    async fn run(self, tenants: &Admin) -> anyhow::Result<Tenant> {
         let Self { tenant, name, rate, burst, policy } = self;
         let changes = TenantChanges { name, rate_per_second: rate, burst, policy: policy.changes()? };
         Ok(tenants.update_tenant(&Slug::parse(&tenant)?, changes, None).await?)
     }
 }
 
-async fn set_status(tenants: &Tenants, tenant: &str, status: TenantStatus) -> anyhow::Result<Tenant> {
+async fn set_status(tenants: &Admin, tenant: &str, status: TenantStatus) -> anyhow::Result<Tenant> {
     Ok(tenants.set_tenant_status(&Slug::parse(tenant)?, status).await?)
 }
 

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::domain::ids::UploadId;
-use crate::domain::page::{MOST_LIMIT, Page, USUAL_LIMIT};
+use crate::domain::page::{DEFAULT_LIMIT, MAX_LIMIT, Page};
 use crate::domain::search::{Search, SearchTerms};
 use crate::domain::tenant::Slug;
 use crate::domain::upload::Upload;
-use crate::uploads::find::Ledger;
+use crate::uploads::list::UploadReader;
 use crate::uploads::view::UploadView;
 
 use super::context::Context;
@@ -153,13 +153,13 @@ impl List {
 
 /// Goes on by itself where a page is short, since each looks at so many uploads only.
 async fn fill(
-    ledger: &Ledger,
+    ledger: &UploadReader,
     tenant: Option<&Slug>,
     terms: &SearchTerms,
     first: Search,
     limit: Option<u16>,
 ) -> anyhow::Result<Page<Upload>> {
-    let wanted = limit.unwrap_or(USUAL_LIMIT).min(MOST_LIMIT);
+    let wanted = limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
     let mut page = ledger.list_any_tenant(tenant, &first).await?;
     while let Some(cursor) = page.next_cursor.as_deref() {
         let missing = usize::from(wanted).saturating_sub(page.items.len());

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer};
 
-use crate::domain::outbound::AllowedHosts;
+use crate::domain::egress::AllowedHosts;
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct OutboundConfig {

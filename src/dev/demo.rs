@@ -9,20 +9,20 @@ use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use crate::admin::{
+    Admin, AdminError, BucketChanges, CredentialCheck, NewApiKey, NewBucket, NewJwtIssuer, NewTenant, NewVerification,
+    PolicyChanges,
+};
 use crate::auth::api_key;
+use crate::crypto::keyring::Keyring;
 use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::bucket::{Addressing, Alias, BucketName, Endpoint, Location, Provider, Region};
 use crate::domain::caller::Scopes;
 use crate::domain::credential::Credential;
+use crate::domain::egress::AllowedHosts;
 use crate::domain::jwt_issuer::JwtAlgorithm;
-use crate::domain::outbound::AllowedHosts;
 use crate::domain::randomness::Randomness;
 use crate::domain::tenant::{RateLimit, Slug};
-use crate::tenants::{
-    BucketChanges, CredentialCheck, ManageError, NewApiKey, NewBucket, NewJwtIssuer, NewTenant, NewVerification,
-    PolicyChanges, Tenants,
-};
-use crate::vault::keyring::Keyring;
 
 use super::object_store::{Account, REGION};
 
@@ -82,7 +82,7 @@ impl Demo {
     ///
     /// # Errors
     /// The database is away.
-    pub async fn ensure(&self, tenants: &Tenants, keyring: &Keyring, s3_url: &str) -> Result<(), ManageError> {
+    pub async fn ensure(&self, tenants: &Admin, keyring: &Keyring, s3_url: &str) -> Result<(), AdminError> {
         for tenant in [&self.alpha, &self.beta] {
             tenant.ensure(tenants, keyring, s3_url).await?;
         }
@@ -95,7 +95,7 @@ impl Demo {
             algorithm: JwtAlgorithm::Hs256,
             verification: NewVerification::HmacSecret(self.jwt_secret.as_str().into()),
             leeway_seconds: 30,
-            scopes: Scopes::usual(),
+            scopes: Scopes::default_scopes(),
             scopes_claim: "scope".to_owned(),
         };
         absent_or_taken(tenants.add_jwt_issuer(&Slug::parse(&self.alpha.slug)?, issuer, keyring).await.map(drop))
@@ -105,7 +105,7 @@ impl Demo {
     ///
     /// # Errors
     /// It cannot be signed.
-    pub fn token(&self, tenants: &Tenants) -> Result<SecretString, jsonwebtoken::errors::Error> {
+    pub fn token(&self, tenants: &Admin) -> Result<SecretString, jsonwebtoken::errors::Error> {
         let now = tenants.clock.now();
         let claims = serde_json::json!({
             "iss": ISSUER,
@@ -138,7 +138,7 @@ impl DemoTenant {
         }
     }
 
-    async fn ensure(&self, tenants: &Tenants, keyring: &Keyring, s3_url: &str) -> Result<(), ManageError> {
+    async fn ensure(&self, tenants: &Admin, keyring: &Keyring, s3_url: &str) -> Result<(), AdminError> {
         let slug = Slug::parse(&self.slug)?;
         let name = format!("Demo app {slug}");
         let rate_limit = RateLimit::new(RATE_PER_SECOND, BURST)?;
@@ -160,29 +160,29 @@ impl DemoTenant {
     /// Adds the bucket; one that is there is brought up to date, since the store's port may have moved.
     async fn ensure_bucket(
         &self,
-        tenants: &Tenants,
+        tenants: &Admin,
         keyring: &Keyring,
         slug: &Slug,
         location: Location,
-    ) -> Result<(), ManageError> {
-        let alias = Alias::usual();
+    ) -> Result<(), AdminError> {
+        let alias = Alias::default_alias();
         let credential = self.credential();
         let new = NewBucket {
             alias: alias.clone(),
             is_default: true,
             location: location.clone(),
             // s3s checks both.
-            enforces: optional_bindings(),
+            enforced_bindings: optional_bindings(),
             credential: credential.clone(),
         };
         match tenants.add_bucket(slug, new, keyring).await {
-            Err(ManageError::Taken { .. }) => {}
+            Err(AdminError::Taken { .. }) => {}
             other => return other.map(drop),
         }
         let moved = BucketChanges {
             endpoint: Some(location.endpoint),
             bucket_name: Some(location.bucket_name),
-            enforces: Some(optional_bindings()),
+            enforced_bindings: Some(optional_bindings()),
             ..BucketChanges::default()
         };
         tenants.update_bucket(slug, &alias, moved, None).await?;
@@ -191,9 +191,9 @@ impl DemoTenant {
 }
 
 /// What is there from the last start is fine.
-fn absent_or_taken(result: Result<(), ManageError>) -> Result<(), ManageError> {
+fn absent_or_taken(result: Result<(), AdminError>) -> Result<(), AdminError> {
     match result {
-        Err(ManageError::Taken { .. }) => Ok(()),
+        Err(AdminError::Taken { .. }) => Ok(()),
         other => other,
     }
 }

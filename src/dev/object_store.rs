@@ -22,21 +22,21 @@ use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 
 use crate::domain::credential::Credential;
-use crate::http::listener::{ListenerOptions, serve};
+use crate::http::server::{ServerOptions, serve};
 use crate::telemetry::metrics::Metrics;
 
 use self::cors::BucketRules;
 use self::files::Files;
 
-mod browser;
 mod cors;
+mod cors_response;
 mod digest;
 mod files;
 
 /// The region that the store takes itself to be in.
 pub const REGION: &str = "us-east-1";
 
-const OPTIONS: ListenerOptions = ListenerOptions {
+const OPTIONS: ServerOptions = ServerOptions {
     max_connections: 4096,
     header_timeout: Duration::from_secs(75),
     max_header_bytes: 64 * 1024,
@@ -81,9 +81,9 @@ async fn answer(service: S3Service, cors: BucketRules, request: Request) -> Resp
     let path = percent_encoding::percent_decode_str(request.uri().path().trim_start_matches('/')).decode_utf8_lossy();
     let rules = cors.in_force(path.split('/').next().unwrap_or_default()).await;
     if request.method() == Method::OPTIONS {
-        return browser::preflight(&rules, request.headers());
+        return cors_response::preflight(&rules, request.headers());
     }
-    let added = browser::added(&rules, request.headers(), request.method().as_str());
+    let added = cors_response::added(&rules, request.headers(), request.method().as_str());
     let mut response = call(service, request).await;
     response.headers_mut().extend(added);
     response

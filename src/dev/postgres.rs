@@ -20,12 +20,13 @@ use tokio::process::{Child, ChildStdin, Command};
 use crate::domain::randomness::Randomness;
 use crate::store::{Store, StoreError, StoreOptions};
 
-use self::place::{ROOTS_FOLDER, Record, USERS, cache, reachable_folder, read_major, unprivileged_user};
-use super::fetch::{self, NoPostgres};
+use self::binaries::NoPostgres;
+use self::data_dir::{ROOTS_FOLDER, Record, USERS, cache, reachable_folder, read_major, unprivileged_user};
 
-mod place;
+pub mod binaries;
+mod data_dir;
 
-pub use self::place::remove;
+pub use self::data_dir::remove;
 
 const SUPERUSER: &str = "presign";
 const START_TIMEOUT: Duration = Duration::from_mins(1);
@@ -114,7 +115,7 @@ impl Cluster {
             None => reachable_folder(data_dir, user.as_ref())?,
         };
         let major = known.map(|_| read_major(&folder)).transpose()?;
-        let bin = fetch::binaries(major.as_deref(), &cache(user.as_ref())?).await?;
+        let bin = binaries::binaries(major.as_deref(), &cache(user.as_ref())?).await?;
         let run = Run { bin, data_dir: data_dir.to_owned(), folder, user, lifetime };
         let password = match known {
             Some(record) => record.password.as_str().into(),

@@ -11,9 +11,9 @@ use crate::domain::ids::{ApiKeyId, BucketId, TenantId, UploadId};
 use crate::domain::object_key::{Naming, Template};
 use crate::domain::randomness::Randomness;
 use crate::domain::upload::UploadKind;
+use crate::jobs::maintenance;
 use crate::store::seed::{self, Place};
 use crate::store::{Store, StoreError, partitions};
-use crate::upkeep;
 
 use super::demo;
 
@@ -74,7 +74,7 @@ pub async fn seed(store: &Store, options: SeedOptions, mut copied: impl FnMut(u6
         copied(seed::copy_uploads_any_tenant(store, text.as_bytes()).await?);
         next = end;
     }
-    upkeep::fold_usage(store).await?;
+    maintenance::fold_usage(store).await?;
     Ok(())
 }
 

@@ -10,16 +10,16 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::admin::{Actor, Admin, AdminError};
 use crate::app::{App, StartError, open_store};
 use crate::config::{self, Config, ConfigError};
+use crate::crypto::keyring::Keyring;
 use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
 use crate::domain::sealing_key::SealingKey;
-use crate::outbound::Outbound;
+use crate::egress::Egress;
 use crate::store::{MigrateError, Store, StoreError};
 use crate::telemetry::Signals;
-use crate::tenants::{Actor, ManageError, Tenants};
-use crate::vault::keyring::Keyring;
 
 use super::demo::Demo;
 use super::object_store;
@@ -82,7 +82,7 @@ pub enum StackError {
     #[error(transparent)]
     Start(StartError),
     #[error("the demo data cannot be written")]
-    Demo(#[from] ManageError),
+    Demo(#[from] AdminError),
     #[error("the demo token cannot be made")]
     Token(#[from] jsonwebtoken::errors::Error),
 }
@@ -193,11 +193,11 @@ impl Stack {
         let (stop_object_store, stopped) = oneshot::channel();
         let object_store = tokio::spawn(object_store::run(s3_listener, router, async { drop(stopped.await) }));
 
-        let tenants = Tenants {
+        let tenants = Admin {
             store: store.clone(),
             clock: Clock::System,
             randomness: Randomness::System,
-            outbound: Outbound::new(config.outbound.allowed_hosts.clone()),
+            outbound: Egress::new(config.outbound.allowed_hosts.clone()),
             actor: Actor { name: "dev".to_owned(), origin: None },
         };
         let keyring = Keyring::new(&config.vault.keys).map_err(|error| StackError::Start(error.into()))?;

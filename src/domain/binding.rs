@@ -17,13 +17,13 @@ pub enum Binding {
     /// Exactly these bytes.
     Sha256,
     /// Only if there is no object yet.
-    Once,
+    WriteOnce,
 }
 
 impl Binding {
-    pub const ALL: [Self; 4] = [Self::Size, Self::ContentType, Self::Sha256, Self::Once];
+    pub const ALL: [Self; 4] = [Self::Size, Self::ContentType, Self::Sha256, Self::WriteOnce];
     /// Those that not every store enforces.
-    pub const OPTIONAL: [Self; 2] = [Self::Sha256, Self::Once];
+    pub const OPTIONAL: [Self; 2] = [Self::Sha256, Self::WriteOnce];
 
     /// Its stable word: the name of the field that asks for it.
     #[must_use]
@@ -32,7 +32,7 @@ impl Binding {
             Self::Size => "size",
             Self::ContentType => "content_type",
             Self::Sha256 => "sha256",
-            Self::Once => "once",
+            Self::WriteOnce => "write_once",
         }
     }
 }
@@ -100,7 +100,7 @@ pub struct Bindings {
     pub content_type: Option<&'static str>,
     pub sha256: Option<Sha256>,
     /// Write-once: the PUT fails when there is an object already.
-    pub once: bool,
+    pub write_once: bool,
 }
 
 impl Bindings {
@@ -111,7 +111,7 @@ impl Bindings {
             (Binding::Size, self.size_bytes.is_some()),
             (Binding::ContentType, self.content_type.is_some()),
             (Binding::Sha256, self.sha256.is_some()),
-            (Binding::Once, self.once),
+            (Binding::WriteOnce, self.write_once),
         ];
         there.into_iter().filter(|(_, there)| *there).fold(BindingSet::default(), |set, (binding, _)| set.with(binding))
     }
@@ -161,13 +161,13 @@ impl From<[u8; 32]> for Sha256 {
 pub struct Metadata(BTreeMap<String, String>);
 
 impl Metadata {
-    pub const MOST_PAIRS: usize = 16;
-    pub const LONGEST_NAME: usize = 64;
+    pub const MAX_PAIRS: usize = 16;
+    pub const MAX_NAME: usize = 64;
     /// Of a value as it is sent, in bytes.
-    pub const LONGEST_VALUE: usize = 256;
+    pub const MAX_VALUE: usize = 256;
     /// Names and values together; S3 takes 2 KB of metadata
     /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>), and ours is among it.
-    pub const MOST_BYTES: usize = 1536;
+    pub const MAX_BYTES: usize = 1536;
     /// What the gateway itself says of the file.
     const RESERVED: [&str; 4] = ["duration", "height", "type", "width"];
 
@@ -177,15 +177,15 @@ impl Metadata {
     /// Too many pairs, too much text, a name that is not made of `a-z 0-9 - _`, one of ours, or a control character.
     pub fn parse(pairs: BTreeMap<String, String>) -> Result<Self, Invalid> {
         let invalid = |expected: String| Err(Invalid::new("metadata", expected));
-        if pairs.len() > Self::MOST_PAIRS {
-            return invalid(format!("must have at most {} pairs", Self::MOST_PAIRS));
+        if pairs.len() > Self::MAX_PAIRS {
+            return invalid(format!("must have at most {} pairs", Self::MAX_PAIRS));
         }
         let mut encoded = BTreeMap::new();
         for (name, value) in pairs {
             let plain =
                 name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte));
-            if !plain || !(1..=Self::LONGEST_NAME).contains(&name.len()) {
-                return invalid(format!("must have names of 1 to {} of a-z, 0-9, '-' and '_'", Self::LONGEST_NAME));
+            if !plain || !(1..=Self::MAX_NAME).contains(&name.len()) {
+                return invalid(format!("must have names of 1 to {} of a-z, 0-9, '-' and '_'", Self::MAX_NAME));
             }
             if Self::RESERVED.contains(&name.as_str()) {
                 return invalid(format!("must not have the name {name}: that is a field of its own"));
@@ -196,16 +196,13 @@ impl Metadata {
                 ));
             }
             let value = encoded_word(value);
-            if value.len() > Self::LONGEST_VALUE {
-                return invalid(format!(
-                    "must have at most {} bytes in the value of {name}, encoded",
-                    Self::LONGEST_VALUE
-                ));
+            if value.len() > Self::MAX_VALUE {
+                return invalid(format!("must have at most {} bytes in the value of {name}, encoded", Self::MAX_VALUE));
             }
             encoded.insert(name, value);
         }
-        if encoded.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > Self::MOST_BYTES {
-            return invalid(format!("must have at most {} bytes in all, encoded", Self::MOST_BYTES));
+        if encoded.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > Self::MAX_BYTES {
+            return invalid(format!("must have at most {} bytes in all, encoded", Self::MAX_BYTES));
         }
         Ok(Self(encoded))
     }

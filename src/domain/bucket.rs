@@ -5,8 +5,8 @@ use url::{Host, Url};
 
 use super::Invalid;
 use super::binding::{Binding, BindingSet};
+use super::egress::AllowedHosts;
 use super::ids::{BucketId, TenantId};
-use super::outbound::AllowedHosts;
 
 mod provider;
 
@@ -20,7 +20,7 @@ pub struct Bucket {
     pub is_default: bool,
     pub location: Location,
     /// What the store enforces beyond what every store does, as its operator says.
-    pub enforces: BindingSet,
+    pub enforced_bindings: BindingSet,
     pub access_key_id: String,
     /// Counts the credentials that the bucket has had, from 1; what is sealed is bound to it.
     pub credential_version: i32,
@@ -38,7 +38,7 @@ impl Bucket {
     pub const fn enforces(&self, binding: Binding) -> bool {
         match (binding, self.location.provider) {
             (Binding::Size | Binding::ContentType, _) | (_, Provider::R2 | Provider::Aws) => true,
-            (Binding::Sha256 | Binding::Once, Provider::Generic) => self.enforces.contains(binding),
+            (Binding::Sha256 | Binding::WriteOnce, Provider::Generic) => self.enforced_bindings.contains(binding),
         }
     }
 }
@@ -50,7 +50,7 @@ pub struct Alias(String);
 impl Alias {
     /// The alias of a tenant's first bucket, where none is given.
     #[must_use]
-    pub fn usual() -> Self {
+    pub fn default_alias() -> Self {
         Self("default".to_owned())
     }
 

@@ -88,7 +88,7 @@ impl Scopes {
 
     /// What an API key may do where nothing is said: all but to delete.
     #[must_use]
-    pub const fn usual() -> Self {
+    pub const fn default_scopes() -> Self {
         Self(0).with(Scope::UploadsIssue).with(Scope::UploadsRead)
     }
 

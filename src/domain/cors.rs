@@ -22,7 +22,7 @@ pub struct CorsRule {
 
 impl CorsRule {
     /// The most origins that one rule of ours names.
-    pub const MOST_ORIGINS: usize = 100;
+    pub const MAX_ORIGINS: usize = 100;
     /// PUT to upload; GET and HEAD because pages often show what they uploaded.
     pub const UPLOAD_METHODS: [&str; 3] = ["PUT", "GET", "HEAD"];
     /// What an upload may carry beside its bytes. Browsers send the first on their own; the others are those that a URL
@@ -34,10 +34,10 @@ impl CorsRule {
     /// The rule that lets pages of these origins upload, show what they uploaded, and read its ETag.
     ///
     /// # Errors
-    /// No origin or more than [`Self::MOST_ORIGINS`]; one that no page has; `*` beside others.
+    /// No origin or more than [`Self::MAX_ORIGINS`]; one that no page has; `*` beside others.
     pub fn for_uploads(origins: &[String]) -> Result<Self, Invalid> {
-        if origins.is_empty() || origins.len() > Self::MOST_ORIGINS {
-            return Err(Invalid::new("origins", format!("must be 1 to {}, not {}", Self::MOST_ORIGINS, origins.len())));
+        if origins.is_empty() || origins.len() > Self::MAX_ORIGINS {
+            return Err(Invalid::new("origins", format!("must be 1 to {}, not {}", Self::MAX_ORIGINS, origins.len())));
         }
         if !matches!(origins, [any] if any == "*") {
             origins.iter().try_for_each(|origin| check_origin(origin))?;

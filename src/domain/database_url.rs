@@ -6,7 +6,7 @@
 use super::Invalid;
 
 /// More hosts than anybody has standbys; all of them are asked at once.
-const MOST_HOSTS: usize = 8;
+const MAX_HOSTS: usize = 8;
 const ATTRIBUTE: &str = "target_session_attrs";
 
 /// The same URL for each of its hosts alone. What it holds, a password above all, is never part of an error.
@@ -26,7 +26,7 @@ pub fn hosts(url: &str) -> Result<Vec<String>, Invalid> {
         return Ok(vec![url.to_owned()]);
     }
     let rest = without_attribute(rest).ok_or_else(|| refused("must ask for target_session_attrs=read-write"))?;
-    if names.len() > MOST_HOSTS {
+    if names.len() > MAX_HOSTS {
         return Err(refused("must name 8 hosts at most"));
     }
     if names.iter().any(|name| name.is_empty() || name.starts_with(':')) {

@@ -35,7 +35,7 @@ impl std::str::FromStr for DispositionKind {
 pub struct Filename(String);
 
 impl Filename {
-    pub const LONGEST_BYTES: usize = 255;
+    pub const MAX_BYTES: usize = 255;
 
     /// # Errors
     /// Empty, too long, `.` or `..`, or a character that has no place in a name.
@@ -43,11 +43,10 @@ impl Filename {
         // The marks of direction hide what a name ends with (https://trojansource.codes).
         let turns = |character| matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         let is_wrong = |character: char| character.is_control() || "/\\".contains(character) || turns(character);
-        if !(1..=Self::LONGEST_BYTES).contains(&text.len()) || text.chars().any(is_wrong) || matches!(text, "." | "..")
-        {
+        if !(1..=Self::MAX_BYTES).contains(&text.len()) || text.chars().any(is_wrong) || matches!(text, "." | "..") {
             let expected = format!(
                 "must be 1 to {} bytes, without slashes, control characters and marks of direction",
-                Self::LONGEST_BYTES
+                Self::MAX_BYTES
             );
             return Err(Invalid::new("filename", expected));
         }

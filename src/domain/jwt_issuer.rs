@@ -5,8 +5,8 @@ use url::Url;
 
 use super::Invalid;
 use super::caller::Scopes;
+use super::egress::AllowedHosts;
 use super::ids::{JwtIssuerId, TenantId};
-use super::outbound::AllowedHosts;
 
 /// A JWT issuer, its secret sealed.
 #[derive(Debug, Clone, Hash)]
@@ -48,7 +48,7 @@ pub enum Verification {
 }
 
 /// The longest URL of a JWKS, in bytes.
-const LONGEST_JWKS_URL_BYTES: usize = 2000;
+const MAX_JWKS_URL_BYTES: usize = 2000;
 
 /// Where an issuer publishes its JSON Web Key Set.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -63,8 +63,8 @@ impl JwksUrl {
         let invalid = |expected: String| Invalid::new("jwks_url", expected);
         let url = Url::parse(text)
             .map_err(|_| invalid("must be a URL such as https://auth.example.com/.well-known/jwks.json".to_owned()))?;
-        if url.as_str().len() > LONGEST_JWKS_URL_BYTES {
-            return Err(invalid(format!("must be at most {LONGEST_JWKS_URL_BYTES} bytes long")));
+        if url.as_str().len() > MAX_JWKS_URL_BYTES {
+            return Err(invalid(format!("must be at most {MAX_JWKS_URL_BYTES} bytes long")));
         }
         if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
             return Err(invalid("must have no user name, password or fragment".to_owned()));

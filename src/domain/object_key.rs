@@ -11,7 +11,7 @@ use super::{Invalid, digits};
 
 /// The longest object key in bytes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
-pub const LONGEST_OBJECT_KEY_BYTES: usize = 1024;
+pub const MAX_OBJECT_KEY_BYTES: usize = 1024;
 
 /// The pattern of a tenant's object keys, such as `{yyyy}/{mm}/{dd}/{uuid}.{ext}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,16 +36,16 @@ enum Part {
 pub struct Prefix(String);
 
 impl Prefix {
-    pub const LONGEST_BYTES: usize = 512;
+    pub const MAX_BYTES: usize = 512;
 
     /// # Errors
     /// No text, too long a one, a character outside `A-Z a-z 0-9 . _ - /`, or an empty or a dot segment.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let fits = text.len() <= Self::LONGEST_BYTES && is_plain(text) && !text.split('/').any(is_unsafe_segment);
+        let fits = text.len() <= Self::MAX_BYTES && is_plain(text) && !text.split('/').any(is_unsafe_segment);
         fits.then(|| Self(text.to_owned())).ok_or_else(|| {
             let expected = format!(
                 "must be 1 to {} of A-Z, a-z, 0-9, '.', '_', '-' and '/', without a leading, trailing or double slash or a segment . or ..",
-                Self::LONGEST_BYTES
+                Self::MAX_BYTES
             );
             Invalid::new("object_key_prefix", expected)
         })
@@ -101,7 +101,7 @@ impl Template {
     ///
     /// # Errors
     /// An unknown placeholder, `{prefix}` without a prefix or the reverse, a character outside `A-Z a-z 0-9 . _ - /`, no `{uuid}`, a leading slash,
-    /// an empty or a dot segment, or object keys that could grow over [`LONGEST_OBJECT_KEY_BYTES`].
+    /// an empty or a dot segment, or object keys that could grow over [`MAX_OBJECT_KEY_BYTES`].
     pub fn parse(text: &str, prefix: Option<&Prefix>) -> Result<Self, Invalid> {
         if prefix.is_some() && !text.contains(PREFIX_PLACEHOLDER) {
             return Err(Invalid::new("object_key_prefix", "must stand in the object_key_template as {prefix}"));
@@ -114,7 +114,7 @@ impl Template {
         if text.split('/').any(is_unsafe_segment) {
             return Err(invalid("must not have a leading, trailing or double slash, nor a segment . or .."));
         }
-        if parts.iter().map(Part::longest_bytes).sum::<usize>() > LONGEST_OBJECT_KEY_BYTES {
+        if parts.iter().map(Part::longest_bytes).sum::<usize>() > MAX_OBJECT_KEY_BYTES {
             return Err(invalid("must make object keys of at most 1,024 bytes"));
         }
         Ok(Self { text: text.to_owned(), parts })

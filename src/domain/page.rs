@@ -6,9 +6,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::Invalid;
 
 /// Rows of a page, where the client does not say.
-pub const USUAL_LIMIT: u16 = 100;
+pub const DEFAULT_LIMIT: u16 = 100;
 /// Rows of a page, at most.
-pub const MOST_LIMIT: u16 = 500;
+pub const MAX_LIMIT: u16 = 500;
 
 /// Which page is asked for.
 #[derive(Debug, Clone, Default)]
@@ -29,10 +29,10 @@ impl PageRequest {
     /// `cursor` is what an earlier page gave.
     ///
     /// # Errors
-    /// A cursor that no page gave, or a limit outside 1 … [`MOST_LIMIT`].
+    /// A cursor that no page gave, or a limit outside 1 … [`MAX_LIMIT`].
     pub fn new(cursor: Option<&str>, limit: Option<u16>) -> Result<Self, Invalid> {
-        if limit.is_some_and(|limit| !(1..=MOST_LIMIT).contains(&limit)) {
-            return Err(Invalid::new("limit", format!("must be 1 to {MOST_LIMIT}")));
+        if limit.is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit)) {
+            return Err(Invalid::new("limit", format!("must be 1 to {MAX_LIMIT}")));
         }
         let decode = |cursor| URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let after = cursor.map(|cursor| decode(cursor).ok_or_else(no_cursor)).transpose()?;
@@ -56,7 +56,7 @@ impl PageRequest {
     /// How many rows the page has, at most.
     #[must_use]
     pub fn limit(&self) -> u16 {
-        self.limit.unwrap_or(USUAL_LIMIT)
+        self.limit.unwrap_or(DEFAULT_LIMIT)
     }
 
     /// The cursor that leads to a place.

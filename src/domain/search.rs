@@ -90,7 +90,7 @@ pub struct Search {
 
 /// Where a page goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Position {
     /// The last upload that was examined.
     pub after: UploadId,
     /// Uploads from here on came after the list was begun: with them, a page asked for twice would not be the same.
@@ -98,10 +98,10 @@ pub struct Place {
 }
 
 /// UUIDs of an object key that are looked up, at most.
-const MOST_IDS: usize = 8;
-const LONGEST_OBJECT_KEY: usize = 1024;
-const LONGEST_SUBJECT: usize = 255;
-const LONGEST_API_KEY: usize = 64;
+const MAX_IDS: usize = 8;
+const MAX_OBJECT_KEY: usize = 1024;
+const MAX_SUBJECT: usize = 255;
+const MAX_API_KEY: usize = 64;
 /// Years that ids and Postgres can both tell.
 const YEARS: std::ops::RangeInclusive<i32> = 1970..=9999;
 
@@ -115,8 +115,8 @@ impl UploadFilter {
             kind: parse("type", terms.kind.as_deref(), "must be thumb, origin or video", UploadKind::parse)?,
             ext: parse("ext", terms.ext.as_deref(), &extensions(), Extension::parse)?,
             state: terms.state.as_deref().map(str::parse).transpose()?,
-            object_key: text("key", terms.object_key.as_deref(), LONGEST_OBJECT_KEY)?.map(ObjectKeyTerm::new),
-            subject: text("subject", terms.subject.as_deref(), LONGEST_SUBJECT)?,
+            object_key: text("key", terms.object_key.as_deref(), MAX_OBJECT_KEY)?.map(ObjectKeyTerm::new),
+            subject: text("subject", terms.subject.as_deref(), MAX_SUBJECT)?,
             api_key: parse("api_key", terms.api_key.as_deref(), "must be an API key's public id", public_id)?,
             bucket: terms
                 .bucket
@@ -171,7 +171,7 @@ impl ObjectKeyTerm {
         let mut ids: Vec<UploadId> = found.map(UploadId::from).collect();
         // An upload's own comes last in most templates.
         ids.reverse();
-        ids.truncate(MOST_IDS);
+        ids.truncate(MAX_IDS);
         Self { text, ids }
     }
 
@@ -214,19 +214,19 @@ impl Search {
     ///
     /// # Errors
     /// The cursor is none of this list's: of another tenant's, other filters, another order, or of nobody's.
-    pub fn place(&self, tenant_id: Option<TenantId>) -> Result<Option<Place>, Invalid> {
+    pub fn place(&self, tenant_id: Option<TenantId>) -> Result<Option<Position>, Invalid> {
         self.page.after(|text| {
             let (place, checksum) = text.rsplit_once('.')?;
             let (after, until) = place.split_once('.')?;
             let read = |text: &str| Uuid::try_parse(text).ok().map(UploadId::from);
             let until = if until.is_empty() { None } else { Some(read(until)?) };
-            (checksum == self.checksum(tenant_id, place)).then_some(Place { after: read(after)?, until })
+            (checksum == self.checksum(tenant_id, place)).then_some(Position { after: read(after)?, until })
         })
     }
 
     /// The cursor of a place.
     #[must_use]
-    pub fn cursor(&self, tenant_id: Option<TenantId>, place: Place) -> String {
+    pub fn cursor(&self, tenant_id: Option<TenantId>, place: Position) -> String {
         let until = place.until.map(|id| id.to_string()).unwrap_or_default();
         let place = format!("{}.{until}", place.after);
         PageRequest::cursor(&format!("{place}.{}", self.checksum(tenant_id, &place)))
@@ -292,7 +292,7 @@ fn text(field: &'static str, text: Option<&str>, longest: usize) -> Result<Optio
 /// What is written is no part of the error: it might be a whole API key.
 fn public_id(text: &str) -> Option<String> {
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    (plain && (1..=LONGEST_API_KEY).contains(&text.len())).then(|| text.to_owned())
+    (plain && (1..=MAX_API_KEY).contains(&text.len())).then(|| text.to_owned())
 }
 
 fn extensions() -> String {

@@ -95,15 +95,15 @@ pub struct RateLimit {
 
 impl RateLimit {
     /// The largest rate and the largest burst.
-    pub const MOST: u32 = 1_000_000;
+    pub const MAX: u32 = 1_000_000;
 
     /// # Errors
-    /// A rate or a burst outside 1 … [`Self::MOST`].
+    /// A rate or a burst outside 1 … [`Self::MAX`].
     pub fn new(per_second: u32, burst: u32) -> Result<Self, Invalid> {
         let check = |field, value| {
             NonZeroU32::new(value)
-                .filter(|value| value.get() <= Self::MOST)
-                .ok_or_else(|| Invalid::new(field, format!("must be 1 to {}", Self::MOST)))
+                .filter(|value| value.get() <= Self::MAX)
+                .ok_or_else(|| Invalid::new(field, format!("must be 1 to {}", Self::MAX)))
         };
         Ok(Self { per_second: check("rate_per_second", per_second)?, burst: check("burst", burst)? })
     }
@@ -118,7 +118,7 @@ pub struct Policy {
     /// What every URL must be bound to. A bare URL is refused where there is any.
     pub required_bindings: BindingSet,
     /// Whether uploads are looked for in the bucket when their URL has run out.
-    pub sweep: bool,
+    pub verify_arrival: bool,
     pub expiry: Expiry,
     pub object_key_template: Template,
     /// What the template's `{prefix}` stands for.
@@ -129,21 +129,21 @@ pub struct Policy {
 
 impl Policy {
     /// The usual default expiry, in seconds.
-    pub const USUAL_EXPIRY_SECONDS: u32 = 300;
+    pub const DEFAULT_EXPIRY_SECONDS: u32 = 300;
     /// The usual longest expiry, in seconds.
-    pub const USUAL_LONGEST_EXPIRY_SECONDS: u32 = 3600;
+    pub const DEFAULT_MAX_EXPIRY_SECONDS: u32 = 3600;
 
     /// The policy of a tenant of whom nothing else was said: every extension, the contract's object keys.
     ///
     /// # Errors
     /// None: all of it is valid.
-    pub fn usual() -> Result<Self, Invalid> {
+    pub fn default_policy() -> Result<Self, Invalid> {
         Ok(Self {
             allowed_extensions: ExtensionSet::all(),
             max_size_bytes: None,
             required_bindings: BindingSet::default(),
-            sweep: false,
-            expiry: Expiry::new(Self::USUAL_EXPIRY_SECONDS, Self::USUAL_LONGEST_EXPIRY_SECONDS)?,
+            verify_arrival: false,
+            expiry: Expiry::new(Self::DEFAULT_EXPIRY_SECONDS, Self::DEFAULT_MAX_EXPIRY_SECONDS)?,
             object_key_template: Template::parse(Template::CONTRACT, None)?,
             object_key_prefix: None,
             time_zone: chrono_tz::UTC,
@@ -152,7 +152,7 @@ impl Policy {
 }
 
 /// The largest object of S3 and of R2: 5 TiB.
-pub const MOST_SIZE_BYTES: u64 = 5 << 40;
+pub const MAX_SIZE_BYTES: u64 = 5 << 40;
 
 /// How long a tenant's URLs live, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,13 +164,13 @@ pub struct Expiry {
 impl Expiry {
     /// Seven days: what Signature Version 4 allows at most
     /// (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>).
-    pub const MOST_SECONDS: u32 = 604_800;
+    pub const MAX_SECONDS: u32 = 604_800;
 
     /// # Errors
-    /// Not 1 ≤ default ≤ longest ≤ [`Self::MOST_SECONDS`].
+    /// Not 1 ≤ default ≤ longest ≤ [`Self::MAX_SECONDS`].
     pub fn new(default_seconds: u32, longest_seconds: u32) -> Result<Self, Invalid> {
-        if !(1..=Self::MOST_SECONDS).contains(&longest_seconds) {
-            return Err(Invalid::new("longest_expiry_seconds", format!("must be 1 to {}", Self::MOST_SECONDS)));
+        if !(1..=Self::MAX_SECONDS).contains(&longest_seconds) {
+            return Err(Invalid::new("longest_expiry_seconds", format!("must be 1 to {}", Self::MAX_SECONDS)));
         }
         if !(1..=longest_seconds).contains(&default_seconds) {
             return Err(Invalid::new(

@@ -162,7 +162,7 @@ impl UploadRequest {
 
 /// The request by which an upload is asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin {
+pub struct RequestSource {
     pub client_address: IpAddr,
     pub trace_id: Option<TraceId>,
 }
@@ -193,7 +193,7 @@ pub struct NewUpload {
     pub caller_id: Option<uuid::Uuid>,
     /// The JWT's `sub`.
     pub caller_subject: Option<std::sync::Arc<str>>,
-    pub origin: Origin,
+    pub source: RequestSource,
     /// Which credential signed the URL; it is revoked by rotating that one.
     pub access_key_id: String,
     pub issued_at: DateTime<Utc>,

@@ -6,9 +6,9 @@ use super::Invalid;
 use super::search::moment;
 
 /// Days that one question may be about.
-pub const MOST_DAYS: i64 = 400;
+pub const MAX_DAYS: i64 = 400;
 /// Days that a question is about which names none.
-const USUAL_DAYS: i64 = 30;
+const DEFAULT_DAYS: i64 = 30;
 const HOUR: TimeDelta = TimeDelta::hours(1);
 const DAY: TimeDelta = TimeDelta::days(1);
 
@@ -73,17 +73,17 @@ impl UsageRange {
     /// The hours that are asked for; the last 30 days up to the end of the current hour, where nothing is said.
     ///
     /// # Errors
-    /// No whole hours, none at all, or more than [`MOST_DAYS`].
+    /// No whole hours, none at all, or more than [`MAX_DAYS`].
     pub fn new(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<Self, Invalid> {
         check("from", from)?;
         check("to", to)?;
         let to = to.unwrap_or_else(|| floor(now, HOUR) + HOUR);
-        let from = from.unwrap_or_else(|| to - TimeDelta::days(USUAL_DAYS));
+        let from = from.unwrap_or_else(|| to - TimeDelta::days(DEFAULT_DAYS));
         if to <= from {
             return Err(Invalid::new("to", "must be after from (left out, it is the end of the current hour)"));
         }
-        if to - from > TimeDelta::days(MOST_DAYS) {
-            return Err(Invalid::new("from", format!("must be at most {MOST_DAYS} days before to")));
+        if to - from > TimeDelta::days(MAX_DAYS) {
+            return Err(Invalid::new("from", format!("must be at most {MAX_DAYS} days before to")));
         }
         Ok(Self { from, to })
     }

@@ -12,7 +12,7 @@ use crate::domain::Invalid;
 use crate::domain::page::Page;
 use crate::domain::tenant::Slug;
 
-use super::SharedGateway;
+use super::state::SharedGateway;
 
 mod api_keys;
 mod audit;
@@ -21,8 +21,6 @@ mod cors;
 mod credentials;
 mod jwt_issuers;
 mod keyring;
-mod operator;
-mod patch;
 mod sweeper;
 mod tenants;
 mod uploads;

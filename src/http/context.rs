@@ -12,19 +12,19 @@ use uuid::Uuid;
 
 use crate::domain::randomness::Randomness;
 use crate::domain::tenant::Tenant;
-use crate::domain::upload::{Origin, TraceId};
-use crate::limit::Quota;
-use crate::telemetry::ids::{Identified, TraceIds};
+use crate::domain::upload::{RequestSource, TraceId};
+use crate::rate_limit::Quota;
+use crate::telemetry::correlation::{Correlation, Identified};
 use crate::telemetry::trace::{BegunTrace, Tracing};
 
-use super::request_log;
+use crate::http::middleware::request_log;
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What an API key begins with.
 const API_KEY: &str = crate::auth::api_key::PREFIX;
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 /// The longest request id that is taken from a client.
-const LONGEST_REQUEST_ID: usize = 64;
+const MAX_REQUEST_ID: usize = 64;
 
 /// The address at the other end of the connection; the listener puts it into each request.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ pub struct RequestContext(Arc<Facts>);
 struct Facts {
     request_id: HeaderValue,
     /// Where its trace is kept.
-    trace: Option<TraceIds>,
+    trace: Option<Correlation>,
     client_address: IpAddr,
     quota: Mutex<Option<Quota>>,
     tenant: OnceLock<Arc<Tenant>>,
@@ -77,9 +77,9 @@ impl RequestContext {
     }
 
     /// For the record.
-    pub(super) fn origin(&self) -> Origin {
+    pub(super) fn source(&self) -> RequestSource {
         let trace_id = self.0.trace.map(|trace| TraceId(trace.trace_id.to_bytes()));
-        Origin { client_address: self.0.client_address, trace_id }
+        RequestSource { client_address: self.0.client_address, trace_id }
     }
 
     /// The context of a request that came through the layers; `None` only where they are missing.
@@ -141,7 +141,7 @@ impl Identified for Facts {
         self.request_id.to_str().unwrap_or_default()
     }
 
-    fn trace(&self) -> Option<TraceIds> {
+    fn trace(&self) -> Option<Correlation> {
         self.trace
     }
 }
@@ -150,7 +150,7 @@ impl Identified for Facts {
 fn request_id(headers: &HeaderMap, trace: Option<&BegunTrace>) -> HeaderValue {
     let harmless = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
-        (1..=LONGEST_REQUEST_ID).contains(&bytes.len())
+        (1..=MAX_REQUEST_ID).contains(&bytes.len())
             && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
             // An API key in the wrong place would be in every log.
             && !bytes.windows(API_KEY.len()).any(|part| part == API_KEY.as_bytes())

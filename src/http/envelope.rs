@@ -6,9 +6,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::error::ApiError;
-use crate::error::code::{Language, Reason};
-use crate::limit::{Quota, window_seconds};
+use crate::http::error::ApiError;
+use crate::http::error::reason::{Language, Reason};
+use crate::rate_limit::{Quota, window_seconds};
 
 use super::context::RequestContext;
 
@@ -16,7 +16,7 @@ pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// A presigned URL and what is around it.
-const USUAL_BYTES: usize = 1024;
+const DEFAULT_BYTES: usize = 1024;
 
 /// A successful answer.
 pub struct Success<T>(pub T);
@@ -55,7 +55,7 @@ pub(super) struct ErrorBody<'a> {
 
 impl<T: Serialize> IntoResponse for Success<T> {
     fn into_response(self) -> Response {
-        let mut body = Vec::with_capacity(USUAL_BYTES);
+        let mut body = Vec::with_capacity(DEFAULT_BYTES);
         match serde_json::to_writer(&mut body, &SuccessBody { code: 0, msg: "success", data: self.0 }) {
             Ok(()) => json(body),
             Err(_) => ApiError::from(Reason::Internal).into_response(),

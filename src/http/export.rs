@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::domain::Invalid;
-use crate::error::ApiError;
-use crate::telemetry::ids;
+use crate::http::error::ApiError;
+use crate::telemetry::correlation;
 use crate::uploads::export::{Export, ExportFormat};
 
 /// What the last line says of an export that took too long.
@@ -34,7 +34,7 @@ pub(super) async fn stream(mut export: Export, longest: Duration) -> Result<Resp
     let first = export.next().await?;
     let format = export.format();
     let (pieces, received) = mpsc::channel(1);
-    tokio::spawn(ids::carried(write(export, first, deadline, pieces).in_current_span()));
+    tokio::spawn(correlation::carried(write(export, first, deadline, pieces).in_current_span()));
     let content_type = match format {
         ExportFormat::Csv => "text/csv; charset=utf-8; header=present",
         ExportFormat::Ndjson => "application/x-ndjson",

@@ -12,11 +12,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::envelope::ErrorBody;
-use super::{SharedGateway, ops_routes, public_routes};
+use super::state::SharedGateway;
+use super::{ops_routes, public_routes};
 
+mod constraints;
+mod error_responses;
 mod headers;
-mod refusals;
-mod values;
 
 /// Where the public document is.
 pub(super) const PUBLIC_PATH: &str = "/openapi.json";
@@ -91,7 +92,7 @@ fn document(
         .components
         .iter()
         .flat_map(|components| &components.schemas)
-        .filter(|(_, schema)| values::may_be_left_out(schema))
+        .filter(|(_, schema)| constraints::may_be_left_out(schema))
         .map(|(name, _)| name.clone())
         .collect();
     let mut bodies = BTreeSet::new();
@@ -109,11 +110,11 @@ fn document(
         HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key; for apps also a JWT")).build();
     if let Some(components) = document.components.as_mut() {
         components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
-        components.responses.extend(refusals::responses(limited));
+        components.responses.extend(error_responses::responses(limited));
         // A batch's items are told of by themselves.
         bodies.insert("UploadCreate".to_owned());
         for (name, schema) in components.schemas.iter_mut().filter(|(name, _)| bodies.contains(*name)) {
-            values::describe_body(name, schema);
+            constraints::describe_body(name, schema);
         }
     }
     document
@@ -122,7 +123,7 @@ fn document(
 fn describe(path: &str, method: &Method, guarded: bool, limited: bool, operation: &mut Operation) {
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter {
-            values::describe_parameter(path, parameter);
+            constraints::describe_parameter(path, parameter);
         }
     }
     for (status, response) in &mut operation.responses.responses {
@@ -130,7 +131,7 @@ fn describe(path: &str, method: &Method, guarded: bool, limited: bool, operation
             headers::describe(status, limited, response);
         }
     }
-    refusals::describe(method, guarded, operation);
+    error_responses::describe(method, guarded, operation);
 }
 
 /// The name of what a body holds. One that may be left out is no `null` for that.

@@ -6,12 +6,12 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 
-use crate::error::ApiError;
-use crate::error::code::Reason;
+use crate::http::error::ApiError;
+use crate::http::error::reason::Reason;
 use crate::telemetry::metrics::CONTENT_TYPE;
 
-use super::Gateway;
 use super::envelope::{ErrorBody, Success, SuccessBody};
+use super::state::Gateway;
 
 /// `GET /livez`: the process answers. Says nothing of its dependencies: restarting would not mend those.
 #[utoipa::path(get, path = "/livez", tag = "health", operation_id = "livez", security(()),
@@ -25,7 +25,7 @@ pub(super) async fn livez() -> Success<&'static str> {
     responses((status = 200, description = "In Prometheus' text format", body = String, content_type = "text/plain"),
         (status = 404, description = "`telemetry.metrics` is false", body = ErrorBody)))]
 pub(super) async fn metrics(State(gateway): State<Arc<Gateway>>) -> Result<impl IntoResponse, ApiError> {
-    let scraped = gateway.observed.signals.metrics.scrape().ok_or(Reason::NotFound)?;
+    let scraped = gateway.telemetry.signals.metrics.scrape().ok_or(Reason::NotFound)?;
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], scraped))
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn metrics(State(gateway): State<Arc<Gateway>>) -> Result<impl 
     responses((status = 200, description = "Requests may be sent here", body = SuccessBody<String>),
         (status = 503, description = "Not now; the message says why", body = ErrorBody)))]
 pub(super) async fn readyz(State(gateway): State<Arc<Gateway>>) -> Result<Success<&'static str>, ApiError> {
-    match gateway.health.fault().await {
+    match gateway.readiness.fault().await {
         None if gateway.listening.is_on() => Ok(Success("ready")),
         // Requests are served all the same; changes are seen late.
         None => Ok(Success("ready, but not listening for changes")),

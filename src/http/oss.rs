@@ -11,13 +11,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::extension::Extension;
 use crate::domain::upload::{FileFacts, Pixels, Seconds, UploadKind, UploadRequest};
-use crate::error::ApiError;
-use crate::error::code::Reason;
+use crate::http::error::ApiError;
+use crate::http::error::reason::Reason;
 
-use super::Gateway;
 use super::context::RequestContext;
 use super::envelope::{Success, SuccessBody};
-use super::extract::AdmittedOrAnonymous;
+use super::state::Gateway;
+use crate::http::extract::caller::AdmittedOrAnonymous;
 
 pub(super) const PATH: &str = "/oss/presign";
 
@@ -72,7 +72,7 @@ pub(super) async fn presign(
     RawQuery(query): RawQuery,
 ) -> Result<Success<Presigned>, ApiError> {
     let request = UploadRequest::bare(parse(query.as_deref().unwrap_or_default())?);
-    let issued = gateway.uploads.issue(&admitted, request, context.origin()).await?;
+    let issued = gateway.uploads.issue(&admitted, request, context.source()).await?;
     Ok(Success(Presigned { url: issued.url.reveal(), object_key: issued.object_key }))
 }
 

@@ -5,14 +5,14 @@ use axum::routing::{MethodFilter, on};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{SharedGateway, guard};
+use super::middleware::limits;
+use super::state::SharedGateway;
 
 mod batch;
 mod complete;
 mod delete;
 mod download;
 mod find;
-mod idempotency;
 mod issued;
 mod request;
 mod uploads;
@@ -20,12 +20,11 @@ mod usage;
 
 pub(super) use self::batch::BatchCreate;
 pub(super) use self::find::UploadQuery;
-pub(super) use self::idempotency::IDEMPOTENCY_KEY;
 pub(super) use self::request::UploadCreate;
 
 /// Where HEAD would do as GET does: hand out a URL that nobody sees, or begin an export.
 pub(super) fn not_by_head() -> Router<SharedGateway> {
-    let refuse = || on(MethodFilter::HEAD, guard::only_get);
+    let refuse = || on(MethodFilter::HEAD, limits::only_get);
     Router::new()
         .route("/v1/uploads/{id}/url", refuse())
         .route("/v1/uploads/{id}/download", refuse())

@@ -5,8 +5,8 @@ use sqlx::PgExecutor;
 
 use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::bucket::{Alias, Bucket, BucketName, Endpoint, Location, Region};
+use crate::domain::egress::AllowedHosts;
 use crate::domain::ids::{BucketId, TenantId};
-use crate::domain::outbound::AllowedHosts;
 
 use super::{Store, StoreError, Transaction};
 
@@ -38,7 +38,7 @@ struct Row {
     updated_at: DateTime<Utc>,
     archived_at: Option<DateTime<Utc>>,
     revision: i32,
-    enforces: Vec<String>,
+    enforced_bindings: Vec<String>,
 }
 
 impl TryFrom<Row> for SealedBucket {
@@ -59,7 +59,11 @@ impl TryFrom<Row> for SealedBucket {
             alias: Alias::parse(&row.alias)?,
             is_default: row.is_default,
             location,
-            enforces: BindingSet::parse("enforces", &Binding::OPTIONAL, row.enforces.iter().map(String::as_str))?,
+            enforced_bindings: BindingSet::parse(
+                "enforced_bindings",
+                &Binding::OPTIONAL,
+                row.enforced_bindings.iter().map(String::as_str),
+            )?,
             access_key_id: row.access_key_id,
             credential_version: row.credential_version,
             created_at: row.created_at,
@@ -96,7 +100,7 @@ async fn fetch(
     let row = sqlx::query_as!(
         Row,
         "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
-                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforces
+                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforced_bindings
          FROM buckets
          WHERE tenant_id = $1 AND archived_at IS NULL AND CASE WHEN $2::text IS NULL THEN is_default ELSE alias = $2 END",
         tenant_id.uuid(),
@@ -115,7 +119,7 @@ pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<SealedBucket
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
-                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforces
+                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforced_bindings
          FROM buckets WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY is_default DESC, alias",
         tenant_id.uuid()
     );
@@ -131,7 +135,7 @@ pub async fn list_with_archived(store: &Store, tenant_id: TenantId) -> Result<Ve
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
-                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforces
+                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforced_bindings
          FROM buckets WHERE tenant_id = $1",
         tenant_id.uuid()
     );
@@ -163,7 +167,7 @@ pub async fn insert(transaction: &mut Transaction, sealed: &SealedBucket) -> Res
     sqlx::query!(
         "INSERT INTO buckets (id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id,
                               sealing_key_id, sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at,
-                              enforces)
+                              enforced_bindings)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         bucket.id.uuid(),
         bucket.tenant_id.uuid(),
@@ -196,7 +200,7 @@ pub async fn save(transaction: &mut Transaction, bucket: &Bucket) -> Result<i32,
     let location = &bucket.location;
     let revision = sqlx::query_scalar!(
         "UPDATE buckets SET alias = $3, is_default = $4, endpoint = $5, region = $6, bucket = $7, addressing = $8, provider = $9,
-                archived_at = $10, updated_at = $11, enforces = $12, revision = revision + 1
+                archived_at = $10, updated_at = $11, enforced_bindings = $12, revision = revision + 1
          WHERE tenant_id = $1 AND id = $2 RETURNING revision",
         bucket.tenant_id.uuid(),
         bucket.id.uuid(),
@@ -268,7 +272,7 @@ pub async fn lock_sealed_otherwise_any_tenant(
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
-                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforces
+                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforced_bindings
          FROM buckets WHERE sealing_key_id <> $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3 FOR UPDATE",
         sealing_key_id,
         after.map(BucketId::uuid),
@@ -297,5 +301,5 @@ pub async fn save_resealed_any_tenant(transaction: &mut Transaction, sealed: &Se
 }
 
 fn enforces(bucket: &Bucket) -> Vec<String> {
-    bucket.enforces.texts().map(str::to_owned).collect()
+    bucket.enforced_bindings.texts().map(str::to_owned).collect()
 }

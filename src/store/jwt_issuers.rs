@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use crate::domain::caller::Scopes;
+use crate::domain::egress::AllowedHosts;
 use crate::domain::ids::{JwtIssuerId, TenantId};
 use crate::domain::jwt_issuer::{JwksUrl, JwtIssuer, Verification};
-use crate::domain::outbound::AllowedHosts;
 
 use super::{Store, StoreError, Transaction};
 

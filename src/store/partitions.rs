@@ -18,7 +18,7 @@ pub async fn ensure_any_tenant(store: &Store, first: DateTime<Utc>, last: DateTi
 ///
 /// # Errors
 /// The database is away.
-pub async fn is_there_any_tenant(store: &Store, moment: DateTime<Utc>) -> Result<bool, StoreError> {
+pub async fn exists_for_any_tenant(store: &Store, moment: DateTime<Utc>) -> Result<bool, StoreError> {
     let found = sqlx::query_scalar!(r#"SELECT has_upload_partition($1) AS "found!""#, moment);
     store.within(("SELECT", "uploads"), found.fetch_one(&store.pool)).await
 }

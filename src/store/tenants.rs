@@ -28,7 +28,7 @@ struct Row {
     object_key_prefix: Option<String>,
     time_zone: String,
     required_bindings: Vec<String>,
-    sweep: bool,
+    verify_arrival: bool,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     revision: i32,
@@ -55,7 +55,7 @@ impl TryFrom<Row> for Tenant {
                     &Binding::ALL,
                     row.required_bindings.iter().map(String::as_str),
                 )?,
-                sweep: row.sweep,
+                verify_arrival: row.verify_arrival,
                 expiry: Expiry::new(positive(row.default_expiry_seconds), positive(row.longest_expiry_seconds))?,
                 object_key_template: Template::parse(&row.object_key_template, object_key_prefix.as_ref())?,
                 object_key_prefix,
@@ -73,7 +73,7 @@ async fn fetch(executor: impl PgExecutor<'_>, id: uuid::Uuid) -> Result<Option<T
         Row,
         "SELECT id, slug, name, status, rate_per_second, burst, allowed_extensions, max_size_bytes,
                 default_expiry_seconds, longest_expiry_seconds, object_key_template, object_key_prefix, time_zone,
-                required_bindings, sweep, created_at, updated_at, revision
+                required_bindings, verify_arrival, created_at, updated_at, revision
          FROM tenants WHERE id = $1",
         id
     )
@@ -133,7 +133,7 @@ pub async fn list_any_tenant(
         Row,
         "SELECT id, slug, name, status, rate_per_second, burst, allowed_extensions, max_size_bytes,
                 default_expiry_seconds, longest_expiry_seconds, object_key_template, object_key_prefix, time_zone,
-                required_bindings, sweep, created_at, updated_at, revision
+                required_bindings, verify_arrival, created_at, updated_at, revision
          FROM tenants
          WHERE CASE WHEN $1::text IS NULL THEN status <> 'archived' ELSE status = $1 END
            AND ($2::text IS NULL OR starts_with(slug, $2)) AND ($3::text IS NULL OR slug > $3)
@@ -158,14 +158,14 @@ pub async fn save(transaction: &mut Transaction, tenant: &Tenant) -> Result<i32,
     let revision = sqlx::query_scalar!(
         "INSERT INTO tenants (id, slug, name, status, rate_per_second, burst, allowed_extensions, max_size_bytes,
                               default_expiry_seconds, longest_expiry_seconds, object_key_template, time_zone, created_at, updated_at,
-                              object_key_prefix, required_bindings, sweep)
+                              object_key_prefix, required_bindings, verify_arrival)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
          ON CONFLICT (id) DO UPDATE SET
            name = excluded.name, status = excluded.status, rate_per_second = excluded.rate_per_second, burst = excluded.burst,
            allowed_extensions = excluded.allowed_extensions, max_size_bytes = excluded.max_size_bytes,
            default_expiry_seconds = excluded.default_expiry_seconds, longest_expiry_seconds = excluded.longest_expiry_seconds,
            object_key_template = excluded.object_key_template, object_key_prefix = excluded.object_key_prefix,
-           required_bindings = excluded.required_bindings, sweep = excluded.sweep,
+           required_bindings = excluded.required_bindings, verify_arrival = excluded.verify_arrival,
            time_zone = excluded.time_zone, updated_at = excluded.updated_at, revision = tenants.revision + 1
          RETURNING revision",
         tenant.id.uuid(),
@@ -184,7 +184,7 @@ pub async fn save(transaction: &mut Transaction, tenant: &Tenant) -> Result<i32,
         tenant.updated_at,
         policy.object_key_prefix.as_ref().map(Prefix::as_str),
         &required_bindings,
-        policy.sweep
+        policy.verify_arrival
     )
     .fetch_one(&mut **transaction)
     .await?;

@@ -13,13 +13,13 @@ use self::row::Row;
 use super::idempotency_keys::{self, NewIdempotencyKey};
 use super::{Store, StoreError};
 
-pub mod append;
 mod insert;
 mod row;
 pub mod search;
-pub mod settle;
+pub mod state;
 pub mod sweep;
 pub mod walk;
+pub mod writer;
 
 /// How long after its own time limit Postgres may take to say so.
 const TOLD_BY_POSTGRES: Duration = Duration::from_millis(500);
@@ -28,8 +28,8 @@ const TOLD_BY_POSTGRES: Duration = Duration::from_millis(500);
 /// and records nothing, where that key is taken.
 ///
 /// # Errors
-/// As [`append::Appender::append_any_tenant`].
-pub async fn insert_together_any_tenant(
+/// As [`writer::Appender::append_any_tenant`].
+pub async fn insert_batch_any_tenant(
     store: &Store,
     uploads: &[&NewUpload],
     idempotency_key: Option<&NewIdempotencyKey>,

@@ -21,8 +21,8 @@ use self::bucket::BucketMetrics;
 use self::cache::CacheMetrics;
 use self::database::DatabaseMetrics;
 use self::http::{ConnectionMetrics, HttpMetrics};
-use self::limiter::LimiterMetrics;
 use self::log::LogMetrics;
+use self::rate_limit::LimiterMetrics;
 use self::recorder::RecorderMetrics;
 use self::sweeper::SweeperMetrics;
 use self::uploads::UploadMetrics;
@@ -31,15 +31,15 @@ pub mod auth;
 pub mod bucket;
 pub mod cache;
 pub mod database;
+mod gauges;
 pub mod http;
-pub mod limiter;
 pub mod log;
-mod observed;
+pub mod rate_limit;
 pub mod recorder;
 pub mod sweeper;
 pub mod uploads;
 
-pub use self::observed::{JwksFacts, PoolFacts};
+pub use self::gauges::{JwksStats, PoolStats};
 
 /// The type of what [`Metrics::scrape`] gives.
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;

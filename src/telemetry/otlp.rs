@@ -24,11 +24,11 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::telemetry::{Level, OtlpEndpoint, OtlpProtocol, TelemetryConfig};
 
-use super::counting::Counting;
-use super::decided::Decided;
+use super::export_failures::CountFailures;
+use super::log_processor::WithRequest;
 use super::metrics::Metrics;
-use super::requests::WithRequest;
 use super::resource::resource;
+use super::sampler::ParentSampler;
 use super::{is_no_span, level_filter};
 
 /// Why nothing can be exported.
@@ -127,22 +127,22 @@ fn tls() -> ClientTlsConfig {
 }
 
 /// Requests that a batch of the recorder may be linked to. As many as are in the largest batch that anybody would have.
-const MOST_LINKS: u32 = 10_000;
+const MAX_LINKS: u32 = 10_000;
 
 pub(super) fn traces(config: &TelemetryConfig, exporter: SpanExporter, metrics: &Metrics) -> SdkTracerProvider {
-    let exporter = Counting { exporter, lost: metrics.lost("traces") };
+    let exporter = CountFailures { exporter, lost: metrics.lost("traces") };
     let processor = BatchSpanProcessor::builder(exporter).build();
-    let sampler = Decided::new(config.sampler, config.sampler_ratio);
+    let sampler = ParentSampler::new(config.sampler, config.sampler_ratio);
     SdkTracerProvider::builder()
         .with_resource(resource(config))
         .with_sampler(sampler)
-        .with_max_links_per_span(MOST_LINKS)
+        .with_max_links_per_span(MAX_LINKS)
         .with_span_processor(processor)
         .build()
 }
 
 pub(super) fn logs(config: &TelemetryConfig, exporter: LogExporter, metrics: &Metrics) -> SdkLoggerProvider {
-    let exporter = Counting { exporter, lost: metrics.lost("logs") };
+    let exporter = CountFailures { exporter, lost: metrics.lost("logs") };
     let processor = WithRequest(BatchLogProcessor::builder(exporter).build());
     SdkLoggerProvider::builder().with_resource(resource(config)).with_log_processor(processor).build()
 }

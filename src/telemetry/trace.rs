@@ -29,7 +29,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::config::telemetry::{Sampler as Configured, TelemetryConfig};
 use crate::domain::randomness::Randomness;
 
-use super::ids::TraceIds;
+use super::correlation::Correlation;
 
 /// The target of spans that begin a trace of their own.
 pub const ROOT: &str = "presign_gateway::trace";
@@ -55,7 +55,7 @@ pub struct Beginning {
 
 /// A trace that goes on for as long as its span does.
 pub struct BegunTrace {
-    pub ids: TraceIds,
+    pub ids: Correlation,
     /// Whether it begins here, and is not somebody else's.
     pub is_new: bool,
 }
@@ -105,7 +105,7 @@ impl Beginning {
             span.add_link(link);
         }
         let context = context_of(&span.context());
-        context.is_valid().then(|| BegunTrace { ids: TraceIds::from(&context), is_new })
+        context.is_valid().then(|| BegunTrace { ids: Correlation::from(&context), is_new })
     }
 }
 

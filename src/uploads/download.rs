@@ -8,8 +8,8 @@ use crate::domain::disposition::{self, DispositionKind, Filename};
 use crate::domain::extension::Extension;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::UploadState;
-use crate::limit::Admitted;
 use crate::presign::{Operation, SignedUrl};
+use crate::rate_limit::Admitted;
 
 use super::{UploadError, Uploads, demand};
 
@@ -73,7 +73,7 @@ impl Uploads {
         if upload.state == UploadState::Deleted {
             return Err(UploadError::Deleted);
         }
-        let open = self.vault.bucket_by_id(upload.tenant_id, upload.bucket_id).await?;
+        let open = self.credentials.bucket_by_id(upload.tenant_id, upload.bucket_id).await?;
         // Whatever the client called its file when it PUT it: a browser must not take a picture for a page.
         let content_type = request.content_type.unwrap_or_else(|| upload.file.ext.content_type());
         let kind = request.disposition.or_else(|| request.filename.as_ref().map(|_| DispositionKind::Attachment));

@@ -12,10 +12,10 @@ use crate::domain::ids::{TenantId, UploadId};
 use crate::domain::search::Search;
 use crate::domain::tenant::Slug;
 use crate::domain::upload::Upload;
-use crate::limit::Admitted;
-use crate::store::uploads::search::Found;
+use crate::rate_limit::Admitted;
+use crate::store::uploads::search::FoundPage;
 
-use super::find::{Ledger, Reach};
+use super::list::{TenantScope, UploadReader};
 use super::view::UploadView;
 use super::{UploadError, Uploads, demand};
 
@@ -56,26 +56,26 @@ impl ExportFormat {
 /// How many exports there may be at a time, on this instance. Nobody takes more than half of the places: not a tenant, nor
 /// all operators together.
 #[derive(Debug, Clone)]
-pub struct ExportPlaces {
+pub struct ExportSlots {
     most: usize,
     taken: Arc<Mutex<HashMap<Option<TenantId>, usize>>>,
 }
 
 /// One export's place, until it is dropped.
 #[derive(Debug)]
-struct Place {
-    places: ExportPlaces,
+struct ExportPermit {
+    places: ExportSlots,
     /// `None` for operators.
     of: Option<TenantId>,
 }
 
-impl ExportPlaces {
+impl ExportSlots {
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self { most, taken: Arc::default() }
     }
 
-    fn take(&self, of: Option<TenantId>) -> Result<Place, UploadError> {
+    fn take(&self, of: Option<TenantId>) -> Result<ExportPermit, UploadError> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let (all, own) = (taken.values().sum::<usize>(), taken.get(&of).copied().unwrap_or_default());
         if all >= self.most || own >= (self.most / 2).max(1) {
@@ -83,11 +83,11 @@ impl ExportPlaces {
         }
         taken.insert(of, own + 1);
         drop(taken);
-        Ok(Place { places: self.clone(), of })
+        Ok(ExportPermit { places: self.clone(), of })
     }
 }
 
-impl Drop for Place {
+impl Drop for ExportPermit {
     fn drop(&mut self) {
         let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let left = taken.remove(&self.of).unwrap_or_default().saturating_sub(1);
@@ -100,8 +100,8 @@ impl Drop for Place {
 /// An export under way; whoever drops it ends it.
 #[derive(Debug)]
 pub struct Export {
-    ledger: Ledger,
-    reach: Reach,
+    ledger: UploadReader,
+    reach: TenantScope,
     search: Search,
     format: ExportFormat,
     until: UploadId,
@@ -109,7 +109,7 @@ pub struct Export {
     /// Read, and not written yet.
     read: std::vec::IntoIter<Upload>,
     rows: u64,
-    _place: Option<Place>,
+    _place: Option<ExportPermit>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Uploads {
     ) -> Result<Export, UploadError> {
         let caller = demand(admitted, Scope::UploadsRead)?;
         let place = self.exports.take(Some(caller.tenant.id))?;
-        let export = self.ledger().begin(Reach::Tenant(caller.tenant.id), search, format).await?;
+        let export = self.ledger().begin(TenantScope::Tenant(caller.tenant.id), search, format).await?;
         Ok(Export { _place: Some(place), ..export })
     }
 
@@ -151,7 +151,7 @@ impl Uploads {
     }
 }
 
-impl Ledger {
+impl UploadReader {
     /// Begins an export of a tenant's uploads, or of all; for operators, and not counted.
     ///
     /// # Errors
@@ -165,7 +165,7 @@ impl Ledger {
         self.clone().begin(self.reach(tenant).await?, search, format).await
     }
 
-    async fn begin(self, reach: Reach, search: Search, format: ExportFormat) -> Result<Export, UploadError> {
+    async fn begin(self, reach: TenantScope, search: Search, format: ExportFormat) -> Result<Export, UploadError> {
         let until = self.next_id(reach).await?;
         let (progress, read) = (Progress::Begun, Vec::new().into_iter());
         Ok(Export { ledger: self, reach, search, format, until, progress, read, rows: 0, _place: None })
@@ -203,7 +203,7 @@ impl Export {
         };
         let Search { filter, order, .. } = &self.search;
         let page = self.ledger.query(filter, *order, after, Some(self.until), PAGE_ROWS);
-        let Found { uploads, more_behind } = self.ledger.find(self.reach, page).await?;
+        let FoundPage { uploads, more_behind } = self.ledger.find(self.reach, page).await?;
         if self.progress == Progress::Begun && self.format == ExportFormat::Csv {
             csv::write_header(text);
         }

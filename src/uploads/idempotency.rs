@@ -22,7 +22,7 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    pub const LONGEST_KEY: usize = 255;
+    pub const MAX_KEY: usize = 255;
 
     /// `key` is the client's, bare or quoted as the draft has it; `request` is all that is asked for, in one certain form.
     ///
@@ -31,8 +31,8 @@ impl Idempotency {
     pub fn new(route: &'static str, key: &str, request: &[u8]) -> Result<Self, Invalid> {
         let bare = key.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(key);
         let printable = bare.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-        if !printable || !(1..=Self::LONGEST_KEY).contains(&bare.len()) {
-            let expected = format!("must be 1 to {} printable ASCII characters, such as a UUID", Self::LONGEST_KEY);
+        if !printable || !(1..=Self::MAX_KEY).contains(&bare.len()) {
+            let expected = format!("must be 1 to {} printable ASCII characters, such as a UUID", Self::MAX_KEY);
             return Err(Invalid::new("Idempotency-Key", expected));
         }
         Ok(Self { route, key: bare.to_owned(), request_sha256: sha256(request) })

@@ -12,7 +12,7 @@ use crate::domain::caller::Caller;
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::Naming;
 use crate::domain::tenant::Policy;
-use crate::domain::upload::{FileFacts, NewUpload, Origin, UploadRequest};
+use crate::domain::upload::{FileFacts, NewUpload, RequestSource, UploadRequest};
 use crate::presign::Operation;
 use crate::telemetry::trace;
 
@@ -20,7 +20,7 @@ use super::verify::GRACE;
 use super::{IssueError, IssuedUpload, Uploads};
 
 /// 5 GiB less 5 MiB (<https://developers.cloudflare.com/r2/platform/limits/>).
-const MOST_R2_PUT_BYTES: u64 = (5 << 30) - (5 << 20);
+const MAX_R2_PUT_BYTES: u64 = (5 << 30) - (5 << 20);
 
 impl Uploads {
     /// The row to commit, and what may be revealed once it is.
@@ -28,7 +28,7 @@ impl Uploads {
         &self,
         caller: &Caller,
         request: UploadRequest,
-        origin: Origin,
+        source: RequestSource,
     ) -> Result<(NewUpload, IssuedUpload), IssueError> {
         let policy = &caller.tenant.policy;
         let expires_in_seconds = check_policy(policy, &request)?;
@@ -39,7 +39,7 @@ impl Uploads {
         let naming = Naming { id, ext: file.ext, kind: file.kind, issued_at, time_zone: policy.time_zone };
         let object_key = policy.object_key_template.object_key(&naming);
 
-        let opening = pin!(self.vault.bucket(caller.tenant.id, bucket.as_ref()));
+        let opening = pin!(self.credentials.bucket(caller.tenant.id, bucket.as_ref()));
         let open = trace::within(&tracing::info_span!("credential"), opening).await?;
         check_enforced(&open.bucket, &bindings)?;
         let headers = headers(&bindings);
@@ -60,11 +60,11 @@ impl Uploads {
             caller_kind: caller.kind,
             caller_id: caller.id,
             caller_subject: caller.subject.clone(),
-            origin,
+            source,
             access_key_id: open.credential.access_key_id.clone(),
             issued_at,
             url_expires_at: expires_at,
-            check_at: policy.sweep.then(|| expires_at + GRACE),
+            check_at: policy.verify_arrival.then(|| expires_at + GRACE),
         };
         Ok((upload, IssuedUpload { id, object_key, url, headers, expires_at }))
     }
@@ -95,16 +95,16 @@ fn check_policy(policy: &Policy, request: &UploadRequest) -> Result<u32, IssueEr
 
 /// Refuses what the bucket's store would let pass.
 fn check_enforced(bucket: &Bucket, bindings: &Bindings) -> Result<(), IssueError> {
-    let is_too_large = |bytes: u64| bucket.location.provider == Provider::R2 && bytes > MOST_R2_PUT_BYTES;
+    let is_too_large = |bytes: u64| bucket.location.provider == Provider::R2 && bytes > MAX_R2_PUT_BYTES;
     if bindings.size_bytes.is_some_and(is_too_large) {
         return Err(Invalid::new(
             "size",
-            format!("must be at most {MOST_R2_PUT_BYTES} bytes: what R2 takes in one PUT"),
+            format!("must be at most {MAX_R2_PUT_BYTES} bytes: what R2 takes in one PUT"),
         )
         .into());
     }
     match bindings.set().iter().find(|binding| !bucket.enforces(*binding)) {
-        Some(binding) => Err(IssueError::NotEnforced(binding)),
+        Some(binding) => Err(IssueError::BindingNotEnforced(binding)),
         None => Ok(()),
     }
 }
@@ -114,9 +114,9 @@ fn check_enforced(bucket: &Bucket, bindings: &Bindings) -> Result<(), IssueError
 pub fn headers(bindings: &Bindings) -> Vec<(&'static str, String)> {
     let size = bindings.size_bytes.map(|bytes| ("content-length", bytes.to_string()));
     let content_type = bindings.content_type.map(|text| ("content-type", text.to_owned()));
-    let once = bindings.once.then(|| ("if-none-match", "*".to_owned()));
+    let write_once = bindings.write_once.then(|| ("if-none-match", "*".to_owned()));
     let sha256 = bindings.sha256.map(|digest| ("x-amz-checksum-sha256", digest.base64()));
-    [size, content_type, once, sha256].into_iter().flatten().collect()
+    [size, content_type, write_once, sha256].into_iter().flatten().collect()
 }
 
 /// What the caller said of the file, and its own pairs, as object metadata.

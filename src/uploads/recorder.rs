@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tracing::{Instrument, Span};
 
 use crate::domain::upload::NewUpload;
-use crate::store::uploads::append::{Appender, KEPT_FOR};
+use crate::store::uploads::writer::{Appender, KEPT_FOR};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::recorder::RecorderMetrics;
 use crate::telemetry::trace;
@@ -52,7 +52,7 @@ pub struct RecorderOptions {
 }
 
 /// A commit that takes longer is waited for by none but its own rows.
-const LONGEST_USUAL_WRITE: Duration = Duration::from_millis(50);
+const MAX_EXPECTED_WRITE: Duration = Duration::from_millis(50);
 
 type Outcome = Result<(), Arc<StoreError>>;
 
@@ -143,7 +143,7 @@ impl Writer {
             let span = batch_span(&mut rows);
             let writing = AssertUnwindSafe(self.write(&mut rows).instrument(span)).catch_unwind();
             let mut writing = pin!(writing);
-            let written = if let Ok(written) = timeout(LONGEST_USUAL_WRITE, &mut writing).await {
+            let written = if let Ok(written) = timeout(MAX_EXPECTED_WRITE, &mut writing).await {
                 written
             } else {
                 // It may hang until its time is over: nobody else is to wait for it.

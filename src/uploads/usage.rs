@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::domain::caller::Scope;
 use crate::domain::usage::{Usage, UsageBy, UsageItem, UsageRange, UsageSum};
-use crate::limit::Admitted;
+use crate::rate_limit::Admitted;
 use crate::store::usage;
 
 use super::{UploadError, Uploads, demand};

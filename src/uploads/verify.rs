@@ -5,21 +5,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::bucket::{BucketClient, BucketConnections, BucketError, Failure};
+use crate::buckets::credentials::CredentialCache;
+use crate::buckets::{BucketClient, BucketConnections, BucketError, Failure};
 use crate::domain::caller::Scope;
 use crate::domain::clock::Clock;
 use crate::domain::ids::{BucketId, TenantId, UploadId};
 use crate::domain::upload::{SeenObject, Upload, UploadState};
-use crate::limit::Admitted;
-use crate::store::uploads::settle::{DeclaredEtag, Finding, mark_deleted, settle};
+use crate::rate_limit::Admitted;
+use crate::store::uploads::state::{DeclaredEtag, StateChange, mark_deleted, settle};
 use crate::store::uploads::walk::list_of_state;
 use crate::store::{Store, uploads};
-use crate::vault::Vault;
 
 use super::{UploadError, Uploads, demand};
 
 /// How long after its URL ran out an upload may yet arrive: a PUT that began in time may take as long to end.
-pub(super) const GRACE: TimeDelta = TimeDelta::minutes(5);
+pub const GRACE: TimeDelta = TimeDelta::minutes(5);
 
 /// What HEAD needs. AWS answers 403, not 404, for what is not there to one who may not list.
 const TO_LOOK: &str = "GetObject (R2: Object Read; on AWS also ListBucket, or an object that is not there is refused)";
@@ -34,7 +34,7 @@ const ARRIVED: [UploadState; 2] = [UploadState::Uploaded, UploadState::Mismatche
 #[derive(Clone)]
 pub struct Verifier {
     pub store: Store,
-    pub vault: Arc<Vault>,
+    pub credentials: Arc<CredentialCache>,
     pub buckets: BucketConnections,
     pub clock: Clock,
     pub known: KnownBuckets,
@@ -102,7 +102,7 @@ impl Verifier {
     }
 
     async fn client(&self, tenant_id: TenantId, bucket_id: BucketId) -> Result<BucketClient, UploadError> {
-        let open = self.vault.bucket_by_id(tenant_id, bucket_id).await?;
+        let open = self.credentials.bucket_by_id(tenant_id, bucket_id).await?;
         self.buckets.client(&open).map_err(UploadError::Bucket)
     }
 
@@ -130,7 +130,8 @@ impl Verifier {
         declared_etag: DeclaredEtag<'_>,
     ) -> Result<(Upload, bool), UploadError> {
         let Found { state, seen } = found;
-        let finding = Finding { id: upload.id, was: upload.state, url_expires_at: upload.url_expires_at, state, seen };
+        let finding =
+            StateChange { id: upload.id, was: upload.state, url_expires_at: upload.url_expires_at, state, seen };
         let now = self.clock.now();
         if settle(&self.store, upload.tenant_id, &finding, from, declared_etag, GRACE, now).await? {
             let is_new = state != upload.state;
@@ -142,11 +143,7 @@ impl Verifier {
 }
 
 /// Asks the bucket for an upload; `None` where it is not there.
-pub(super) async fn look(
-    client: &BucketClient,
-    upload: &Upload,
-    clock: &Clock,
-) -> Result<Option<SeenObject>, BucketError> {
+pub async fn look(client: &BucketClient, upload: &Upload, clock: &Clock) -> Result<Option<SeenObject>, BucketError> {
     match client.head(&upload.object_key, upload.bindings.sha256.is_some()).await {
         Ok(facts) => Ok(Some(SeenObject {
             size_bytes: facts.size_bytes,
@@ -166,7 +163,7 @@ impl Uploads {
     pub fn verifier(&self) -> Verifier {
         Verifier {
             store: self.store.clone(),
-            vault: Arc::clone(&self.vault),
+            credentials: Arc::clone(&self.credentials),
             buckets: self.buckets.clone(),
             clock: self.clock.clone(),
             known: KnownBuckets::default(),
@@ -226,7 +223,7 @@ impl Uploads {
 
 /// Whether nothing else can arrive for an upload that has: its URL ran out, or was good for one PUT or for these bytes only.
 fn is_final(upload: &Upload, now: DateTime<Utc>) -> bool {
-    upload.url_expires_at + GRACE <= now || upload.bindings.once || upload.bindings.sha256.is_some()
+    upload.url_expires_at + GRACE <= now || upload.bindings.write_once || upload.bindings.sha256.is_some()
 }
 
 /// What was found of an upload.

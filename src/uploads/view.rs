@@ -46,7 +46,7 @@ pub struct UploadView {
     /// As promised; 64 hexadecimal digits.
     pub sha256: Option<String>,
     /// Whether it can be written once only.
-    pub once: bool,
+    pub write_once: bool,
     /// The caller's own names and values, as they are sent.
     pub metadata: BTreeMap<String, String>,
     /// Who asked for it.
@@ -116,7 +116,7 @@ impl From<&Upload> for UploadView {
             size: bindings.size_bytes,
             content_type: bindings.content_type,
             sha256: bindings.sha256.as_ref().map(Sha256::hex),
-            once: bindings.once,
+            write_once: bindings.write_once,
             metadata: upload.metadata.pairs().clone(),
             caller: CallerView {
                 kind: upload.caller_kind.as_str(),

@@ -3,17 +3,17 @@
 mod cors;
 mod reach;
 
-use presign_gateway::bucket::BucketClient;
+use presign_gateway::buckets::BucketClient;
+use presign_gateway::buckets::credentials::OpenBucket;
 use presign_gateway::dev::object_store;
 use presign_gateway::domain::binding::BindingSet;
 use presign_gateway::domain::bucket::{Addressing, Alias, Bucket, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::credential::Credential;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::ids::{BucketId, TenantId};
-use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::outbound::Outbound;
-use presign_gateway::vault::OpenBucket;
+use presign_gateway::egress::Egress;
 
 use crate::support::canary;
 
@@ -37,10 +37,10 @@ fn open(url: &str, bucket: &str, credential: Credential) -> OpenBucket {
     let bucket = Bucket {
         id: BucketId::generate(now, &Randomness::System),
         tenant_id: TenantId::generate(now, &Randomness::System),
-        alias: Alias::usual(),
+        alias: Alias::default_alias(),
         is_default: true,
         location,
-        enforces: BindingSet::default(),
+        enforced_bindings: BindingSet::default(),
         access_key_id: credential.access_key_id.clone(),
         credential_version: 1,
         created_at: now,
@@ -51,8 +51,8 @@ fn open(url: &str, bucket: &str, credential: Credential) -> OpenBucket {
     OpenBucket::new(bucket, credential)
 }
 
-fn anywhere() -> Outbound {
-    Outbound::new(AllowedHosts::any())
+fn anywhere() -> Egress {
+    Egress::new(AllowedHosts::any())
 }
 
 fn client(open: &OpenBucket) -> BucketClient {

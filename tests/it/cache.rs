@@ -34,18 +34,18 @@ async fn a_value_is_read_once_until_it_is_forgotten() {
     assert_eq!((read(&cache, 1).await, read(&cache, 2).await), (1, 1));
     cache.forget(&1);
     assert_eq!((read(&cache, 3).await, read(&cache, 4).await), (3, 3));
-    cache.forget_all();
+    cache.invalidate_all();
     assert_eq!(read(&cache, 5).await, 5);
 }
 
 #[tokio::test]
 async fn a_value_whose_reading_began_before_a_change_is_not_kept_after_it() {
-    for forget_all in [false, true] {
+    for invalidate_all in [false, true] {
         let cache = cache(10, LONG);
         let old = cache.get_or_read(&1, async || {
             // The old row has been read; the change is announced before it is in memory.
-            if forget_all {
-                cache.forget_all();
+            if invalidate_all {
+                cache.invalidate_all();
             } else {
                 cache.forget(&1);
             }
@@ -58,15 +58,15 @@ async fn a_value_whose_reading_began_before_a_change_is_not_kept_after_it() {
 
 #[tokio::test]
 async fn whoever_asks_after_a_change_is_not_told_what_was_read_before_it() {
-    for forget_all in [false, true] {
+    for invalidate_all in [false, true] {
         let (cache, old_is_read) = (cache(10, LONG), Notify::new());
         let before = cache.get_or_read(&1, async || {
             old_is_read.notified().await;
             Ok(1)
         });
         let before = waiting(Box::pin(before)).await;
-        if forget_all {
-            cache.forget_all();
+        if invalidate_all {
+            cache.invalidate_all();
         } else {
             cache.forget(&1);
         }
@@ -163,7 +163,7 @@ async fn what_is_too_old_is_read_again_and_does_not_stay_in_memory() {
     let value = eventually("the value is too old", async || Some(read(&cache, 2).await).filter(|value| *value == 2));
     assert_eq!(value.await, 2);
     let gone = eventually("it is taken out, though nobody asks for it", async || {
-        cache.clear_up();
+        cache.evict_expired();
         (cache.size().1 == 0).then_some(())
     });
     gone.await;
@@ -173,7 +173,7 @@ async fn what_is_too_old_is_read_again_and_does_not_stay_in_memory() {
 async fn what_is_not_too_old_stays_when_there_is_a_clear_up() {
     let cache = cache(10, LONG);
     read(&cache, 1).await;
-    cache.clear_up();
+    cache.evict_expired();
     assert_eq!(read(&cache, 2).await, 1);
 }
 

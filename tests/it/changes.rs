@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use presign_gateway::admin::{CredentialCheck, TenantChanges};
 use presign_gateway::domain::tenant::TenantStatus;
-use presign_gateway::tenants::{CredentialCheck, TenantChanges};
 use reqwest::Method;
 use serde_json::json;
 use sqlx::Executor;
@@ -86,7 +86,7 @@ async fn a_lower_limit_limits() {
 async fn a_rotated_credential_signs() {
     let pair = Pair::start().await;
     let (tenants, alpha) = (&pair.stack.tenants, pair.stack.alpha());
-    let alias = presign_gateway::domain::bucket::Alias::usual();
+    let alias = presign_gateway::domain::bucket::Alias::default_alias();
     let second = pair.stack.second_credential();
     tenants.rotate_credential(&alpha, &alias, second, CredentialCheck::Skip, None, &pair.stack.keyring).await.unwrap();
     let signs = || async {
@@ -113,7 +113,7 @@ async fn a_new_api_key_that_was_tried_too_early_is_let_in_once_it_is_there() {
     let text = secrecy::ExposeSecret::expose_secret(&generated.text).to_owned();
     crate::support::canary::watch(&text);
     pair.ask_other(&text).await.assert_error(401, "unauthenticated");
-    let new = presign_gateway::tenants::NewApiKey {
+    let new = presign_gateway::admin::NewApiKey {
         tenant: Some(pair.stack.alpha()),
         label: "late".to_owned(),
         scopes: presign_gateway::domain::caller::Scopes::all(),

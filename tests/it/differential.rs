@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::credential::Credential;
-use presign_gateway::domain::outbound::AllowedHosts;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::presign::{Operation, Signer};
 use serde::Deserialize;
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use presign_gateway::error::code::{Language, Reason};
+use presign_gateway::http::error::reason::{Language, Reason};
 use presign_gateway::http::openapi;
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ fn the_openapi_documents_are_fresh() {
 
 #[test]
 fn the_table_of_errors_is_fresh() {
-    let mut text = "# Errors\n\nEvery `reason` that an answer can have. Made from `src/error/code.rs`; `{}` stands for what was wrong in particular.\n\n\
+    let mut text = "# Errors\n\nEvery `reason` that an answer can have. Made from `src/http/error/reason.rs`; `{}` stands for what was wrong in particular.\n\n\
         | status | reason | English | 中文 |\n|---|---|---|---|\n"
         .to_owned();
     let mut reasons = Reason::ALL.to_vec();

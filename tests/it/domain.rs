@@ -9,10 +9,10 @@ mod upload;
 use chrono::DateTime;
 use presign_gateway::auth::api_key::{PresentedApiKey, generate};
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::UploadId;
-use presign_gateway::domain::object_key::{LONGEST_OBJECT_KEY_BYTES, Naming, Prefix, Template};
-use presign_gateway::domain::outbound::AllowedHosts;
+use presign_gateway::domain::object_key::{MAX_OBJECT_KEY_BYTES, Naming, Prefix, Template};
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::tenant::{Expiry, RateLimit, Slug};
 use presign_gateway::domain::upload::{Pixels, Seconds, UploadKind};
@@ -34,7 +34,7 @@ proptest! {
         for (ext, kind) in Extension::ALL.iter().flat_map(|ext| kinds.clone().map(move |kind| (*ext, kind))) {
             let object_key = template.object_key(&Naming { id, ext, kind, issued_at, time_zone: chrono_tz::UTC });
             prop_assert!(object_key.contains(&id.to_string()));
-            prop_assert!(object_key.len() <= LONGEST_OBJECT_KEY_BYTES);
+            prop_assert!(object_key.len() <= MAX_OBJECT_KEY_BYTES);
             prop_assert!(!object_key.split('/').any(|segment| matches!(segment, "" | "." | "..")), "{}", object_key);
         }
     }
@@ -72,7 +72,7 @@ fn an_api_key_has_at_least_160_random_bits() {
 
 #[test]
 fn templates_that_would_make_unsound_object_keys_are_refused() {
-    let long = format!("{}{{uuid}}", "x".repeat(LONGEST_OBJECT_KEY_BYTES - 35));
+    let long = format!("{}{{uuid}}", "x".repeat(MAX_OBJECT_KEY_BYTES - 35));
     for text in [
         "",
         "{yyyy}",
@@ -107,11 +107,10 @@ fn a_prefix_and_its_template_belong_together() {
 
     assert_eq!(Template::parse("{prefix}/{uuid}", None).unwrap_err().field, "object_key_template");
     assert_eq!(Template::parse("{uuid}", Some(&prefix)).unwrap_err().field, "object_key_prefix");
-    let longest = Prefix::parse(&"x".repeat(Prefix::LONGEST_BYTES)).unwrap();
+    let longest = Prefix::parse(&"x".repeat(Prefix::MAX_BYTES)).unwrap();
     assert!(Template::parse("{prefix}/{uuid}", Some(&longest)).is_ok());
     assert!(Template::parse("{prefix}{prefix}/{uuid}", Some(&longest)).is_err(), "over 1,024 bytes");
-    for text in ["", "/", "a/", "/a", "a//b", ".", "..", "a/../b", "é", "a b", &"x".repeat(Prefix::LONGEST_BYTES + 1)]
-    {
+    for text in ["", "/", "a/", "/a", "a//b", ".", "..", "a/../b", "é", "a b", &"x".repeat(Prefix::MAX_BYTES + 1)] {
         assert!(Prefix::parse(text).is_err(), "{text}");
     }
 }

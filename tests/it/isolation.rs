@@ -57,9 +57,9 @@ fn expected(operation: &Operation, needs: &[&str], kind: &Kind, row: Row) -> &'s
         Kind::Suspended => "403 tenant_suspended",
         Kind::Operator => "403 operator_not_allowed",
         Kind::OtherTenant if row == Row::None => "✓",
-        Kind::OtherTenant => "404 no_such_row",
+        Kind::OtherTenant => "404 resource_not_found",
         Kind::Scopes(scopes) if !scopes.contains(first) => "403 scope_missing",
-        Kind::Scopes(scopes) if needs.iter().any(|need| !scopes.contains(need)) => "404 no_such_row",
+        Kind::Scopes(scopes) if needs.iter().any(|need| !scopes.contains(need)) => "404 resource_not_found",
         Kind::Scopes(_) => "✓",
     }
 }

@@ -12,11 +12,11 @@ use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::{BucketId, TenantId, UploadId};
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::domain::upload::{FileFacts, NewUpload, Origin};
-use presign_gateway::store::uploads::append::Appender;
+use presign_gateway::domain::upload::{FileFacts, NewUpload, RequestSource};
+use presign_gateway::jobs::maintenance;
+use presign_gateway::store::uploads::writer::Appender;
 use presign_gateway::store::{StoreError, usage};
 use presign_gateway::telemetry::metrics::Metrics;
-use presign_gateway::upkeep;
 use presign_gateway::uploads::recorder::{RecordError, Recorder, RecorderOptions};
 use secrecy::SecretString;
 use sqlx::{Connection, Executor};
@@ -40,7 +40,7 @@ fn upload() -> NewUpload {
         caller_kind: CallerKind::Anonymous,
         caller_id: None,
         caller_subject: None,
-        origin: Origin { client_address: Ipv4Addr::LOCALHOST.into(), trace_id: None },
+        source: RequestSource { client_address: Ipv4Addr::LOCALHOST.into(), trace_id: None },
         access_key_id: "id".to_owned(),
         issued_at: now,
         url_expires_at: now + TimeDelta::seconds(300),
@@ -85,7 +85,7 @@ async fn a_batch_of_as_many_tenants_as_uploads_is_counted_for_each_gathered_and_
     assert_eq!((count(batches).await, count(tenants).await), ((1, 400), (400, 400)));
     assert_eq!(usage::gather_any_tenant(&store, 10).await.unwrap(), 1);
     assert_eq!((count(batches).await, count(tenants).await), ((0, 0), (400, 400)));
-    upkeep::fold_usage(&store).await.unwrap();
+    maintenance::fold_usage(&store).await.unwrap();
     let folded = "SELECT count(*), sum(uploads)::bigint FROM usage WHERE dimension = 'total' AND period = 'hour'";
     assert_eq!(count(folded).await, (400, 400));
 }

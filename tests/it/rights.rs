@@ -82,7 +82,7 @@ const NEVER_CHANGED: &str = "_sqlx_migrations.checksum _sqlx_migrations.descript
     tenants.created_at tenants.id tenants.slug \
     uploads.bucket_id uploads.caller_id uploads.caller_kind uploads.caller_subject uploads.client_address \
     uploads.declared_content_type uploads.declared_sha256 uploads.declared_size_bytes uploads.duration_seconds uploads.ext uploads.height \
-    uploads.id uploads.issued_at uploads.kind uploads.metadata uploads.object_key uploads.once uploads.tenant_id uploads.trace_id uploads.width \
+    uploads.id uploads.issued_at uploads.kind uploads.metadata uploads.object_key uploads.write_once uploads.tenant_id uploads.trace_id uploads.width \
     usage.dimension usage.period usage.start usage.tenant_id usage.value \
     usage_batches.counts usage_deltas.api_key_id usage_deltas.caller_kind usage_deltas.ext usage_deltas.hour usage_deltas.kind usage_deltas.promised_bytes \
     usage_deltas.state usage_deltas.stored_bytes usage_deltas.tenant_id usage_deltas.uploads";

@@ -3,15 +3,15 @@
 pub mod binary;
 pub mod canary;
 pub mod collector;
-pub mod door;
-pub mod faulty;
+pub mod faulty_store;
+pub mod jwks_server;
 pub mod ledger;
-pub mod node;
 pub mod postgres;
+pub mod postgres_server;
 pub mod proxy;
-pub mod publisher;
 pub mod scrape;
 pub mod stack;
+pub mod tcp_gate;
 pub mod tokens;
 
 use std::time::Duration;

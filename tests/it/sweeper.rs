@@ -3,14 +3,14 @@
 mod faults;
 mod share;
 
-use presign_gateway::tenants::{PolicyChanges, TenantChanges};
+use presign_gateway::admin::{PolicyChanges, TenantChanges};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Row;
 
 use crate::support::binary::Workbench;
 use crate::support::eventually;
-use crate::support::faulty::FaultyStore;
+use crate::support::faulty_store::FaultyStore;
 use crate::support::stack::{Setup, TestStack};
 use crate::v1::{complete, id_in, issue, promise, state};
 use secrecy::ExposeSecret;
@@ -97,7 +97,7 @@ async fn what_arrived_what_did_not_and_what_is_wrong_are_told_apart() {
 async fn a_tenants_policy_decides_and_what_was_issued_before_is_left_alone() {
     let stack = TestStack::start().await;
     let (before, _) = issue(&stack).await;
-    let policy = PolicyChanges { sweep: Some(true), ..PolicyChanges::default() };
+    let policy = PolicyChanges { verify_arrival: Some(true), ..PolicyChanges::default() };
     stack.change_alpha(TenantChanges { policy, ..TenantChanges::default() }).await;
     let (after, _) = issue(&stack).await;
     let looks = async |id: &str| {
@@ -124,7 +124,7 @@ async fn a_tenants_policy_decides_and_what_was_issued_before_is_left_alone() {
 #[tokio::test]
 async fn what_was_put_anew_after_it_was_completed_is_seen_when_its_url_has_run_out() {
     let stack = sweeping().await;
-    let policy = PolicyChanges { sweep: Some(true), ..PolicyChanges::default() };
+    let policy = PolicyChanges { verify_arrival: Some(true), ..PolicyChanges::default() };
     stack.change_alpha(TenantChanges { policy, ..TenantChanges::default() }).await;
     let (id, url) = issue(&stack).await;
     for body in ["short", "rather longer"] {

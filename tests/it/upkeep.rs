@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::upkeep::{self, UpkeepOptions};
+use presign_gateway::jobs::maintenance::{self, MaintenanceOptions};
 use reqwest::Method;
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -26,10 +26,10 @@ async fn partitions_are_made_ahead_of_time_however_many_instances_do() {
     let url = postgres::fresh_database().await;
     let store = postgres::open(url.clone());
     let now = time("2027-08-31T23:59:00Z");
-    let made = futures_util::future::join_all((0..4).map(|_| upkeep::ensure_partitions(&store, now))).await;
+    let made = futures_util::future::join_all((0..4).map(|_| maintenance::ensure_partitions(&store, now))).await;
     let made: i32 = made.into_iter().map(Result::unwrap).sum();
     assert_eq!(made, 5, "August to December");
-    assert_eq!(upkeep::ensure_partitions(&store, now).await.unwrap(), 0);
+    assert_eq!(maintenance::ensure_partitions(&store, now).await.unwrap(), 0);
     let all = partitions(&mut postgres::connect(&url).await).await;
     assert!(
         all.ends_with(&["uploads_2027_08", "uploads_2027_11", "uploads_2027_12"].map(str::to_owned)[1..]),
@@ -42,12 +42,12 @@ async fn a_month_has_a_place_though_a_detached_table_has_its_name() {
     let url = postgres::fresh_database().await;
     let (store, mut connection) = (postgres::open(url.clone()), postgres::connect(&url).await);
     let now = time("2027-08-31T23:59:00Z");
-    upkeep::ensure_partitions(&store, now).await.unwrap();
+    maintenance::ensure_partitions(&store, now).await.unwrap();
     connection.execute("ALTER TABLE uploads DETACH PARTITION uploads_2027_10").await.unwrap();
-    assert_eq!(upkeep::ensure_partitions(&store, now).await.unwrap(), 1);
+    assert_eq!(maintenance::ensure_partitions(&store, now).await.unwrap(), 1);
     let has_place = "SELECT has_upload_partition('2027-10-15T00:00:00Z')";
     assert!(sqlx::query_scalar::<_, bool>(has_place).fetch_one(&mut connection).await.unwrap());
-    assert_eq!(upkeep::ensure_partitions(&store, now).await.unwrap(), 0);
+    assert_eq!(maintenance::ensure_partitions(&store, now).await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn no_table_is_made_for_a_month_that_an_older_partition_holds() {
     connection.execute(prepare).await.unwrap();
     // A sequence counts those as well that are rolled back.
     assert_eq!(
-        upkeep::ensure_partitions(&store, time("2027-08-31T23:59:00Z")).await.unwrap(),
+        maintenance::ensure_partitions(&store, time("2027-08-31T23:59:00Z")).await.unwrap(),
         3,
         "October to December"
     );
@@ -99,16 +99,16 @@ async fn months_that_are_older_than_is_kept_are_dropped_and_stay_counted() {
     postgres::allow_drops(&stack.database_url).await;
     let store = postgres::open(stack.database_url.clone());
     // Nothing is dropped where all is kept.
-    upkeep::drop_old_partitions(&store, Clock::System.now(), 0).await.unwrap();
+    maintenance::drop_old_partitions(&store, Clock::System.now(), 0).await.unwrap();
     assert_eq!(stack.recorded().await, 3);
     // In April two whole months before are kept.
-    upkeep::drop_old_partitions(&store, time("2026-04-30T23:00:00Z"), 2).await.unwrap();
+    maintenance::drop_old_partitions(&store, time("2026-04-30T23:00:00Z"), 2).await.unwrap();
     let left = partitions(&mut stack.connect().await).await;
     assert!(!left.contains(&"uploads_2026_01".to_owned()) && left.contains(&"uploads_2026_02".to_owned()), "{left:?}");
     assert_eq!((stack.recorded().await, ask().await), (2, 3.into()));
-    upkeep::drop_old_partitions(&store, Clock::System.now(), 1).await.unwrap();
+    maintenance::drop_old_partitions(&store, Clock::System.now(), 1).await.unwrap();
     assert_eq!((stack.recorded().await, ask().await), (0, 3.into()));
-    upkeep::fold_usage(&store).await.unwrap();
+    maintenance::fold_usage(&store).await.unwrap();
     assert_eq!(ask().await, 3);
     stack.presign("ext=jpg").await.url();
 }
@@ -135,10 +135,10 @@ async fn a_month_that_is_in_use_is_dropped_another_time() {
     let mut reading = stack.connect().await;
     let mut transaction = reading.begin().await.unwrap();
     transaction.execute("SELECT count(*) FROM uploads").await.unwrap();
-    assert!(upkeep::drop_old_partitions(&store, Clock::System.now(), 1).await.is_err());
+    assert!(maintenance::drop_old_partitions(&store, Clock::System.now(), 1).await.is_err());
     transaction.rollback().await.unwrap();
     assert_eq!(stack.recorded().await, 1);
-    upkeep::drop_old_partitions(&store, Clock::System.now(), 1).await.unwrap();
+    maintenance::drop_old_partitions(&store, Clock::System.now(), 1).await.unwrap();
     assert_eq!(stack.recorded().await, 0);
 }
 
@@ -155,7 +155,7 @@ async fn a_month_that_is_in_use_keeps_nobody_waiting() {
     let mut shortest = Duration::MAX;
     for _ in 0..3 {
         let started = Instant::now();
-        upkeep::drop_old_partitions(&store, Clock::System.now(), 1).await.unwrap_err();
+        maintenance::drop_old_partitions(&store, Clock::System.now(), 1).await.unwrap_err();
         shortest = shortest.min(started.elapsed());
     }
     assert!(shortest < Duration::from_millis(300), "writers waited for {shortest:?}");
@@ -191,8 +191,8 @@ async fn a_job_that_fails_stops_no_other_and_a_drop_is_not_tried_again_at_once()
     postgres::allow_drops(&url).await;
     fails(&mut connection, "drop_upload_partition(before timestamptz)", "text").await;
     insert_idempotency_keys(&mut connection).await;
-    let options = UpkeepOptions { fold_every: Duration::from_hours(1), retention_months: 1 };
-    let upkeep = tokio::spawn(upkeep::run(postgres::open(url.clone()), Clock::System, options));
+    let options = MaintenanceOptions { fold_every: Duration::from_hours(1), retention_months: 1 };
+    let upkeep = tokio::spawn(maintenance::run(postgres::open(url.clone()), Clock::System, options));
     let url = &url;
     let removed = async || (idempotency_keys(&mut postgres::connect(url).await).await == 10).then_some(());
     eventually("what has expired is removed", removed).await;
@@ -212,7 +212,7 @@ async fn idempotency_keys_that_ran_out_are_removed() {
     let url = postgres::fresh_database().await;
     let mut connection = postgres::connect(&url).await;
     insert_idempotency_keys(&mut connection).await;
-    upkeep::remove_expired(&postgres::open(url.clone()), Clock::System.now()).await.unwrap();
+    maintenance::remove_expired(&postgres::open(url.clone()), Clock::System.now()).await.unwrap();
     assert_eq!(idempotency_keys(&mut connection).await, 10);
 }
 
@@ -277,7 +277,7 @@ async fn a_role_that_owns_no_table_makes_and_drops_partitions_and_folds_usage() 
     eventually("usage is folded", folded).await;
     insert_in_months(&stack, &["2026-01"]).await;
     postgres::allow_drops(&stack.database_url).await;
-    upkeep::drop_old_partitions(
+    maintenance::drop_old_partitions(
         &postgres::open(stack.database_url.clone()),
         Clock::System.now() - TimeDelta::days(1),
         1,

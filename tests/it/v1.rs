@@ -16,7 +16,7 @@ mod usage;
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::credential::Credential;
-use presign_gateway::domain::outbound::AllowedHosts;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::presign::{Operation, Signer};
 use reqwest::Method;
 use serde_json::Value;

@@ -1,9 +1,9 @@
 //! Sealing: what opens, and all that must not.
 
+use presign_gateway::crypto::cipher::{AssociatedData, CipherError};
+use presign_gateway::crypto::keyring::{Keyring, KeyringError};
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
-use presign_gateway::vault::cipher::{Binding, CipherError};
-use presign_gateway::vault::keyring::{Keyring, KeyringError};
 use proptest::prelude::*;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
@@ -16,8 +16,8 @@ fn keyring(keys: &[&SealingKey]) -> Keyring {
     Keyring::new(&keys.iter().map(|key| (*key).clone()).collect::<Vec<_>>()).unwrap()
 }
 
-fn place() -> Binding {
-    Binding { table: "buckets", row: Uuid::from_u128(1), column: "sealed_secret_access_key", version: 1 }
+fn place() -> AssociatedData {
+    AssociatedData { table: "buckets", row: Uuid::from_u128(1), column: "sealed_secret_access_key", version: 1 }
 }
 
 fn secret() -> SecretString {
@@ -35,7 +35,7 @@ proptest! {
     #[test]
     fn every_text_opens_as_it_was_sealed(text in ".{0,300}", row in any::<u128>(), version in any::<i32>()) {
         let keyring = keyring(&[&key("a")]);
-        let place = Binding { row: Uuid::from_u128(row), version, ..place() };
+        let place = AssociatedData { row: Uuid::from_u128(row), version, ..place() };
         let sealed = keyring.seal(place, &text.clone().into());
         let opened = keyring.open("a", place, &sealed).unwrap();
         prop_assert_eq!(opened.expose_secret(), &text);
@@ -57,10 +57,10 @@ fn a_sealed_secret_opens_in_its_own_place_only() {
     let keyring = keyring(&[&key("a")]);
     let sealed = keyring.seal(place(), &secret());
     for elsewhere in [
-        Binding { table: "jwt_issuers", ..place() },
-        Binding { row: Uuid::from_u128(2), ..place() },
-        Binding { column: "sealed_session_token", ..place() },
-        Binding { version: 2, ..place() },
+        AssociatedData { table: "jwt_issuers", ..place() },
+        AssociatedData { row: Uuid::from_u128(2), ..place() },
+        AssociatedData { column: "sealed_session_token", ..place() },
+        AssociatedData { version: 2, ..place() },
     ] {
         assert_eq!(refused(keyring.open("a", elsewhere, &sealed)), CipherError::Refused, "{elsewhere:?}");
     }

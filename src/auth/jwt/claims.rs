@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::domain::caller::Scopes;
 
 /// The longest `sub` in bytes: it is recorded with each upload.
-pub const LONGEST_SUBJECT_BYTES: usize = 255;
+pub const MAX_SUBJECT_BYTES: usize = 255;
 
 /// The claims of a token.
 pub type Claims = Map<String, Value>;
@@ -91,7 +91,7 @@ pub fn audiences(claims: &Claims) -> Option<Vec<&str>> {
 #[must_use]
 pub fn subject(claims: &Claims) -> Option<&str> {
     let subject = claims.get("sub")?.as_str()?;
-    let fits = (1..=LONGEST_SUBJECT_BYTES).contains(&subject.len()) && !subject.chars().any(char::is_control);
+    let fits = (1..=MAX_SUBJECT_BYTES).contains(&subject.len()) && !subject.chars().any(char::is_control);
     fits.then_some(subject)
 }
 

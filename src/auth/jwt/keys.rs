@@ -16,13 +16,13 @@ use crate::domain::jwt_issuer::JwtAlgorithm;
 use super::super::fingerprint::Fingerprint;
 
 /// The shortest HMAC secret in bytes: as long as the hash, which RFC 7518 (section 3.2) demands.
-pub const SHORTEST_HMAC_SECRET_BYTES: usize = 32;
+pub const MIN_HMAC_SECRET_BYTES: usize = 32;
 /// The longest HMAC secret in bytes.
-pub const LONGEST_HMAC_SECRET_BYTES: usize = 4096;
+pub const MAX_HMAC_SECRET_BYTES: usize = 4096;
 /// The longest JWKS or PEM, in bytes.
-pub const LONGEST_PUBLIC_KEYS_BYTES: usize = 256 * 1024;
+pub const MAX_PUBLIC_KEYS_BYTES: usize = 256 * 1024;
 /// The most keys of one JWKS.
-const MOST_KEYS: usize = 100;
+const MAX_KEYS: usize = 100;
 
 /// The key material of an issuer, opened.
 #[derive(Debug)]
@@ -92,8 +92,8 @@ impl KeySet {
         check_length("jwks", jwks.len())?;
         let set: Set =
             serde_json::from_slice(jwks).map_err(|_| invalid("must be a JSON Web Key Set (RFC 7517)".to_owned()))?;
-        if set.keys.len() > MOST_KEYS {
-            return Err(invalid(format!("must hold at most {MOST_KEYS} keys")));
+        if set.keys.len() > MAX_KEYS {
+            return Err(invalid(format!("must hold at most {MAX_KEYS} keys")));
         }
         if set.keys.iter().any(|jwk| PRIVATE_PARTS.iter().any(|part| jwk.get(part).is_some())) {
             return Err(invalid(
@@ -139,7 +139,7 @@ fn usable(algorithm: JwtAlgorithm, jwk: Value) -> Option<(String, DecodingKey)> 
     let of_algorithm = common.key_algorithm.is_none_or(|named| named == library_algorithm(algorithm).into());
     let of_kind = match (algorithm, &jwk.algorithm) {
         (JwtAlgorithm::Rs256 | JwtAlgorithm::Ps256, AlgorithmParameters::RSA(key)) => {
-            URL_SAFE_NO_PAD.decode(&key.n).is_ok_and(|modulus| modulus.len() >= SHORTEST_RSA_MODULUS_BYTES)
+            URL_SAFE_NO_PAD.decode(&key.n).is_ok_and(|modulus| modulus.len() >= MIN_RSA_MODULUS_BYTES)
         }
         (JwtAlgorithm::Es256, AlgorithmParameters::EllipticCurve(key)) => key.curve == EllipticCurve::P256,
         (JwtAlgorithm::EdDsa, AlgorithmParameters::OctetKeyPair(key)) => key.curve == EllipticCurve::Ed25519,
@@ -164,12 +164,10 @@ pub(super) const fn library_algorithm(algorithm: JwtAlgorithm) -> Algorithm {
 
 fn hmac_secret(secret: &SecretString) -> Result<DecodingKey, Invalid> {
     let secret = secret.expose_secret().as_bytes();
-    if !(SHORTEST_HMAC_SECRET_BYTES..=LONGEST_HMAC_SECRET_BYTES).contains(&secret.len()) {
+    if !(MIN_HMAC_SECRET_BYTES..=MAX_HMAC_SECRET_BYTES).contains(&secret.len()) {
         return Err(Invalid::new(
             "hmac_secret",
-            format!(
-                "must be {SHORTEST_HMAC_SECRET_BYTES} to {LONGEST_HMAC_SECRET_BYTES} bytes long (RFC 7518, section 3.2)"
-            ),
+            format!("must be {MIN_HMAC_SECRET_BYTES} to {MAX_HMAC_SECRET_BYTES} bytes long (RFC 7518, section 3.2)"),
         ));
     }
     Ok(DecodingKey::from_secret(secret))
@@ -201,7 +199,7 @@ fn check_pem(algorithm: JwtAlgorithm, pem: &str) -> Result<(), Invalid> {
         return invalid("must be one block of PEM and nothing else");
     }
     match algorithm {
-        JwtAlgorithm::Rs256 | JwtAlgorithm::Ps256 if der.len() < SHORTEST_RSA_MODULUS_BYTES => {
+        JwtAlgorithm::Rs256 | JwtAlgorithm::Ps256 if der.len() < MIN_RSA_MODULUS_BYTES => {
             invalid("must be an RSA key of at least 2048 bits (RFC 7518, section 3.3)")
         }
         JwtAlgorithm::Es256 if !der.windows(P256.len()).any(|window| window == P256) => {
@@ -212,15 +210,15 @@ fn check_pem(algorithm: JwtAlgorithm, pem: &str) -> Result<(), Invalid> {
 }
 
 /// 2048 bits; a key's DER is a little longer than its modulus.
-const SHORTEST_RSA_MODULUS_BYTES: usize = 256;
+const MIN_RSA_MODULUS_BYTES: usize = 256;
 /// The object identifier of the curve P-256, 1.2.840.10045.3.1.7, in DER.
 const P256: [u8; 8] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
 /// Parts of a JWK that only its owner may have (RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1).
 const PRIVATE_PARTS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 fn check_length(field: &'static str, bytes: usize) -> Result<(), Invalid> {
-    if bytes > LONGEST_PUBLIC_KEYS_BYTES {
-        return Err(Invalid::new(field, format!("must be at most {LONGEST_PUBLIC_KEYS_BYTES} bytes long")));
+    if bytes > MAX_PUBLIC_KEYS_BYTES {
+        return Err(Invalid::new(field, format!("must be at most {MAX_PUBLIC_KEYS_BYTES} bytes long")));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::context::Context;
 use crate::domain::search::Search;
-use crate::error::chain;
+use crate::telemetry::error_chain::chain;
 use crate::uploads::export::{Export, ExportFormat};
 
 use super::Filters;

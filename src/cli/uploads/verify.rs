@@ -10,21 +10,21 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::app;
-use crate::bucket::BucketConnections;
+use crate::buckets::BucketConnections;
+use crate::buckets::credentials::CredentialCache;
 use crate::cli::context::Context;
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::time::parse_time;
+use crate::crypto::keyring::Keyring;
 use crate::domain::clock::Clock;
 use crate::domain::ids::{TenantId, UploadId};
 use crate::domain::tenant::Slug;
 use crate::domain::upload::{Upload, UploadState};
-use crate::outbound::Outbound;
+use crate::egress::Egress;
 use crate::telemetry::metrics::Metrics;
 use crate::uploads::UploadError;
 use crate::uploads::verify::{KnownBuckets, Verified, Verifier};
 use crate::uploads::view::MismatchView;
-use crate::vault::Vault;
-use crate::vault::keyring::Keyring;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,7 +35,7 @@ Examples:
 /// Uploads that are read at a time.
 const STEP: i64 = 500;
 /// Of uploads that are at fault, so many are shown.
-const MOST_SHOWN: usize = 1000;
+const MAX_SHOWN: usize = 1000;
 
 /// Look for uploads in their bucket, compare, and write down what is found.
 ///
@@ -177,7 +177,7 @@ impl Report {
                 Some(("failed", Vec::new(), Some(error.to_string())))
             }
         };
-        if let Some((outcome, mismatches, error)) = fault.filter(|_| self.faults.len() < MOST_SHOWN) {
+        if let Some((outcome, mismatches, error)) = fault.filter(|_| self.faults.len() < MAX_SHOWN) {
             self.faults.push(Fault { id: was.id, object_key: was.object_key, outcome, mismatches, error });
         }
     }
@@ -190,11 +190,12 @@ fn verifier(context: &Context) -> anyhow::Result<Verifier> {
     let age = config.vault.cache_seconds.as_seconds();
     // A command counts nothing.
     let metrics = Metrics::off();
-    let vault = Arc::new(Vault::new(store.clone(), keyring, config.vault.cache_entries.get(), age, &metrics));
-    let outbound = Outbound::new(config.outbound.allowed_hosts.clone());
+    let credentials =
+        Arc::new(CredentialCache::new(store.clone(), keyring, config.vault.cache_entries.get(), age, &metrics));
+    let outbound = Egress::new(config.outbound.allowed_hosts.clone());
     let buckets =
         BucketConnections::new(outbound, config.uploads.bucket_timeout_ms.as_milliseconds(), metrics.bucket());
-    Ok(Verifier { store, vault, buckets, clock: Clock::System, known: KnownBuckets::default() })
+    Ok(Verifier { store, credentials, buckets, clock: Clock::System, known: KnownBuckets::default() })
 }
 
 /// Drawn on a terminal only, and on standard error.

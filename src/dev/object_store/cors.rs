@@ -14,7 +14,7 @@ use crate::domain::cors::CorsRule;
 
 /// Beside the buckets' folders; no bucket's name begins with a dot, so that it is none, nor within one.
 const FILE_NAME: &str = ".cors.json";
-const MOST_RULES: usize = 100;
+const MAX_RULES: usize = 100;
 const METHODS: [&str; 5] = ["GET", "HEAD", "PUT", "POST", "DELETE"];
 
 /// Every bucket's own rules.
@@ -67,8 +67,8 @@ impl BucketRules {
     /// # Errors
     /// Rules that S3 would refuse; the file cannot be written.
     pub async fn set(&self, bucket: &str, rules: Vec<CORSRule>) -> S3Result<()> {
-        if rules.is_empty() || rules.len() > MOST_RULES {
-            return Err(s3_error!(MalformedXML, "There must be 1 to {MOST_RULES} rules"));
+        if rules.is_empty() || rules.len() > MAX_RULES {
+            return Err(s3_error!(MalformedXML, "There must be 1 to {MAX_RULES} rules"));
         }
         let rules: Vec<_> = rules.into_iter().map(KeptRule::from_s3).collect::<S3Result<_>>()?;
         self.change(|by_bucket| by_bucket.insert(bucket.to_owned(), rules)).await

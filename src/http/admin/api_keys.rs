@@ -5,21 +5,21 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::admin::view::ApiKeyView;
+use crate::admin::{ApiKeyChanges, NewApiKey};
 use crate::domain::Invalid;
 use crate::domain::api_key::ApiKey;
 use crate::domain::caller::Scopes;
 use crate::domain::page::PageRequest;
-use crate::error::ApiError;
-use crate::http::body::{Body, Query};
 use crate::http::envelope::{Success, SuccessBody};
-use crate::http::etag::{Created, IfMatch, Versioned};
-use crate::http::path::Path;
-use crate::tenants::view::ApiKeyView;
-use crate::tenants::{ApiKeyChanges, NewApiKey};
+use crate::http::error::ApiError;
+use crate::http::extract::if_match::{Created, IfMatch, Versioned};
+use crate::http::extract::json::{Body, Query};
+use crate::http::extract::path::Path;
 
-use super::operator::Operator;
-use super::patch::{not_null, nullable};
 use super::{PageView, tenant_term};
+use crate::http::extract::operator::Operator;
+use crate::http::extract::patch::{not_null, nullable};
 
 /// A new API key.
 #[derive(Deserialize, ToSchema)]
@@ -87,7 +87,7 @@ pub(super) struct ApiKeyQuery {
     /// The `next_cursor` of an earlier page.
     cursor: Option<String>,
     /// Rows, 1 to 500; 100, where left out.
-    #[serde(default, deserialize_with = "crate::http::number::limit")]
+    #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
     limit: Option<u16>,
 }
 
@@ -114,7 +114,7 @@ pub(super) async fn create(
     let tenant = tenant_term(body.tenant.as_deref())?;
     let scopes = match (&tenant, body.scopes) {
         (Some(_), Some(scopes)) => parse_scopes(&scopes)?,
-        (Some(_), None) => Scopes::usual(),
+        (Some(_), None) => Scopes::default_scopes(),
         (None, None) => Scopes::default(),
         (None, Some(_)) => return Err(Invalid::new("scopes", "must be left out: operators' keys have none").into()),
     };

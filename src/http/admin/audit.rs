@@ -4,15 +4,15 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::admin::AuditFilter;
+use crate::admin::view::AuditEventView;
 use crate::domain::page::PageRequest;
-use crate::error::ApiError;
-use crate::http::body::Query;
 use crate::http::envelope::{Success, SuccessBody};
-use crate::tenants::AuditFilter;
-use crate::tenants::view::AuditEventView;
+use crate::http::error::ApiError;
+use crate::http::extract::json::Query;
 
-use super::operator::Operator;
 use super::{PageView, tenant_term};
+use crate::http::extract::operator::Operator;
 
 /// Which changes are listed.
 #[derive(Deserialize, IntoParams)]
@@ -34,7 +34,7 @@ pub(super) struct AuditQuery {
     /// The `next_cursor` of an earlier page.
     cursor: Option<String>,
     /// Rows, 1 to 500; 100, where left out.
-    #[serde(default, deserialize_with = "crate::http::number::limit")]
+    #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
     limit: Option<u16>,
 }
 

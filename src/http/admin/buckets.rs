@@ -5,23 +5,23 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::admin::view::{BucketView, FindingView};
+use crate::admin::{BucketChanges, DEFAULT_ORIGIN, NewBucket};
 use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::bucket::{Alias, Bucket, BucketName, Endpoint, Location, Provider, Region};
 use crate::domain::credential::Credential;
 use crate::domain::page::Page;
 use crate::domain::tenant::Slug;
-use crate::error::ApiError;
-use crate::http::SharedGateway;
-use crate::http::body::Body;
 use crate::http::envelope::{Success, SuccessBody};
-use crate::http::etag::{Created, IfMatch, Versioned};
-use crate::http::path::Path;
-use crate::tenants::view::{BucketView, FindingView};
-use crate::tenants::{BucketChanges, NewBucket, USUAL_ORIGIN};
+use crate::http::error::ApiError;
+use crate::http::extract::if_match::{Created, IfMatch, Versioned};
+use crate::http::extract::json::Body;
+use crate::http::extract::path::Path;
+use crate::http::state::SharedGateway;
 
 use super::PageView;
-use super::operator::Operator;
-use super::patch::not_null;
+use crate::http::extract::operator::Operator;
+use crate::http::extract::patch::not_null;
 
 /// A new bucket and its credential.
 #[derive(Deserialize, ToSchema)]
@@ -46,9 +46,9 @@ pub(super) struct BucketAdd {
     addressing: Option<String>,
     /// `r2`, `aws` or `generic`; told from the endpoint, where left out.
     provider: Option<String>,
-    /// What a generic store enforces beside size and content type: `sha256`, `once`; nothing, where left out. R2 and AWS enforce both.
-    #[schema(example = json!(["once"]))]
-    enforces: Option<Vec<String>>,
+    /// What a generic store enforces beside size and content type: `sha256`, `write_once`; nothing, where left out. R2 and AWS enforce both.
+    #[schema(example = json!(["write_once"]))]
+    enforced_bindings: Option<Vec<String>>,
     access_key_id: String,
     /// Can be written, and never read back.
     #[schema(value_type = String, format = Password, write_only)]
@@ -82,7 +82,7 @@ pub(super) struct BucketPatch {
     provider: Option<String>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
-    enforces: Option<Vec<String>>,
+    enforced_bindings: Option<Vec<String>>,
 }
 
 /// How a bucket is tried.
@@ -127,11 +127,11 @@ pub(super) async fn add(
         addressing: body.addressing.as_deref().unwrap_or("path").parse()?,
         provider,
     };
-    let alias = body.alias.as_deref().map_or_else(|| Ok(Alias::usual()), Alias::parse)?;
-    let enforces = bindings(body.enforces.as_deref().unwrap_or_default())?;
+    let alias = body.alias.as_deref().map_or_else(|| Ok(Alias::default_alias()), Alias::parse)?;
+    let enforced_bindings = bindings(body.enforced_bindings.as_deref().unwrap_or_default())?;
     let BucketAdd { is_default, access_key_id, secret_access_key, session_token, .. } = body;
     let credential = Credential { access_key_id, secret_access_key, session_token };
-    let new = NewBucket { alias, is_default, location, enforces, credential };
+    let new = NewBucket { alias, is_default, location, enforced_bindings, credential };
     let bucket = tenants.add_bucket(&slug, new, &gateway.keyring).await?;
     let location = format!("/admin/v1/tenants/{slug}/buckets/{}", bucket.alias);
     Ok(Created { row: versioned(&bucket), location })
@@ -169,7 +169,7 @@ pub(super) async fn update(
         bucket_name: body.bucket.as_deref().map(BucketName::parse).transpose()?,
         addressing: body.addressing.as_deref().map(str::parse).transpose()?,
         provider: body.provider.as_deref().map(str::parse).transpose()?,
-        enforces: body.enforces.as_deref().map(bindings).transpose()?,
+        enforced_bindings: body.enforced_bindings.as_deref().map(bindings).transpose()?,
     };
     let (slug, alias) = (Slug::parse(&tenant)?, Alias::parse(&alias)?);
     Ok(versioned(&tenants.update_bucket(&slug, &alias, changes, expected).await?))
@@ -209,13 +209,13 @@ pub(super) async fn examine(
     Body(body): Body<Examine>,
 ) -> Result<Success<PageView<FindingView>>, ApiError> {
     let (slug, alias) = (Slug::parse(&tenant)?, Alias::parse(&alias)?);
-    let origin = body.origin.as_deref().unwrap_or(USUAL_ORIGIN);
+    let origin = body.origin.as_deref().unwrap_or(DEFAULT_ORIGIN);
     let findings = tenants.examine_bucket(&slug, Some(&alias), origin, &gateway.keyring).await?;
     Ok(Success(Page::whole(findings).view().into()))
 }
 
 fn bindings(texts: &[String]) -> Result<BindingSet, ApiError> {
-    Ok(BindingSet::parse("enforces", &Binding::OPTIONAL, texts.iter().map(String::as_str))?)
+    Ok(BindingSet::parse("enforced_bindings", &Binding::OPTIONAL, texts.iter().map(String::as_str))?)
 }
 
 pub(super) fn versioned(bucket: &Bucket) -> Versioned<BucketView> {

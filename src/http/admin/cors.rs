@@ -4,18 +4,18 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::admin::view::CorsRuleView;
 use crate::domain::bucket::Alias;
 use crate::domain::page::Page;
 use crate::domain::tenant::Slug;
-use crate::error::ApiError;
-use crate::http::SharedGateway;
-use crate::http::body::Body;
 use crate::http::envelope::{Success, SuccessBody};
-use crate::http::path::Path;
-use crate::tenants::view::CorsRuleView;
+use crate::http::error::ApiError;
+use crate::http::extract::json::Body;
+use crate::http::extract::path::Path;
+use crate::http::state::SharedGateway;
 
 use super::PageView;
-use super::operator::Operator;
+use crate::http::extract::operator::Operator;
 
 /// Whose pages may upload.
 #[derive(Deserialize, ToSchema)]

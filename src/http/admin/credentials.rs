@@ -5,20 +5,20 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::admin::view::{BucketView, FindingView};
+use crate::admin::{CredentialCheck, Rotation};
 use crate::domain::bucket::Alias;
 use crate::domain::credential::Credential;
 use crate::domain::page::Page;
 use crate::domain::tenant::Slug;
-use crate::error::ApiError;
-use crate::http::SharedGateway;
-use crate::http::body::Body;
 use crate::http::envelope::SuccessBody;
-use crate::http::etag::{IfMatch, Versioned};
-use crate::http::path::Path;
-use crate::tenants::view::{BucketView, FindingView};
-use crate::tenants::{CredentialCheck, Rotation};
+use crate::http::error::ApiError;
+use crate::http::extract::if_match::{IfMatch, Versioned};
+use crate::http::extract::json::Body;
+use crate::http::extract::path::Path;
+use crate::http::state::SharedGateway;
 
-use super::operator::Operator;
+use crate::http::extract::operator::Operator;
 
 /// A new credential.
 #[derive(Deserialize, ToSchema)]

@@ -5,25 +5,25 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use crate::admin::view::{JwtIssuerView, TokenCheckView};
+use crate::admin::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 use crate::domain::Invalid;
 use crate::domain::caller::Scopes;
 use crate::domain::ids::JwtIssuerId;
 use crate::domain::jwt_issuer::{JwksUrl, JwtIssuer};
 use crate::domain::page::Page;
 use crate::domain::tenant::Slug;
-use crate::error::ApiError;
-use crate::error::code::Reason;
-use crate::http::SharedGateway;
-use crate::http::body::Body;
 use crate::http::envelope::{Success, SuccessBody};
-use crate::http::etag::{Created, IfMatch, Versioned};
-use crate::http::path::Path;
-use crate::tenants::view::{JwtIssuerView, TokenCheckView};
-use crate::tenants::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
+use crate::http::error::ApiError;
+use crate::http::error::reason::Reason;
+use crate::http::extract::if_match::{Created, IfMatch, Versioned};
+use crate::http::extract::json::Body;
+use crate::http::extract::path::Path;
+use crate::http::state::SharedGateway;
 
 use super::PageView;
-use super::operator::Operator;
-use super::patch::not_null;
+use crate::http::extract::operator::Operator;
+use crate::http::extract::patch::not_null;
 
 /// A new JWT issuer, with exactly one of `hmac_secret`, `jwks`, `jwks_url` and `public_key_pem`.
 #[derive(Deserialize, ToSchema)]
@@ -48,7 +48,7 @@ pub(super) struct JwtIssuerAdd {
     jwks_url: Option<String>,
     public_key_pem: Option<String>,
     /// How far clocks may differ, 0 to 300; 30, where left out.
-    #[serde(default = "usual_leeway")]
+    #[serde(default = "default_leeway")]
     #[schema(default = 30, maximum = 300)]
     leeway_seconds: u32,
     /// What tokens may do; `uploads:issue`, where left out.
@@ -57,7 +57,7 @@ pub(super) struct JwtIssuerAdd {
     scopes_claim: Option<String>,
 }
 
-const fn usual_leeway() -> u32 {
+const fn default_leeway() -> u32 {
     30
 }
 
@@ -230,7 +230,7 @@ fn one_verification(how_many: &str) -> ApiError {
 
 /// An id of another form is that of no row.
 fn parse_id(text: &str) -> Result<JwtIssuerId, ApiError> {
-    let id = text.parse::<uuid::Uuid>().map_err(|_| ApiError::with_detail(Reason::NoSuchRow, "JWT issuer"))?;
+    let id = text.parse::<uuid::Uuid>().map_err(|_| ApiError::with_detail(Reason::ResourceNotFound, "JWT issuer"))?;
     Ok(id.into())
 }
 

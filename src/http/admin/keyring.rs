@@ -4,14 +4,14 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::admin::view::SealingKeyView;
 use crate::domain::page::Page;
-use crate::error::ApiError;
-use crate::http::SharedGateway;
 use crate::http::envelope::{Success, SuccessBody};
-use crate::tenants::view::SealingKeyView;
+use crate::http::error::ApiError;
+use crate::http::state::SharedGateway;
 
 use super::PageView;
-use super::operator::Operator;
+use crate::http::extract::operator::Operator;
 
 /// What came of sealing everything anew.
 #[derive(Serialize, ToSchema)]

@@ -2,13 +2,13 @@
 
 use axum::extract::State;
 
-use crate::error::ApiError;
-use crate::http::SharedGateway;
 use crate::http::envelope::{Success, SuccessBody};
+use crate::http::error::ApiError;
+use crate::http::state::SharedGateway;
+use crate::jobs::sweeper::view::SweeperView;
 use crate::uploads::UploadError;
-use crate::uploads::sweeper::view::SweeperView;
 
-use super::operator::Operator;
+use crate::http::extract::operator::Operator;
 
 /// Show which uploads are due to be looked for, how late that is, and what this instance does about it.
 ///
@@ -19,5 +19,5 @@ pub(super) async fn status(
     State(gateway): State<SharedGateway>,
     Operator(_): Operator,
 ) -> Result<Success<SweeperView>, ApiError> {
-    Ok(Success(gateway.uploads.sweeper.status().await.map_err(UploadError::from)?))
+    Ok(Success(gateway.sweeper.status().await.map_err(UploadError::from)?))
 }

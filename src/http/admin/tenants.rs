@@ -3,21 +3,21 @@
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use crate::admin::view::TenantView;
+use crate::admin::{Admin, NewTenant, PolicyChanges, TenantChanges, TenantFilter};
 use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::extension::ExtensionSet;
 use crate::domain::page::PageRequest;
 use crate::domain::tenant::{RateLimit, Slug, Tenant, TenantStatus, parse_time_zone};
-use crate::error::ApiError;
-use crate::http::body::{Body, Query};
 use crate::http::envelope::{Success, SuccessBody};
-use crate::http::etag::{Created, IfMatch, Versioned};
-use crate::http::path::Path;
-use crate::tenants::view::TenantView;
-use crate::tenants::{NewTenant, PolicyChanges, TenantChanges, TenantFilter, Tenants};
+use crate::http::error::ApiError;
+use crate::http::extract::if_match::{Created, IfMatch, Versioned};
+use crate::http::extract::json::{Body, Query};
+use crate::http::extract::path::Path;
 
 use super::PageView;
-use super::operator::Operator;
-use super::patch::{not_null, nullable};
+use crate::http::extract::operator::Operator;
+use crate::http::extract::patch::{not_null, nullable};
 
 /// A new tenant; what is left out is as usual.
 #[derive(Deserialize, ToSchema)]
@@ -29,11 +29,11 @@ pub(super) struct TenantCreate {
     /// Its name for people; by default the short name.
     name: Option<String>,
     /// Presigns a second.
-    #[serde(default = "usual_rate")]
+    #[serde(default = "default_rate")]
     #[schema(default = 100, minimum = 1, maximum = 1_000_000)]
     rate_per_second: u32,
     /// Presigns at once after a pause.
-    #[serde(default = "usual_burst")]
+    #[serde(default = "default_burst")]
     #[schema(default = 200, minimum = 1, maximum = 1_000_000)]
     burst: u32,
     /// Extensions that may be uploaded; all, where left out.
@@ -41,12 +41,12 @@ pub(super) struct TenantCreate {
     allowed_extensions: Option<Vec<String>>,
     /// Largest object, where a size is declared.
     max_size_bytes: Option<u64>,
-    /// What every URL must be bound to: `size`, `content_type`, `sha256`, `once`; nothing, where left out. Where there is any,
+    /// What every URL must be bound to: `size`, `content_type`, `sha256`, `write_once`; nothing, where left out. Where there is any,
     /// `/oss/presign` is refused, since its URLs are bare.
     #[schema(example = json!(["size"]))]
     required_bindings: Option<Vec<String>>,
     /// Look for uploads in the bucket when their URL has run out; no, where left out.
-    sweep: Option<bool>,
+    verify_arrival: Option<bool>,
     /// How long a URL lives; 300, where left out.
     default_expiry_seconds: Option<u32>,
     /// How long a URL may live at most; 3600, where left out.
@@ -61,11 +61,11 @@ pub(super) struct TenantCreate {
     time_zone: Option<String>,
 }
 
-const fn usual_rate() -> u32 {
+const fn default_rate() -> u32 {
     100
 }
 
-const fn usual_burst() -> u32 {
+const fn default_burst() -> u32 {
     200
 }
 
@@ -95,7 +95,7 @@ pub(super) struct TenantPatch {
     required_bindings: Option<Vec<String>>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
-    sweep: Option<bool>,
+    verify_arrival: Option<bool>,
     #[serde(default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
     default_expiry_seconds: Option<u32>,
@@ -125,7 +125,7 @@ pub(super) struct TenantQuery {
     /// The `next_cursor` of an earlier page.
     cursor: Option<String>,
     /// Rows, 1 to 500; 100, where left out.
-    #[serde(default, deserialize_with = "crate::http::number::limit")]
+    #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
     limit: Option<u16>,
 }
 
@@ -155,7 +155,7 @@ pub(super) async fn create(
         allowed_extensions: extensions(body.allowed_extensions)?,
         max_size_bytes: body.max_size_bytes.map(Some),
         required_bindings: bindings(body.required_bindings)?,
-        sweep: body.sweep,
+        verify_arrival: body.verify_arrival,
         default_expiry_seconds: body.default_expiry_seconds,
         longest_expiry_seconds: body.longest_expiry_seconds,
         object_key_template: body.object_key_template,
@@ -199,7 +199,7 @@ pub(super) async fn update(
             allowed_extensions: extensions(body.allowed_extensions)?,
             max_size_bytes: body.max_size_bytes,
             required_bindings: bindings(body.required_bindings)?,
-            sweep: body.sweep,
+            verify_arrival: body.verify_arrival,
             default_expiry_seconds: body.default_expiry_seconds,
             longest_expiry_seconds: body.longest_expiry_seconds,
             object_key_template: body.object_key_template,
@@ -243,7 +243,7 @@ pub(super) async fn archive(
     set_status(&tenants, &tenant, TenantStatus::Archived).await
 }
 
-async fn set_status(tenants: &Tenants, tenant: &str, status: TenantStatus) -> Result<Versioned<TenantView>, ApiError> {
+async fn set_status(tenants: &Admin, tenant: &str, status: TenantStatus) -> Result<Versioned<TenantView>, ApiError> {
     Ok(versioned(&tenants.set_tenant_status(&Slug::parse(tenant)?, status).await?))
 }
 

@@ -6,18 +6,18 @@ use uuid::Uuid;
 
 use crate::domain::ids::UploadId;
 use crate::domain::search::Search;
-use crate::error::ApiError;
-use crate::error::code::Reason;
-use crate::http::SharedGateway;
-use crate::http::body::Query;
 use crate::http::envelope::{Success, SuccessBody};
+use crate::http::error::ApiError;
+use crate::http::error::reason::Reason;
 use crate::http::export;
-use crate::http::path::Path;
+use crate::http::extract::json::Query;
+use crate::http::extract::path::Path;
 use crate::http::search::search_query;
+use crate::http::state::SharedGateway;
 use crate::uploads::view::UploadView;
 
-use super::operator::Operator;
 use super::{PageView, tenant_term};
+use crate::http::extract::operator::Operator;
 
 search_query! {
     /// Which uploads are listed.
@@ -27,7 +27,7 @@ search_query! {
         /// The `next_cursor` of an earlier page, with the same filters and order.
         cursor: Option<String>,
         /// Rows, 1 to 500; 100, where left out.
-        #[serde(default, deserialize_with = "crate::http::number::limit")]
+        #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
         limit: Option<u16>,
     }
 }
@@ -70,7 +70,7 @@ pub(super) async fn show(
     Operator(_): Operator,
     Path(id): Path<String>,
 ) -> Result<Success<UploadView>, ApiError> {
-    let id = Uuid::try_parse(&id).map_err(|_| ApiError::with_detail(Reason::NoSuchRow, "upload"))?;
+    let id = Uuid::try_parse(&id).map_err(|_| ApiError::with_detail(Reason::ResourceNotFound, "upload"))?;
     let upload = gateway.uploads.ledger().show_any_tenant(UploadId::from(id)).await?;
     Ok(Success(UploadView::from(&upload)))
 }

@@ -4,13 +4,13 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::domain::usage::{UsageBy, UsageRange};
-use crate::error::ApiError;
-use crate::http::body::Query;
 use crate::http::envelope::{Success, SuccessBody};
+use crate::http::error::ApiError;
+use crate::http::extract::json::Query;
 use crate::uploads::usage::UsageView;
 
-use super::operator::Operator;
 use super::tenant_term;
+use crate::http::extract::operator::Operator;
 
 /// Which uploads are counted, and what is told apart.
 #[derive(Deserialize, IntoParams)]

@@ -10,21 +10,22 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use crate::domain::upload::UploadRequest;
-use crate::error::ApiError;
-use crate::error::code::{Language, Reason};
-use crate::http::body::{Body, read_part};
 use crate::http::context::RequestContext;
 use crate::http::envelope::{Success, SuccessBody};
-use crate::http::extract::{Admit, charge};
-use crate::http::{SharedGateway, language};
-use crate::limit::Admitted;
-use crate::uploads::{BatchError, BatchRequest, Refusal};
+use crate::http::error::ApiError;
+use crate::http::error::reason::{Language, Reason};
+use crate::http::extract::caller::{Admit, charge};
+use crate::http::extract::json::{Body, read_part};
+use crate::http::middleware::accept_language;
+use crate::http::state::SharedGateway;
+use crate::rate_limit::Admitted;
+use crate::uploads::{BatchError, BatchRequest, ItemError};
 
-use super::idempotency::IdempotencyKey;
 use super::issued::IssuedView;
 use super::request::UploadCreate;
+use crate::http::extract::idempotency_key::IdempotencyKey;
 
-const MOST_UPLOADS: usize = 100;
+const MAX_UPLOADS: usize = 100;
 
 /// Places for several files.
 #[derive(Deserialize, ToSchema)]
@@ -106,8 +107,8 @@ pub(super) async fn issue(
     let (items, refused): (Vec<_>, Vec<_>) =
         parsed.into_iter().map(|item| (item.as_ref().ok().cloned(), item.err())).unzip();
     let batch = BatchRequest { items, all_or_nothing, idempotency };
-    let outcomes = gateway.uploads.issue_batch(&admitted, batch, context.origin()).await;
-    let language = language::of("/v1", &headers);
+    let outcomes = gateway.uploads.issue_batch(&admitted, batch, context.source()).await;
+    let language = accept_language::of("/v1", &headers);
     match outcomes {
         Ok(outcomes) => {
             let item = |(outcome, refused): (_, Option<ApiError>)| match outcome {
@@ -127,7 +128,7 @@ pub(super) async fn issue(
 /// More than the app's burst would never be let through.
 fn check_length(admitted: &Admitted, length: usize) -> Result<(), ApiError> {
     let burst = admitted.caller().tenant.rate_limit.burst.get();
-    let most = MOST_UPLOADS.min(usize::try_from(burst).unwrap_or(usize::MAX));
+    let most = MAX_UPLOADS.min(usize::try_from(burst).unwrap_or(usize::MAX));
     if (1..=most).contains(&length) {
         return Ok(());
     }
@@ -155,10 +156,10 @@ fn asked<'a>(
     (items.collect(), all_or_nothing)
 }
 
-fn item_error(refusal: Refusal, refused_before: Option<ApiError>) -> ApiError {
+fn item_error(refusal: ItemError, refused_before: Option<ApiError>) -> ApiError {
     match refusal {
-        Refusal::ByPolicy(error) => error.into(),
-        Refusal::Before => refused_before.unwrap_or_else(|| Reason::Internal.into()),
+        ItemError::ByPolicy(error) => error.into(),
+        ItemError::Before => refused_before.unwrap_or_else(|| Reason::Internal.into()),
     }
 }
 

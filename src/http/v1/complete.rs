@@ -6,17 +6,17 @@ use utoipa::ToSchema;
 
 use crate::domain::Invalid;
 use crate::domain::upload::bare_etag;
-use crate::error::ApiError;
-use crate::http::SharedGateway;
-use crate::http::body::Body;
 use crate::http::envelope::{Success, SuccessBody};
-use crate::http::extract::Admit;
-use crate::http::path::Path;
+use crate::http::error::ApiError;
+use crate::http::extract::caller::Admit;
+use crate::http::extract::json::Body;
+use crate::http::extract::path::Path;
+use crate::http::state::SharedGateway;
 use crate::uploads::view::UploadView;
 
 use super::uploads::upload_id;
 
-const LONGEST_ETAG: usize = 200;
+const MAX_ETAG: usize = 200;
 
 /// What a client knows of its PUT.
 #[derive(Deserialize, ToSchema)]
@@ -32,7 +32,7 @@ pub(super) struct CompleteBody {
 ///
 /// Looks into the bucket, compares size, content type, digest and ETag with what was promised, and gives the upload: `uploaded`, or
 /// `mismatched` with both values in `mismatches`. May be called again: `uploaded` is final once the URL has run out (and five
-/// minutes more, in which a PUT may end), or at once where the upload is bound by `once` or `sha256`, and is then answered from the record; until
+/// minutes more, in which a PUT may end), or at once where the upload is bound by `write_once` or `sha256`, and is then answered from the record; until
 /// then other bytes may be put by the same URL, and are seen. An ETag is of one PUT: a call without one forgets it. Where the file is not there, the answer is 409 `not_arrived`; where the bucket does not answer, 503 `bucket_unavailable`; then nothing changes.
 /// A caller without the scope `uploads:read` can complete only what it issued itself.
 #[utoipa::path(post, path = "/v1/uploads/{id}/complete", tag = "uploads", operation_id = "complete_upload", security(("bearer" = [])),
@@ -52,8 +52,8 @@ pub(super) async fn complete(
 fn parse_etag(text: &str) -> Result<String, Invalid> {
     let bare = bare_etag(text.trim());
     let plain = bare.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"');
-    if !(1..=LONGEST_ETAG).contains(&bare.len()) || !plain {
-        let expected = format!("must be the ETag that the PUT was answered with: 1 to {LONGEST_ETAG} plain characters");
+    if !(1..=MAX_ETAG).contains(&bare.len()) || !plain {
+        let expected = format!("must be the ETag that the PUT was answered with: 1 to {MAX_ETAG} plain characters");
         return Err(Invalid::new("etag", expected));
     }
     Ok(bare.to_owned())

@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 
-use crate::error::ApiError;
-use crate::http::SharedGateway;
 use crate::http::envelope::{Success, SuccessBody};
-use crate::http::extract::Admit;
-use crate::http::path::Path;
+use crate::http::error::ApiError;
+use crate::http::extract::caller::Admit;
+use crate::http::extract::path::Path;
+use crate::http::state::SharedGateway;
 use crate::uploads::view::UploadView;
 
 use super::uploads::upload_id;

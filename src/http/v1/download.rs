@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::disposition::Filename;
-use crate::error::ApiError;
-use crate::http::SharedGateway;
-use crate::http::body::Query;
 use crate::http::envelope::{Success, SuccessBody};
-use crate::http::extract::Admit;
-use crate::http::path::Path;
+use crate::http::error::ApiError;
+use crate::http::extract::caller::Admit;
+use crate::http::extract::json::Query;
+use crate::http::extract::path::Path;
+use crate::http::state::SharedGateway;
 use crate::uploads::DownloadRequest;
 
 use super::uploads::upload_id;
@@ -22,7 +22,7 @@ use super::uploads::upload_id;
 #[into_params(parameter_in = Query)]
 pub(super) struct DownloadQuery {
     /// How long the URL lives, in seconds: 1 to the app's longest; the app's usual time, where left out.
-    #[serde(default, deserialize_with = "crate::http::number::seconds_text")]
+    #[serde(default, deserialize_with = "crate::http::extract::number::seconds_text")]
     expires_in: Option<u32>,
     /// `inline` to show it, `attachment` to save it. Where left out: `attachment` if there is a `filename`, else the bucket's own.
     disposition: Option<String>,

@@ -4,14 +4,14 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::domain::search::Search;
-use crate::error::ApiError;
-use crate::http::SharedGateway;
 use crate::http::admin::PageView;
-use crate::http::body::Query;
 use crate::http::envelope::{Success, SuccessBody};
+use crate::http::error::ApiError;
 use crate::http::export;
-use crate::http::extract::Admit;
+use crate::http::extract::caller::Admit;
+use crate::http::extract::json::Query;
 use crate::http::search::search_query;
+use crate::http::state::SharedGateway;
 use crate::uploads::view::UploadView;
 
 search_query! {
@@ -20,7 +20,7 @@ search_query! {
         /// The `next_cursor` of an earlier page, with the same filters and order.
         cursor: Option<String>,
         /// Rows, 1 to 500; 100, where left out.
-        #[serde(default, deserialize_with = "crate::http::number::limit")]
+        #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
         limit: Option<u16>,
     }
 }

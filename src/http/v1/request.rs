@@ -12,15 +12,15 @@ use crate::domain::binding::{Bindings, Metadata, Sha256};
 use crate::domain::bucket::Alias;
 use crate::domain::extension::Extension;
 use crate::domain::upload::{FileFacts, Pixels, Seconds, UploadKind, UploadRequest};
-use crate::error::ApiError;
-use crate::error::code::Reason;
-use crate::http::number;
+use crate::http::error::ApiError;
+use crate::http::error::reason::Reason;
+use crate::http::extract::number;
 
 /// The largest object that one PUT can carry: 5 GiB
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>).
-const MOST_PUT_BYTES: u64 = 5 << 30;
-const MOST_PIXELS: u64 = 2_147_483_647;
-const LONGEST_FILENAME: usize = 255;
+const MAX_PUT_BYTES: u64 = 5 << 30;
+const MAX_PIXELS: u64 = 2_147_483_647;
+const MAX_FILENAME: usize = 255;
 
 /// A place for one file. At least one of `ext`, `filename` and `content_type` says what kind of file it is.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -39,18 +39,18 @@ pub(in crate::http) struct UploadCreate {
     kind: Option<String>,
     /// Pixels.
     #[schema(minimum = 1, maximum = 2_147_483_647, example = 1024)]
-    #[serde(default, deserialize_with = "number::whole::<_, _, 1, MOST_PIXELS>")]
+    #[serde(default, deserialize_with = "number::whole::<_, _, 1, MAX_PIXELS>")]
     width: Option<i32>,
     /// Pixels.
     #[schema(minimum = 1, maximum = 2_147_483_647, example = 768)]
-    #[serde(default, deserialize_with = "number::whole::<_, _, 1, MOST_PIXELS>")]
+    #[serde(default, deserialize_with = "number::whole::<_, _, 1, MAX_PIXELS>")]
     height: Option<i32>,
     /// Seconds.
     #[schema(minimum = 0, maximum = 1_000_000_000)]
     duration: Option<f64>,
     /// Bytes: the PUT must be of exactly this size.
     #[schema(minimum = 0, maximum = 5_368_709_120_u64, example = 183_271)]
-    #[serde(default, deserialize_with = "number::whole::<_, _, 0, MOST_PUT_BYTES>")]
+    #[serde(default, deserialize_with = "number::whole::<_, _, 0, MAX_PUT_BYTES>")]
     size: Option<u64>,
     /// The PUT must be of exactly these bytes: their SHA-256, as 64 hexadecimal digits or in base64.
     sha256: Option<String>,
@@ -66,7 +66,7 @@ pub(in crate::http) struct UploadCreate {
     metadata: BTreeMap<String, String>,
     /// Write once: the PUT fails when there is an object already.
     #[serde(default)]
-    once: bool,
+    write_once: bool,
 }
 
 /// Names and values, each name once: of two values nobody knows which was meant.
@@ -111,7 +111,7 @@ impl UploadCreate {
             size_bytes: self.size,
             content_type: Some(ext.content_type()),
             sha256: self.sha256.as_deref().map(Sha256::parse).transpose()?,
-            once: self.once,
+            write_once: self.write_once,
         };
         let bucket = self.bucket.as_deref().map(Alias::parse).transpose();
         let bucket = bucket.map_err(|_| invalid("bucket", "must be the alias of one of this app's buckets"))?;
@@ -126,8 +126,8 @@ fn invalid(field: &'static str, expected: impl Into<String>) -> ApiError {
 
 /// The extension that all that is said of it agrees on.
 fn extension(ext: Option<&str>, filename: Option<&str>, content_type: Option<&str>) -> Result<Extension, ApiError> {
-    if filename.is_some_and(|name| name.len() > LONGEST_FILENAME) {
-        return Err(invalid("filename", format!("must be at most {LONGEST_FILENAME} bytes")));
+    if filename.is_some_and(|name| name.len() > MAX_FILENAME) {
+        return Err(invalid("filename", format!("must be at most {MAX_FILENAME} bytes")));
     }
     let named =
         |field, text: &str| Extension::parse(text).ok_or_else(|| ApiError::from(Reason::InvalidExt).about(field));

@@ -5,24 +5,24 @@ use axum::extract::State;
 use uuid::Uuid;
 
 use crate::domain::ids::UploadId;
-use crate::error::ApiError;
-use crate::error::code::Reason;
-use crate::http::SharedGateway;
-use crate::http::body::Body;
 use crate::http::context::RequestContext;
 use crate::http::envelope::{Success, SuccessBody};
-use crate::http::extract::Admit;
-use crate::http::path::Path;
+use crate::http::error::ApiError;
+use crate::http::error::reason::Reason;
+use crate::http::extract::caller::Admit;
+use crate::http::extract::json::Body;
+use crate::http::extract::path::Path;
+use crate::http::state::SharedGateway;
 use crate::uploads::view::UploadView;
 
-use super::idempotency::IdempotencyKey;
 use super::issued::{Issued, IssuedView};
 use super::request::UploadCreate;
+use crate::http::extract::idempotency_key::IdempotencyKey;
 
 /// Ask for a place to upload one file to.
 ///
 /// The URL is bound to what is named: the store refuses a PUT of another size, media type or digest, or a second one where
-/// `once` is set. The client must send `headers`, exactly as they are.
+/// `write_once` is set. The client must send `headers`, exactly as they are.
 #[utoipa::path(post, path = "/v1/uploads", tag = "uploads", operation_id = "issue_upload", security(("bearer" = [])),
     params(("idempotency-key" = Option<String>, Header,
         description = "The same request under the same key gets the same upload for 24 hours, with a fresh URL where the first ran out and the file has not arrived; another request under it: 409. What was refused whole is not remembered")),
@@ -36,7 +36,7 @@ pub(super) async fn issue(
     Body(body): Body<UploadCreate>,
 ) -> Result<Issued, ApiError> {
     let idempotency = idempotency_key.of("issue_upload", &body)?;
-    let (request, origin) = (body.parse()?, context.origin());
+    let (request, origin) = (body.parse()?, context.source());
     let issued = match idempotency {
         None => gateway.uploads.issue(&admitted, request, origin).await?,
         Some(idempotency) => gateway.uploads.issue_once(&admitted, request, idempotency, origin).await?,
@@ -72,5 +72,5 @@ pub(super) async fn renew(
 /// What is no id is the id of no upload.
 pub(super) fn upload_id(text: &str) -> Result<UploadId, ApiError> {
     let id = Uuid::try_parse(text).ok().map(UploadId::from);
-    id.ok_or_else(|| ApiError::with_detail(Reason::NoSuchRow, "upload"))
+    id.ok_or_else(|| ApiError::with_detail(Reason::ResourceNotFound, "upload"))
 }

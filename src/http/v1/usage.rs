@@ -5,11 +5,11 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::domain::usage::{UsageBy, UsageRange};
-use crate::error::ApiError;
-use crate::http::SharedGateway;
-use crate::http::body::Query;
 use crate::http::envelope::{Success, SuccessBody};
-use crate::http::extract::Admit;
+use crate::http::error::ApiError;
+use crate::http::extract::caller::Admit;
+use crate::http::extract::json::Query;
+use crate::http::state::SharedGateway;
 use crate::uploads::usage::UsageView;
 
 /// Which uploads are counted, and what is told apart.

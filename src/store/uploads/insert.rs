@@ -38,7 +38,7 @@ struct Row<'a> {
     declared_size_bytes: Option<i64>,
     declared_content_type: Option<&'a str>,
     declared_sha256: Option<&'a [u8]>,
-    once: bool,
+    write_once: bool,
     metadata: Option<Json<&'a BTreeMap<String, String>>>,
     check_at: Option<DateTime<Utc>>,
     trace_id: Option<String>,
@@ -72,17 +72,17 @@ impl<'a> From<&'a NewUpload> for Row<'a> {
             caller_kind: upload.caller_kind.as_str(),
             caller_id: upload.caller_id,
             caller_subject: upload.caller_subject.as_deref(),
-            client_address: upload.origin.client_address,
+            client_address: upload.source.client_address,
             access_key_id: &upload.access_key_id,
             issued_at: upload.issued_at,
             url_expires_at: upload.url_expires_at,
             declared_size_bytes: bindings.size_bytes.and_then(stored),
             declared_content_type: bindings.content_type,
             declared_sha256: bindings.sha256.as_ref().map(|digest| digest.bytes().as_slice()),
-            once: bindings.once,
+            write_once: bindings.write_once,
             metadata: Some(metadata.pairs()).filter(|pairs| !pairs.is_empty()).map(Json),
             check_at: upload.check_at,
-            trace_id: upload.origin.trace_id.map(|id| id.to_string()),
+            trace_id: upload.source.trace_id.map(|id| id.to_string()),
         }
     }
 }
@@ -147,10 +147,10 @@ pub(super) async fn insert(connection: &mut PgConnection, uploads: &[&NewUpload]
                               caller_kind, caller_id, caller_subject, client_address,
                               access_key_id, issued_at, url_expires_at,
                               declared_size_bytes, declared_content_type, declared_sha256,
-                              once, metadata, check_at, trace_id)
+                              write_once, metadata, check_at, trace_id)
          SELECT id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds, caller_kind,
                 caller_id, caller_subject, client_address, access_key_id, issued_at,
-                url_expires_at, declared_size_bytes, declared_content_type, declared_sha256, once, metadata, check_at,
+                url_expires_at, declared_size_bytes, declared_content_type, declared_sha256, write_once, metadata, check_at,
                 trace_id
          FROM UNNEST($1::upload_to_record[])",
         rows as _,

@@ -19,7 +19,7 @@ use crate::domain::upload::{FileFacts, Pixels, Seconds, SeenObject, Upload, Uplo
 pub(super) const SELECT: &str = "\
     SELECT uploads.id, uploads.tenant_id, tenants.slug, uploads.bucket_id, buckets.alias, uploads.object_key, uploads.ext, uploads.kind,
            uploads.width, uploads.height, uploads.duration_seconds, uploads.declared_size_bytes, uploads.declared_content_type,
-           uploads.declared_sha256, uploads.once, uploads.metadata, uploads.caller_kind, uploads.caller_id, api_keys.public_id,
+           uploads.declared_sha256, uploads.write_once, uploads.metadata, uploads.caller_kind, uploads.caller_id, api_keys.public_id,
            uploads.caller_subject, host(uploads.client_address) AS client_address, uploads.access_key_id, uploads.trace_id,
            uploads.issued_at, uploads.url_expires_at, uploads.state, uploads.declared_etag, uploads.size_bytes, uploads.etag,
            uploads.content_type, uploads.sha256, uploads.seen_at
@@ -44,7 +44,7 @@ pub(super) struct Row {
     declared_size_bytes: Option<i64>,
     declared_content_type: Option<String>,
     declared_sha256: Option<Vec<u8>>,
-    once: bool,
+    write_once: bool,
     metadata: Option<Json<BTreeMap<String, String>>>,
     caller_kind: String,
     caller_id: Option<uuid::Uuid>,
@@ -97,7 +97,7 @@ impl TryFrom<Row> for Upload {
                 // The only one that a URL is ever bound to.
                 content_type: row.declared_content_type.map(|_| ext.content_type()),
                 sha256: row.declared_sha256.and_then(digest),
-                once: row.once,
+                write_once: row.write_once,
             },
             metadata: Metadata::of_encoded(row.metadata.map(|Json(pairs)| pairs).unwrap_or_default()),
             caller_kind: row.caller_kind.parse()?,

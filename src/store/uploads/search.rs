@@ -22,7 +22,7 @@ use crate::store::Transaction;
 
 /// Which page is read.
 #[derive(Debug, Clone, Copy)]
-pub struct Query<'a> {
+pub struct SearchQuery<'a> {
     pub filter: &'a UploadFilter,
     pub order: Order,
     /// Begins behind this one.
@@ -39,7 +39,7 @@ pub struct Query<'a> {
 
 /// What one page's walk found.
 #[derive(Debug)]
-pub struct Found {
+pub struct FoundPage {
     pub uploads: Vec<Upload>,
     /// The last upload that was examined; `None` when there is nothing behind.
     pub more_behind: Option<UploadId>,
@@ -49,7 +49,7 @@ pub struct Found {
 ///
 /// # Errors
 /// The database is away, or a row does not parse.
-pub async fn search(store: &Store, tenant_id: TenantId, query: Query<'_>) -> Result<Found, StoreError> {
+pub async fn search(store: &Store, tenant_id: TenantId, query: SearchQuery<'_>) -> Result<FoundPage, StoreError> {
     find(store, Some(tenant_id), query).await
 }
 
@@ -57,7 +57,7 @@ pub async fn search(store: &Store, tenant_id: TenantId, query: Query<'_>) -> Res
 ///
 /// # Errors
 /// The database is away, or a row does not parse.
-pub async fn search_any_tenant(store: &Store, query: Query<'_>) -> Result<Found, StoreError> {
+pub async fn search_any_tenant(store: &Store, query: SearchQuery<'_>) -> Result<FoundPage, StoreError> {
     find(store, None, query).await
 }
 
@@ -68,7 +68,7 @@ pub async fn search_any_tenant(store: &Store, query: Query<'_>) -> Result<Found,
 pub async fn explain_any_tenant(
     store: &Store,
     tenant_id: Option<TenantId>,
-    query: Query<'_>,
+    query: SearchQuery<'_>,
 ) -> Result<String, StoreError> {
     let mut statement = Statement { sql: QueryBuilder::new("EXPLAIN "), tenant_id, query };
     statement.write();
@@ -98,7 +98,7 @@ struct Hit {
     is_last: bool,
 }
 
-async fn find(store: &Store, tenant_id: Option<TenantId>, query: Query<'_>) -> Result<Found, StoreError> {
+async fn find(store: &Store, tenant_id: Option<TenantId>, query: SearchQuery<'_>) -> Result<FoundPage, StoreError> {
     let mut statement = Statement { sql: QueryBuilder::new(""), tenant_id, query };
     statement.write();
     let hits = async {
@@ -115,7 +115,7 @@ async fn find(store: &Store, tenant_id: Option<TenantId>, query: Query<'_>) -> R
     ids.truncate(limit);
     let window_end = || hits.last().filter(|hit| hit.is_last).map(|hit| hit.id);
     let more_behind = if overfull { ids.last().copied() } else { window_end() };
-    Ok(Found { uploads: read(store, tenant_id, &ids).await?, more_behind: more_behind.map(UploadId::from) })
+    Ok(FoundPage { uploads: read(store, tenant_id, &ids).await?, more_behind: more_behind.map(UploadId::from) })
 }
 
 /// The rows of the page, with the names of what they refer to.
@@ -140,7 +140,7 @@ async fn read(store: &Store, tenant_id: Option<TenantId>, ids: &[Uuid]) -> Resul
 struct Statement<'a> {
     sql: QueryBuilder<Postgres>,
     tenant_id: Option<TenantId>,
-    query: Query<'a>,
+    query: SearchQuery<'a>,
 }
 
 impl Statement<'_> {
@@ -183,7 +183,7 @@ impl Statement<'_> {
 
     /// The conditions that an index serves.
     fn push_walk(&mut self) {
-        let Query { filter, order, after, until, by_id, .. } = self.query;
+        let SearchQuery { filter, order, after, until, by_id, .. } = self.query;
         let (is_after, is_before) = (" AND id > ", " AND id < ");
         if let Some(tenant_id) = self.tenant_in_order() {
             // With a plain equation the order by tenant would mean nothing to the planner.

@@ -13,7 +13,7 @@ use crate::domain::tenant::Slug;
 use crate::domain::upload::Upload;
 
 use super::row::{self, Row};
-use super::settle::Finding;
+use super::state::StateChange;
 use super::{Store, StoreError};
 
 /// A bucket with uploads to look for.
@@ -31,7 +31,7 @@ pub struct DueBucket {
 
 /// An upload whose turn it is.
 #[derive(Debug, Clone)]
-pub struct Claimed {
+pub struct ClaimedUpload {
     pub upload: Upload,
     /// Since when it was due.
     pub due_at: DateTime<Utc>,
@@ -107,7 +107,7 @@ pub async fn claim_any_tenant(
     now: DateTime<Utc>,
     lease: DateTime<Utc>,
     limit: i64,
-) -> Result<Vec<Claimed>, StoreError> {
+) -> Result<Vec<ClaimedUpload>, StoreError> {
     let claimed = sqlx::query!(
         r#"WITH due AS (
              SELECT id, check_at FROM uploads WHERE bucket_id = $1 AND check_at <= least($2, now())
@@ -132,7 +132,7 @@ pub async fn claim_any_tenant(
         let upload = Upload::try_from(row)?;
         let place = claimed.binary_search_by_key(&upload.id.uuid(), |claimed| claimed.id);
         let due_at = place.ok().and_then(|place| claimed.get(place)).map_or(now, |claimed| claimed.due_at);
-        Ok(Claimed { upload, due_at })
+        Ok(ClaimedUpload { upload, due_at })
     });
     let mut uploads = with_time.collect::<Result<Vec<_>, StoreError>>()?;
     uploads.sort_by_key(|claimed| claimed.due_at);
@@ -144,9 +144,9 @@ pub async fn claim_any_tenant(
 ///
 /// # Errors
 /// The database is away.
-pub async fn settle_any_tenant(store: &Store, lease: DateTime<Utc>, found: &[Finding]) -> Result<u64, StoreError> {
+pub async fn settle_any_tenant(store: &Store, lease: DateTime<Utc>, found: &[StateChange]) -> Result<u64, StoreError> {
     /// One column of the batch, as an array.
-    fn column<'a, T>(found: &'a [Finding], of: impl Fn(&'a Finding) -> T) -> Vec<T> {
+    fn column<'a, T>(found: &'a [StateChange], of: impl Fn(&'a StateChange) -> T) -> Vec<T> {
         found.iter().map(of).collect()
     }
     let settled = sqlx::query!(

@@ -11,8 +11,8 @@ use super::Metrics;
 pub struct SweeperMetrics {
     lag: Gauge<f64>,
     round: Histogram<f64>,
-    put_back: Counter<u64>,
-    given_up: Counter<u64>,
+    rescheduled: Counter<u64>,
+    abandoned: Counter<u64>,
     failing: Gauge<u64>,
 }
 
@@ -24,8 +24,9 @@ impl SweeperMetrics {
         Self {
             lag: lag.with_description("How long the oldest upload was due when the last round began.").build(),
             round: metrics.seconds("presign_gateway.sweeper.round.duration", "How long a round took."),
-            put_back: metrics.counter("presign_gateway.sweeper.put_back", "Uploads that could not be asked for yet."),
-            given_up: metrics.counter("presign_gateway.sweeper.given_up", "Uploads that are not asked for any more."),
+            rescheduled: metrics
+                .counter("presign_gateway.sweeper.rescheduled", "Uploads that could not be asked for yet."),
+            abandoned: metrics.counter("presign_gateway.sweeper.abandoned", "Uploads that are not asked for any more."),
             failing: failing.with_description("Buckets that fail, and are left alone for a while.").build(),
         }
     }
@@ -36,11 +37,11 @@ impl SweeperMetrics {
     }
 
     /// Counts a round that ended.
-    pub fn round(&self, lag: Duration, took: Duration, put_back: u32, given_up: u32, failing_buckets: usize) {
+    pub fn round(&self, lag: Duration, took: Duration, rescheduled: u32, abandoned: u32, failing_buckets: usize) {
         self.lag.record(lag.as_secs_f64(), &[]);
         self.round.record(took.as_secs_f64(), &[KeyValue::new("outcome", "completed")]);
-        self.put_back.add(put_back.into(), &[]);
-        self.given_up.add(given_up.into(), &[]);
+        self.rescheduled.add(rescheduled.into(), &[]);
+        self.abandoned.add(abandoned.into(), &[]);
         self.failing.record(failing_buckets.try_into().unwrap_or(u64::MAX), &[]);
     }
 }

@@ -8,9 +8,9 @@ use chrono::DateTime;
 use presign_gateway::domain::binding::Metadata;
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::credential::Credential;
-use presign_gateway::domain::outbound::AllowedHosts;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::upload::UploadRequest;
-use presign_gateway::http::reading;
+use presign_gateway::http::fuzz;
 use presign_gateway::presign::{Operation, Signer};
 use presign_gateway::uploads::prepare::headers;
 use serde_json::{Map, Value};
@@ -19,11 +19,11 @@ use super::told::assert_told;
 
 pub fn judge(data: &[u8]) {
     let names = names(data);
-    match reading::upload(data) {
+    match fuzz::upload(data) {
         Err(error) => assert_told(&error, &names),
         Ok(request) => is_sound(&request),
     }
-    match reading::batch(data) {
+    match fuzz::batch(data) {
         Err(error) => assert_told(&error, &names),
         Ok(items) => {
             for item in items {
@@ -64,7 +64,7 @@ fn is_sound(request: &UploadRequest) {
     assert_eq!(bindings.content_type, Some(file.ext.content_type()));
     assert!(bindings.size_bytes.is_none_or(|bytes| bytes <= 5 << 30));
     assert!(file.duration.is_none_or(|seconds| (0.0..=1e9).contains(&seconds.get())));
-    assert!(metadata.pairs().len() <= Metadata::MOST_PAIRS);
+    assert!(metadata.pairs().len() <= Metadata::MAX_PAIRS);
     for (name, value) in metadata.pairs() {
         assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte)));
         assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{value:?}");
@@ -80,13 +80,13 @@ fn is_sound(request: &UploadRequest) {
     say("duration", file.duration.map(|seconds| seconds.get().into()));
     say("size", bindings.size_bytes.map(Value::from));
     say("sha256", bindings.sha256.map(|digest| digest.hex().into()));
-    say("once", Some(bindings.once.into()));
+    say("write_once", Some(bindings.write_once.into()));
     say("expires_in", expires_in_seconds.map(Value::from));
     say("bucket", bucket.as_ref().map(|alias| alias.as_str().into()));
     let plain = !metadata.pairs().values().any(|value| value.starts_with("=?"));
     let pairs = metadata.pairs().iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
     say("metadata", plain.then(|| pairs.collect()));
-    let read = reading::upload(Value::Object(written).to_string().as_bytes()).unwrap();
+    let read = fuzz::upload(Value::Object(written).to_string().as_bytes()).unwrap();
     if plain {
         assert_eq!(&read, request);
     }

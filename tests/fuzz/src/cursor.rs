@@ -2,7 +2,7 @@
 
 use presign_gateway::domain::ids::{TenantId, UploadId};
 use presign_gateway::domain::page::PageRequest;
-use presign_gateway::domain::search::{Place, Search, SearchTerms};
+use presign_gateway::domain::search::{Position, Search, SearchTerms};
 use uuid::Uuid;
 
 use super::told::MARK;
@@ -37,7 +37,7 @@ fn changed(data: &[u8]) {
     let [at, to, has_until, ..] = *rest else { return };
     let (after, until) = bytes.split_at(16);
     let id = |bytes: &[u8]| UploadId::from(Uuid::from_slice(bytes).unwrap());
-    let place = Place { after: id(after), until: (has_until % 2 == 1).then(|| id(until)) };
+    let place = Position { after: id(after), until: (has_until % 2 == 1).then(|| id(until)) };
     let tenant_id = Some(TenantId::from(Uuid::from_u128(7)));
     let cursor = search(None).unwrap().cursor(tenant_id, place);
     let read = |cursor: &str| search(Some(cursor)).and_then(|search| search.place(tenant_id).ok().flatten());

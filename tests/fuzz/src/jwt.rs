@@ -6,10 +6,10 @@ use std::sync::LazyLock;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
-use presign_gateway::auth::jwt::claims::LONGEST_SUBJECT_BYTES;
-use presign_gateway::auth::jwt::examine::{Against, examine};
+use presign_gateway::auth::jwt::claims::MAX_SUBJECT_BYTES;
+use presign_gateway::auth::jwt::diagnose::{ExpectedClaims, diagnose};
 use presign_gateway::auth::jwt::keys::{KeyMaterial, Keys};
-use presign_gateway::auth::jwt::{Claimed, KeySource, LONGEST_TOKEN_BYTES, Verifier, is_name};
+use presign_gateway::auth::jwt::{Claimed, KeySource, MAX_TOKEN_BYTES, Verifier, is_name};
 use presign_gateway::auth::{AuthError, Refusal};
 use presign_gateway::domain::caller::Scopes;
 use presign_gateway::domain::ids::{JwtIssuerId, TenantId};
@@ -37,7 +37,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         algorithm: JwtAlgorithm::Hs256,
         verification: Verification::SealedHmacSecret { sealing_key_id: String::new(), sealed: Vec::new(), version: 1 },
         leeway_seconds: 10,
-        scopes: Scopes::usual(),
+        scopes: Scopes::default_scopes(),
         scopes_claim: "scope".to_owned(),
         created_at: at,
         updated_at: at,
@@ -86,7 +86,7 @@ fn signature(body: &str) -> String {
 fn check(token: &str) {
     let claimed = Claimed::read(token);
     if let Some(claimed) = &claimed {
-        assert!(token.len() <= LONGEST_TOKEN_BYTES);
+        assert!(token.len() <= MAX_TOKEN_BYTES);
         assert!(is_name(&claimed.issuer) && claimed.audiences.iter().all(|audience| is_name(audience)));
         assert!(claimed.audiences.len() <= 8 && claimed.audiences.is_sorted());
     }
@@ -94,7 +94,7 @@ fn check(token: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let verified = runtime.block_on(fixture.verifier.verify(token, now(), &|| false));
     let checks =
-        examine(token, &Against { issuer: &fixture.issuer, keys: &fixture.keys, also_named: None, now: now() });
+        diagnose(token, &ExpectedClaims { issuer: &fixture.issuer, keys: &fixture.keys, also_named: None, now: now() });
     for check in &checks {
         assert!(!check.found.chars().any(char::is_control) && check.found.chars().count() <= 300, "{check:?}");
     }
@@ -119,11 +119,11 @@ fn check(token: &str) {
                 assert!(begin.as_f64().unwrap() < now + 11.0, "{claims:?}");
             }
             let subject = claims["sub"].as_str().unwrap();
-            assert!(*subject == *verified.subject && (1..=LONGEST_SUBJECT_BYTES).contains(&subject.len()));
+            assert!(*subject == *verified.subject && (1..=MAX_SUBJECT_BYTES).contains(&subject.len()));
             assert!(!subject.chars().any(char::is_control));
-            assert_eq!(verified.scopes.and(Scopes::usual()), verified.scopes, "no more than is granted");
+            assert_eq!(verified.scopes.and(Scopes::default_scopes()), verified.scopes, "no more than is granted");
             let wrong: Vec<_> = checks.iter().filter(|check| !check.passed && check.check != "scopes").collect();
-            assert!(wrong.is_empty() || token.len() > LONGEST_TOKEN_BYTES || claimed.is_none(), "{wrong:?}");
+            assert!(wrong.is_empty() || token.len() > MAX_TOKEN_BYTES || claimed.is_none(), "{wrong:?}");
         }
     }
 }

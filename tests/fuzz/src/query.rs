@@ -1,8 +1,8 @@
 //! Queries of `GET /oss/presign` and `GET /v1/uploads`.
 
 use presign_gateway::domain::ids::{TenantId, UploadId};
-use presign_gateway::domain::search::{Order, Place, Search};
-use presign_gateway::http::reading;
+use presign_gateway::domain::search::{Order, Position, Search};
+use presign_gateway::http::fuzz;
 use uuid::Uuid;
 
 use super::told::assert_told;
@@ -15,7 +15,7 @@ pub fn judge(data: &[u8]) {
 }
 
 fn presign(query: &str, names: &[String]) {
-    match reading::presign(query) {
+    match fuzz::presign(query) {
         Err(error) => assert_told(&error, names),
         Ok(request) => {
             let file = &request.file;
@@ -31,13 +31,13 @@ fn presign(query: &str, names: &[String]) {
                     written.append_pair(name, &value);
                 }
             }
-            assert_eq!(reading::presign(&written.finish()), Ok(request), "what was read is written and read again");
+            assert_eq!(fuzz::presign(&written.finish()), Ok(request), "what was read is written and read again");
         }
     }
 }
 
 fn list(query: &str, names: &[String]) {
-    match reading::list(query) {
+    match fuzz::list(query) {
         Err(error) => assert_told(&error, names),
         Ok(search) => {
             let texts = [search.filter.subject.as_deref(), search.filter.api_key.as_deref()];
@@ -55,7 +55,7 @@ fn list(query: &str, names: &[String]) {
 /// A cursor that this list gives leads to where it was made, and in no list of another tenant or order.
 fn continues(search: &Search) {
     let tenant_id = Some(TenantId::from(Uuid::from_u128(1)));
-    let place = Place { after: UploadId::from(Uuid::from_u128(2)), until: Some(UploadId::from(Uuid::from_u128(3))) };
+    let place = Position { after: UploadId::from(Uuid::from_u128(2)), until: Some(UploadId::from(Uuid::from_u128(3))) };
     let cursor = search.cursor(tenant_id, place);
     let next = |order| {
         let terms = presign_gateway::domain::search::SearchTerms::default();

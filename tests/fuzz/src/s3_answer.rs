@@ -8,14 +8,14 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use chrono::DateTime;
-use presign_gateway::bucket::{BucketClient, BucketError};
+use presign_gateway::buckets::credentials::OpenBucket;
+use presign_gateway::buckets::{BucketClient, BucketError};
 use presign_gateway::domain::binding::BindingSet;
 use presign_gateway::domain::bucket::{Addressing, Alias, Bucket, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::credential::Credential;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::ids::{BucketId, TenantId};
-use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::telemetry::metrics::Metrics;
-use presign_gateway::vault::OpenBucket;
 use uuid::Uuid;
 
 /// A status, header lines, an empty line, a body.
@@ -65,10 +65,10 @@ fn client(data: &[u8]) -> Option<BucketClient> {
     let bucket = Bucket {
         id: BucketId::from(Uuid::from_u128(1)),
         tenant_id: TenantId::from(Uuid::from_u128(2)),
-        alias: Alias::usual(),
+        alias: Alias::default_alias(),
         is_default: true,
         location,
-        enforces: BindingSet::default(),
+        enforced_bindings: BindingSet::default(),
         access_key_id: "ID".to_owned(),
         credential_version: 1,
         created_at: at,

@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::UploadId;
-use presign_gateway::domain::object_key::{LONGEST_OBJECT_KEY_BYTES, Naming, Prefix, Template};
+use presign_gateway::domain::object_key::{MAX_OBJECT_KEY_BYTES, Naming, Prefix, Template};
 use presign_gateway::domain::upload::UploadKind;
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ fn is_sound(object_key: &str, template: &str, prefix: Option<&Prefix>, id: Uploa
     // In the last hour of the year 9999 it is 10000 in the East, which is five digits with a sign.
     assert!(object_key.bytes().all(|byte| allowed(byte) || byte == b'+'), "{object_key}");
     assert!(object_key.contains(&id.to_string()), "no two uploads share one: {object_key}");
-    assert!(object_key.len() <= LONGEST_OBJECT_KEY_BYTES + 6, "{object_key}");
+    assert!(object_key.len() <= MAX_OBJECT_KEY_BYTES + 6, "{object_key}");
     let is_unsafe = |segment: &str| matches!(segment, "" | "." | "..");
     assert!(!object_key.split('/').any(is_unsafe), "{object_key}");
     if let Some(prefix) = prefix {

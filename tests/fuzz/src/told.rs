@@ -1,7 +1,7 @@
 //! Whether an error repeats a value. Names of fields may be told, so it is only looked for a mark that stands in a value.
 
-use presign_gateway::error::ApiError;
-use presign_gateway::error::code::Language;
+use presign_gateway::http::error::ApiError;
+use presign_gateway::http::error::reason::Language;
 
 /// Stands in values, by dictionary and corpus; no text of ours has it.
 pub const MARK: &str = "S3cretM4rk";

@@ -138,13 +138,13 @@ async fn every_field_says_what_it_must_be() {
         "invalid_field",
         "scopes",
     );
-    create(&stack, json!({ "tenant": "nobody", "label": "x" })).await.assert_error(404, "no_such_row");
+    create(&stack, json!({ "tenant": "nobody", "label": "x" })).await.assert_error(404, "resource_not_found");
     act(&stack, &own_id(&stack), "rotate", json!({ "overlap_seconds": 7_776_001 })).await.assert_field(
         400,
         "invalid_field",
         "overlap_seconds",
     );
-    stack.admin(Method::GET, "/api-keys/none").send().await.assert_error(404, "no_such_row");
+    stack.admin(Method::GET, "/api-keys/none").send().await.assert_error(404, "resource_not_found");
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ async fn events_are_filtered_and_paged_newest_first() {
         cursor = format!("&cursor={next}");
     }
     assert_eq!(paged, all);
-    stack.admin(Method::GET, "/audit-events?tenant=nobody").send().await.assert_error(404, "no_such_row");
+    stack.admin(Method::GET, "/audit-events?tenant=nobody").send().await.assert_error(404, "resource_not_found");
     let wrong = stack.admin(Method::GET, "/audit-events?from=yesterday").send().await;
     wrong.assert_field(400, "invalid_field", "from");
     for (query, field) in [("from=-5000-01-01T00:00:00Z", "from"), ("to=%2B262000-01-01T00:00:00Z", "to")] {

@@ -63,7 +63,7 @@ async fn an_archived_bucket_is_gone_and_frees_its_alias_and_the_default_one_cann
         (Method::POST, "/old/doctor"),
         (Method::GET, "/old/cors"),
     ] {
-        call(&stack, method, path, json!({})).await.assert_error(404, "no_such_row");
+        call(&stack, method, path, json!({})).await.assert_error(404, "resource_not_found");
     }
     call(&stack, Method::POST, "", bucket(&stack, "old")).await.data(201);
     call(&stack, Method::POST, "", bucket(&stack, "old")).await.assert_field(409, "already_exists", "alias");
@@ -211,7 +211,7 @@ async fn of_two_who_rotate_what_they_read_at_the_same_time_one_hears_of_the_othe
         stack.admin(Method::POST, path).header("if-match", "\"1\"").json(&credential).send()
     };
     rotate().await.data(200);
-    rotate().await.assert_error(412, "changed_meanwhile");
+    rotate().await.assert_error(412, "revision_conflict");
 }
 
 #[tokio::test]
@@ -241,11 +241,11 @@ async fn the_doctor_says_what_the_store_enforces_and_what_its_operator_claims() 
         found.unwrap()["health"].as_str().unwrap().to_owned()
     };
     assert_eq!((health("twice").await, health("digest").await), ("good".to_owned(), "good".to_owned()));
-    let changed = call(&stack, Method::PATCH, "/default", json!({ "enforces": ["once"] })).await;
-    assert_eq!(changed.data(200)["enforces"], json!(["once"]));
+    let changed = call(&stack, Method::PATCH, "/default", json!({ "enforced_bindings": ["write_once"] })).await;
+    assert_eq!(changed.data(200)["enforced_bindings"], json!(["write_once"]));
     assert_eq!((health("twice").await, health("digest").await), ("good".to_owned(), "fair".to_owned()));
     for wrong in [json!(["size"]), json!(null)] {
-        let answer = call(&stack, Method::PATCH, "/default", json!({ "enforces": wrong })).await;
-        answer.assert_field(400, "invalid_field", "enforces");
+        let answer = call(&stack, Method::PATCH, "/default", json!({ "enforced_bindings": wrong })).await;
+        answer.assert_field(400, "invalid_field", "enforced_bindings");
     }
 }

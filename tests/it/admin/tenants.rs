@@ -85,7 +85,7 @@ async fn who_read_an_older_revision_overwrites_nothing() {
         stack.admin(Method::PATCH, "/tenants/alpha").header("if-match", tag).json(&json!({ "name": name })).send()
     };
     with_tag(&read, "first").await.data(200);
-    with_tag(&read, "second").await.assert_error(412, "changed_meanwhile");
+    with_tag(&read, "second").await.assert_error(412, "revision_conflict");
     assert_eq!(get(&stack, "/tenants/alpha").await.data(200)["name"], "first");
     with_tag("*", "third").await.data(200);
     for nonsense in ["1", "W/\"1\"", "\"x\"", "\"+1\"", "\"1\", \"2\""] {
@@ -213,7 +213,8 @@ async fn an_archived_tenant_is_neither_changed_nor_suspended_before_it_is_resume
 #[tokio::test]
 async fn a_policy_demands_bindings_and_has_uploads_looked_for() {
     let stack = TestStack::start().await;
-    let created = create(&stack, json!({ "slug": "my-app", "required_bindings": ["size"], "sweep": true })).await;
+    let created =
+        create(&stack, json!({ "slug": "my-app", "required_bindings": ["size"], "verify_arrival": true })).await;
     assert_eq!(
         (&created.data(201)["required_bindings"], &created.data(201)["sweep"]),
         (&json!(["size"]), &json!(true))
@@ -221,9 +222,9 @@ async fn a_policy_demands_bindings_and_has_uploads_looked_for() {
     let plain = get(&stack, "/tenants/alpha").await;
     assert_eq!((&plain.data(200)["required_bindings"], &plain.data(200)["sweep"]), (&json!([]), &json!(false)));
 
-    let demanding = json!({ "required_bindings": ["once", "size"], "sweep": true });
+    let demanding = json!({ "required_bindings": ["write_once", "size"], "verify_arrival": true });
     let changed = patch(&stack, "alpha", demanding).await;
-    assert_eq!(changed.data(200)["required_bindings"], json!(["size", "once"]), "in the order that all are in");
+    assert_eq!(changed.data(200)["required_bindings"], json!(["size", "write_once"]), "in the order that all are in");
     stack.presign("ext=jpg").await.assert_error(400, "binding_required");
     patch(&stack, "alpha", json!({ "required_bindings": [] })).await.data(200);
     stack.presign("ext=jpg").await.url();

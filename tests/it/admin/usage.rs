@@ -25,7 +25,7 @@ async fn operators_see_the_usage_of_all_tenants_and_of_each() {
     assert_eq!(ask("?by=type&tenant=alpha").await["items"], json!([item("thumb", 3)]));
     assert_eq!(ask("?by=day").await["total"], sum(4));
     let missing = stack.admin(Method::GET, "/usage?tenant=nobody").send().await;
-    missing.assert_error(404, "no_such_row");
+    missing.assert_error(404, "resource_not_found");
     stack.admin(Method::GET, "/usage?by=colour").send().await.assert_field(400, "invalid_field", "by");
 
     let workbench = Workbench::new(stack.database_url.clone(), stack.sealing_key.expose_secret());

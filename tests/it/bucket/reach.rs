@@ -2,13 +2,13 @@
 
 use std::net::Ipv4Addr;
 
-use presign_gateway::bucket::BucketClient;
-use presign_gateway::bucket::doctor::{self, Health};
+use presign_gateway::buckets::BucketClient;
+use presign_gateway::buckets::doctor::{self, Health};
 use presign_gateway::dev::object_store;
 use presign_gateway::domain::clock::Clock;
-use presign_gateway::domain::outbound::AllowedHosts;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::outbound::{Names, Outbound};
+use presign_gateway::egress::{Egress, Names};
 use tokio::net::TcpListener;
 
 use super::{APP, client, credential, open};
@@ -20,7 +20,7 @@ async fn a_bucket_at_an_address_that_is_not_public_is_not_reached_unless_its_hos
     let names = Names::Fixed([("s3.example.com".to_owned(), vec![Ipv4Addr::LOCALHOST.into()])].into());
     let elsewhere = open(&format!("https://s3.example.com:{port}"), "alpha-uploads", credential("alpha"));
 
-    let careful = Outbound::with_names(AllowedHosts::default(), names.clone());
+    let careful = Egress::with_names(AllowedHosts::default(), names.clone());
     let findings = doctor::examine(&elsewhere, APP, &careful, &Clock::System, &Randomness::System).await;
     let last = findings.last().unwrap();
     assert!(last.health == Health::Bad && last.found.contains("public"), "{findings:?}");
@@ -31,7 +31,7 @@ async fn a_bucket_at_an_address_that_is_not_public_is_not_reached_unless_its_hos
     assert!(connected.is_err(), "nobody came");
 
     let allowed = AllowedHosts::parse(["s3.example.com"]).unwrap();
-    let trusting = Outbound::with_names(allowed, names);
+    let trusting = Egress::with_names(allowed, names);
     let asking = tokio::spawn(async move { BucketClient::new(&elsewhere, &trusting).unwrap().cors_rules().await });
     server.accept().await.unwrap();
     asking.abort();

@@ -12,7 +12,7 @@ use super::load::{Told, content_of};
 pub type Rows = HashMap<String, (i32, i32, String)>;
 
 /// No refusal takes longer: the commit's own limit, the wait for a connection, and what a busy machine adds.
-const LONGEST_REFUSAL: Duration = Duration::from_secs(14);
+const MAX_REFUSAL: Duration = Duration::from_secs(14);
 
 /// What is on record. Of what the sweeper finds out later nothing is compared.
 pub async fn rows(connection: &mut PgConnection) -> Rows {
@@ -49,7 +49,7 @@ pub fn judge(told: &Told, before: &Rows, after: &Rows, bucket: &Path) {
         assert_eq!(after.get(object_key), Some(row), "a row was changed or lost by the fault: {object_key}");
     }
     for refused in &told.refused {
-        assert!(refused.took < LONGEST_REFUSAL, "refused late: {refused:?}");
+        assert!(refused.took < MAX_REFUSAL, "refused late: {refused:?}");
         assert!([429, 500, 503].contains(&refused.status.as_u16()), "{refused:?}");
         assert_ne!(refused.reason, "internal", "a cause that nobody thought of: {refused:?}");
     }

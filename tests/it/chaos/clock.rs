@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use presign_gateway::admin::{NewApiKey, PolicyChanges, TenantChanges};
 use presign_gateway::domain::caller::{Scope, Scopes};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::tenants::{NewApiKey, PolicyChanges, TenantChanges};
-use presign_gateway::upkeep;
+use presign_gateway::jobs::maintenance;
 use reqwest::Method;
 use serde_json::json;
 
@@ -139,7 +139,7 @@ async fn when_the_clock_jumps_each_upload_has_its_row_and_every_decision_follows
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_is_days_ahead_makes_no_living_upload_expire_and_one_that_is_behind_only_waits() {
     let day = Day::start(Setup::new().set("UPLOADS__SWEEP_SECONDS", "1")).await;
-    let policy = PolicyChanges { sweep: Some(true), ..PolicyChanges::default() };
+    let policy = PolicyChanges { verify_arrival: Some(true), ..PolicyChanges::default() };
     day.stack.change_alpha(TenantChanges { policy, ..TenantChanges::default() }).await;
     let (id, url) = issue(&day.stack).await;
     // Two rounds from now: the first may have begun before.
@@ -191,6 +191,6 @@ async fn a_clock_that_is_months_ahead_drops_nothing_that_is_to_be_kept() {
     ledger::insert(&mut connection, &rows).await;
     postgres::allow_drops(&stack.database_url).await;
     let store = postgres::open(stack.database_url.clone());
-    upkeep::drop_old_partitions(&store, now + TimeDelta::days(300), 12).await.unwrap();
+    maintenance::drop_old_partitions(&store, now + TimeDelta::days(300), 12).await.unwrap();
     assert_eq!(stack.recorded().await, 3, "what is older than a year is gone, and nothing else");
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::load::Load;
 use super::scene::{PATIENCE, SLOW, Scene, short_or_long};
-use crate::support::node::{Node, open_folder};
+use crate::support::postgres_server::{Node, open_folder};
 use crate::support::proxy::Proxy;
 
 /// A gateway under load, its Postgres, and the way in between.

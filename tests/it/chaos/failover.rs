@@ -7,8 +7,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::scene::{PATIENCE, Scene, short_or_long};
 use crate::support::binary::{Server, Workbench};
-use crate::support::node::Node;
 use crate::support::postgres;
+use crate::support::postgres_server::Node;
 use crate::support::proxy::Proxy;
 
 /// Two hosts of one database, as a setting names them.

@@ -3,11 +3,11 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use presign_gateway::admin::{NewJwtIssuer, NewVerification};
 use presign_gateway::domain::caller::{Scope, Scopes};
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::jwt_issuer::{JwksUrl, JwtAlgorithm};
-use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::domain::tenant::Slug;
-use presign_gateway::tenants::{NewJwtIssuer, NewVerification};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -15,12 +15,12 @@ use tokio::io::AsyncWriteExt;
 use super::check::percentile;
 use super::load::{CROWD, Issued, Target};
 use super::scene::{IS_LONG, PATIENCE, SLOW, Scene, recovery, short_or_long};
-use crate::support::publisher::{Publish, Publisher};
+use crate::support::jwks_server::{Publish, Publisher};
 use crate::support::tokens::{AUDIENCE, ISSUER, IssuerKey, claims};
 use crate::support::within;
 
 /// Whoever waits for the issuer's keys waits no longer: the fetch has its limit, and the machine does much else.
-const LONGEST_FETCH: Duration = Duration::from_secs(9);
+const MAX_FETCH: Duration = Duration::from_secs(9);
 
 /// Lets an issuer's tokens speak for alpha.
 pub async fn add_issuer(scene: &Scene, algorithm: JwtAlgorithm, verification: NewVerification) -> String {
@@ -70,7 +70,7 @@ impl Issuer {
         let answer = asked.bearer_auth(token).send().await.unwrap();
         let status = answer.status().as_u16();
         let body: Value = answer.json().await.unwrap();
-        assert!(began.elapsed() < LONGEST_FETCH, "{status} after {:?}", began.elapsed());
+        assert!(began.elapsed() < MAX_FETCH, "{status} after {:?}", began.elapsed());
         (status, body["reason"].as_str().unwrap_or_default().to_owned())
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use presign_gateway::tenants::{PolicyChanges, TenantChanges};
+use presign_gateway::admin::{PolicyChanges, TenantChanges};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use sqlx::{PgConnection, Row};
@@ -10,9 +10,9 @@ use sqlx::{PgConnection, Row};
 use super::load::content_of;
 use super::scene::{IS_LONG, PATIENCE, SLOW, Scene, recovery, short_or_long};
 use crate::support::binary;
-use crate::support::door::{Door, Way};
-use crate::support::faulty;
-use crate::support::publisher::{Publish, Publisher};
+use crate::support::faulty_store;
+use crate::support::jwks_server::{Publish, Publisher};
+use crate::support::tcp_gate::{Door, Way};
 use crate::support::within;
 use crate::v1::id_in;
 
@@ -79,8 +79,8 @@ impl Behind {
         ];
         let scene = Scene::patient(fault, &settings).await;
         let door = Door::to(scene.s3_url.trim_start_matches("http://").parse().unwrap()).await;
-        faulty::lead(&mut scene.connect().await, "alpha", &door.url).await;
-        let policy = PolicyChanges { sweep: Some(true), ..PolicyChanges::default() };
+        faulty_store::lead(&mut scene.connect().await, "alpha", &door.url).await;
+        let policy = PolicyChanges { verify_arrival: Some(true), ..PolicyChanges::default() };
         scene.change_tenant("alpha", TenantChanges { policy, ..TenantChanges::default() }).await;
         let client = Client::builder().no_proxy().build().unwrap();
         Self { scene, door, client }

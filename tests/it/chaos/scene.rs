@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use presign_gateway::admin::{Actor, Admin, TenantChanges};
+use presign_gateway::crypto::keyring::Keyring;
 use presign_gateway::dev::demo::Demo;
 use presign_gateway::dev::object_store;
 use presign_gateway::domain::clock::Clock;
-use presign_gateway::domain::outbound::AllowedHosts;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use presign_gateway::domain::tenant::Slug;
-use presign_gateway::outbound::Outbound;
-use presign_gateway::tenants::{Actor, TenantChanges, Tenants};
-use presign_gateway::vault::keyring::Keyring;
+use presign_gateway::egress::Egress;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgConnection;
 use tempfile::TempDir;
@@ -25,7 +25,7 @@ use super::check::{self, Rows};
 use super::load::{Load, Target, Told};
 use super::report::{Figures, report};
 use crate::support::binary::{Server, Workbench};
-use crate::support::node::Node;
+use crate::support::postgres_server::Node;
 use crate::support::proxy::Proxy;
 use crate::support::scrape::Scrape;
 use crate::support::{canary, postgres, within};
@@ -62,7 +62,7 @@ pub struct Scene {
     pub workbench: Workbench,
     pub server: Option<Server>,
     pub target: Target,
-    pub tenants: Tenants,
+    pub tenants: Admin,
     pub files: TempDir,
     pub s3_url: String,
     settings: Vec<(String, String)>,
@@ -110,10 +110,10 @@ impl Scene {
 
         let sealing_key = SealingKey::generate("test", &Randomness::System);
         let keyring = Keyring::new(&[SealingKey::parse(sealing_key.expose_secret()).unwrap()]).unwrap();
-        let outbound = Outbound::new(AllowedHosts::any());
+        let outbound = Egress::new(AllowedHosts::any());
         let actor = Actor { name: "test".to_owned(), origin: None };
         let (clock, randomness) = (Clock::System, Randomness::System);
-        let tenants = Tenants { store: postgres::open(direct.clone()), clock, randomness, outbound, actor };
+        let tenants = Admin { store: postgres::open(direct.clone()), clock, randomness, outbound, actor };
         demo.ensure(&tenants, &keyring, &s3_url).await.unwrap();
         let much =
             TenantChanges { rate_per_second: Some(1_000_000), burst: Some(1_000_000), ..TenantChanges::default() };

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use presign_gateway::admin::NewVerification;
 use presign_gateway::domain::jwt_issuer::JwtAlgorithm;
-use presign_gateway::tenants::NewVerification;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;

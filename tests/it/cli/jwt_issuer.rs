@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use crate::support::binary::{Workbench, stderr, stdout};
+use crate::support::jwks_server::{Publish, Publisher};
 use crate::support::postgres;
-use crate::support::publisher::{Publish, Publisher};
 use crate::support::tokens::{AUDIENCE, ISSUER, IssuerKey, claims, claims_with};
 
 async fn workbench() -> Workbench {

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use presign_gateway::admin::{PolicyChanges, TenantChanges};
 use presign_gateway::domain::jwt_issuer::JwtAlgorithm;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
-use presign_gateway::tenants::{PolicyChanges, TenantChanges};
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -18,8 +18,8 @@ use super::server::{self, Prometheus};
 use crate::oss::jwt::published;
 use crate::oss::jwt::{add, issuer};
 use crate::support::eventually;
-use crate::support::faulty::{Fault, FaultyStore};
-use crate::support::publisher::{Publish, Publisher};
+use crate::support::faulty_store::{Fault, FaultyStore};
+use crate::support::jwks_server::{Publish, Publisher};
 use crate::support::stack::{Instance, Setup, TestStack};
 use crate::support::tokens::{IssuerKey, claims, claims_with};
 use crate::v1::{complete, id_in};
@@ -53,7 +53,7 @@ impl Busy {
         let store = FaultyStore::start(&stack).await;
         store.serve(&stack, "beta").await;
         store.set(Fault::Status(503, "SlowDown"));
-        let policy = PolicyChanges { sweep: Some(true), ..PolicyChanges::default() };
+        let policy = PolicyChanges { verify_arrival: Some(true), ..PolicyChanges::default() };
         stack.change_alpha(TenantChanges { policy: policy.clone(), ..TenantChanges::default() }).await;
         let little = TenantChanges { rate_per_second: Some(1), burst: Some(2), policy, ..TenantChanges::default() };
         stack.tenants.update_tenant(&stack.beta(), little, None).await.unwrap();

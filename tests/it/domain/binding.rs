@@ -28,7 +28,7 @@ proptest! {
         for (name, value) in metadata.pairs() {
             prop_assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte)));
             prop_assert!(value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '), "{value:?}");
-            prop_assert!(value.len() <= Metadata::LONGEST_VALUE);
+            prop_assert!(value.len() <= Metadata::MAX_VALUE);
             prop_assert!(pairs[name] == *value || value.starts_with("=?UTF-8?B?"));
         }
     }
@@ -36,12 +36,13 @@ proptest! {
 
 #[test]
 fn a_set_of_bindings_is_read_from_its_words() {
-    let parse = |texts: &[&'static str]| BindingSet::parse("enforces", &Binding::OPTIONAL, texts.iter().copied());
+    let parse =
+        |texts: &[&'static str]| BindingSet::parse("enforced_bindings", &Binding::OPTIONAL, texts.iter().copied());
     assert_eq!(parse(&[]), Ok(BindingSet::default()));
-    let both = parse(&["once", "sha256", "once"]).unwrap();
-    assert_eq!(both.texts().collect::<Vec<_>>(), ["sha256", "once"]);
+    let both = parse(&["write_once", "sha256", "write_once"]).unwrap();
+    assert_eq!(both.texts().collect::<Vec<_>>(), ["sha256", "write_once"]);
     let refused = parse(&["size"]).unwrap_err();
-    assert_eq!((refused.field, refused.expected.contains("sha256, once")), ("enforces", true));
+    assert_eq!((refused.field, refused.expected.contains("sha256, write_once")), ("enforced_bindings", true));
 }
 
 #[test]

@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 
 use chrono::DateTime;
+use presign_gateway::crypto::cipher::{AssociatedData, Cipher};
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::credential::Credential;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::ids::{TenantId, UploadId};
-use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::domain::page::PageRequest;
 use presign_gateway::domain::sealing_key::SealingKey;
-use presign_gateway::domain::search::{Place, Search, SearchTerms};
+use presign_gateway::domain::search::{Position, Search, SearchTerms};
 use presign_gateway::presign::{Operation, Signer};
-use presign_gateway::vault::cipher::{Binding, Cipher};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -83,7 +83,7 @@ proptest! {
             Search::parse(&SearchTerms { subject: subject.clone(), ..SearchTerms::default() }, cursor, None).unwrap()
         };
         let id = |bits| UploadId::from(Uuid::from_u128(bits));
-        let place = Place { after: id(after), until: until.map(id) };
+        let place = Position { after: id(after), until: until.map(id) };
         let cursor = search(subject, None).cursor(tenant, place);
         prop_assert_eq!(search(subject, Some(&cursor)).place(tenant), Ok(Some(place)));
         if other_subject != subject {
@@ -112,15 +112,15 @@ proptest! {
     ) {
         let key = SealingKey::parse("a:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=").unwrap();
         let cipher = Cipher::new(&key.bytes);
-        let place = Binding { table: "buckets", row: Uuid::from_u128(1), column: "sealed_session_token", version: 1 };
+        let place = AssociatedData { table: "buckets", row: Uuid::from_u128(1), column: "sealed_session_token", version: 1 };
         let sealed = cipher.seal(place, &text.into());
         prop_assert!(cipher.open(place, &sealed).is_ok());
 
         let mut other = *key.bytes;
         other[bits.0] ^= 1 << bits.1;
         prop_assert!(Cipher::new(&other).open(place, &sealed).is_err());
-        let other_row = Binding { row: Uuid::from_u128(1 ^ (1 << row_bit)), ..place };
-        let other_version = Binding { version: 1 ^ (1 << version_bit), ..place };
+        let other_row = AssociatedData { row: Uuid::from_u128(1 ^ (1 << row_bit)), ..place };
+        let other_version = AssociatedData { version: 1 ^ (1 << version_bit), ..place };
         prop_assert!(cipher.open(other_row, &sealed).is_err() && cipher.open(other_version, &sealed).is_err());
         let mut changed = sealed.clone();
         let bit = sealed_bit.index(sealed.len() * 8);

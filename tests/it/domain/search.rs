@@ -1,7 +1,7 @@
 //! What is looked for, as it was written.
 
 use presign_gateway::domain::ids::{TenantId, UploadId};
-use presign_gateway::domain::search::{Place, Search, SearchTerms};
+use presign_gateway::domain::search::{Position, Search, SearchTerms};
 use uuid::uuid;
 
 /// A newer version must know the cursors of this one: they are with clients.
@@ -18,7 +18,7 @@ fn a_cursor_stays_as_it_is_from_version_to_version() {
     };
     let tenant_id = Some(TenantId::from(uuid!("01a00000-0000-7000-8000-000000000001")));
     let after = UploadId::from(uuid!("01a00000-0000-7000-8000-000000000002"));
-    let place = Place { after, until: None };
+    let place = Position { after, until: None };
     let cursor = Search::parse(&terms, None, None).unwrap().cursor(tenant_id, place);
     assert_eq!(cursor, "MDFhMDAwMDAtMDAwMC03MDAwLTgwMDAtMDAwMDAwMDAwMDAyLi5iMjUyYWM2Yg");
     // However the same is written.

@@ -20,7 +20,7 @@ fn upload(bindings: Bindings, declared_etag: Option<String>) -> Upload {
         tenant_id: TenantId::generate(now, &randomness),
         tenant: Slug::parse("app").unwrap(),
         bucket_id: BucketId::generate(now, &randomness),
-        bucket: Alias::usual(),
+        bucket: Alias::default_alias(),
         object_key: "a.png".to_owned(),
         file: FileFacts { ext: Extension::Png, kind: None, width: None, height: None, duration: None },
         bindings,
@@ -58,7 +58,7 @@ proptest! {
         etag in prop::option::of(prop::sample::select(vec!["a", "\"a\"", "W/\"a\"", "b", "A"])),
     ) {
         let bindings =
-            Bindings { size_bytes: promised_size, content_type: promised_type, sha256: promised_sha256, once: false };
+            Bindings { size_bytes: promised_size, content_type: promised_type, sha256: promised_sha256, write_once: false };
         let upload = upload(bindings, promised_etag.map(str::to_owned));
         let (etag_text, type_text) = (etag.map(str::to_owned), found_type.map(str::to_owned));
         let seen =

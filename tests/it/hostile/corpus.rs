@@ -8,7 +8,7 @@ use super::targets;
 
 const MUTATIONS_OF_A_FILE: u64 = 20;
 /// What is over that is left out, so that a slow machine is not held up.
-const MOST_TIME: Duration = Duration::from_secs(1);
+const MAX_TIME: Duration = Duration::from_secs(1);
 
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
@@ -91,7 +91,7 @@ fn every_target_holds_over_its_corpus_and_over_mutations_of_it() {
         let mut sequence = Sequence(0x9e37_79b9_7f4a_7c15);
         for round in 0..MUTATIONS_OF_A_FILE {
             for (path, bytes) in &corpus {
-                if begun.elapsed() > MOST_TIME {
+                if begun.elapsed() > MAX_TIME {
                     break;
                 }
                 let other = &corpus[sequence.below(corpus.len())].1;

@@ -1,10 +1,10 @@
 //! Texts that mean something to SQL, to a pattern, to a terminal or to nobody, in every field that anybody can set: refused by name, or
 //! kept and given back byte for byte.
 
+use presign_gateway::admin::TenantChanges;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use presign_gateway::http::openapi;
-use presign_gateway::tenants::TenantChanges;
 use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ async fn try_bodies<'a>(document: &Value, schema: &str, base: impl Fn(usize) -> 
                     // Two that do not fit together.
                     || properties(document, schema).iter().any(|(other, _)| answer.body["field"] == other.as_str())
                     || (decoded(&raw).is_none() && answer.reason() == "malformed_body")
-                    || ["invalid_ext", "invalid_type", "no_such_row", "already_exists"].contains(&answer.reason())
+                    || ["invalid_ext", "invalid_type", "resource_not_found", "already_exists"].contains(&answer.reason())
                     || answer.reason() == "credential_failed";
                 assert!(is_named, "which field? {what}");
                 continue;

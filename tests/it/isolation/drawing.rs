@@ -24,7 +24,7 @@ nothing: no row of any table, no file of any bucket.
 | **403 scope** | `scope_missing`: a caller of the tenant that may not do this |
 | **403 suspended** | `tenant_suspended`: of archived tenants too |
 | **403 operator** | `operator_not_allowed`: operators' keys issue nothing and read nothing as an app; on the operators' listener `operator_required`: only they are let in |
-| **404** | `no_such_row`: byte for byte the answer to an id that is nowhere. A caller without `uploads:read` knows of nothing but what it issued itself |
+| **404** | `resource_not_found`: byte for byte the answer to an id that is nowhere. A caller without `uploads:read` knows of nothing but what it issued itself |
 | **404 path** | `not_found`: no such route on this listener |
 
 The uploads of these paths are alpha's, issued by its key with all scopes. \"Another tenant\" is beta, with all scopes; where its cell is ✅, it got its own.
@@ -75,7 +75,7 @@ fn shortened(outcome: &str) -> &str {
         "403 tenant_suspended" => "403 suspended",
         "403 operator_not_allowed" | "403 operator_required" => "403 operator",
         "✓" => "✅",
-        "404 no_such_row" => "404",
+        "404 resource_not_found" => "404",
         "404 not_found" => "404 path",
         other => other,
     }

@@ -61,7 +61,7 @@ async fn an_id_of_anything_but_the_tenants_own_upload_is_answered_as_one_that_is
             async move { as_beta(stack, method, &path, &body).await }
         };
         let missing = ask(MISSING.to_owned()).await;
-        missing.assert_error(404, "no_such_row");
+        missing.assert_error(404, "resource_not_found");
         for id in &ids {
             let answer = ask(id.clone()).await;
             assert_eq!(
@@ -165,7 +165,7 @@ async fn on_the_operators_listener_a_row_under_another_tenants_path_is_answered_
             call.json(&operation.body()).header("x-request-id", "same").send()
         };
         let (foreign, nowhere) = (ask("beta", own).await, ask("beta", missing).await);
-        foreign.assert_error(404, "no_such_row");
+        foreign.assert_error(404, "resource_not_found");
         assert_eq!(foreign.text, nowhere.text, "{}", operation.name);
         tried += 1;
     }

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
+use presign_gateway::admin::TenantChanges;
 use presign_gateway::domain::jwt_issuer::JwtAlgorithm;
-use presign_gateway::tenants::TenantChanges;
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::oss::jwt::published;
 use crate::support::eventually;
+use crate::support::jwks_server::{Publish, Publisher};
 use crate::support::postgres;
 use crate::support::proxy::Proxy;
-use crate::support::publisher::{Publish, Publisher};
 use crate::support::scrape::Scrape;
 use crate::support::stack::{Setup, TestStack};
 use crate::support::tokens::{IssuerKey, claims};

@@ -1,13 +1,13 @@
 //! API keys: who is let in, and that all others hear the same.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use presign_gateway::admin::{Admin, NewApiKey};
 use presign_gateway::auth::api_key::{self, PresentedApiKey};
 use presign_gateway::domain::caller::{Scope, Scopes};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::page::PageRequest;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::tenant::{Slug, TenantStatus};
-use presign_gateway::tenants::{NewApiKey, Tenants};
 use secrecy::ExposeSecret;
 
 use crate::support::canary;
@@ -150,7 +150,7 @@ async fn a_suspended_tenants_callers_are_forbidden_and_others_are_not() {
 }
 
 /// When a tenant's only key was last used.
-async fn last_use(tenants: &Tenants, tenant: Slug) -> Option<DateTime<Utc>> {
+async fn last_use(tenants: &Admin, tenant: Slug) -> Option<DateTime<Utc>> {
     tenants.list_api_keys(Some(&tenant), &PageRequest::default()).await.unwrap().items[0].last_used_at
 }
 

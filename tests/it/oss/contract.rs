@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use presign_gateway::admin::{PolicyChanges, TenantChanges};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::tenant::parse_time_zone;
-use presign_gateway::tenants::{PolicyChanges, TenantChanges};
 use sqlx::Row;
 
 use crate::support::stack::{Setup, TestStack};

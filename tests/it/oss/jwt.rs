@@ -1,13 +1,13 @@
 //! JWTs.
 
+use presign_gateway::admin::{AdminError, NewJwtIssuer, NewVerification};
 use presign_gateway::domain::caller::{Scope, Scopes};
 use presign_gateway::domain::jwt_issuer::{JwtAlgorithm, JwtIssuer};
 use presign_gateway::domain::tenant::Slug;
-use presign_gateway::tenants::{ManageError, NewJwtIssuer, NewVerification};
 use serde_json::{Value, json};
 
 use crate::support::canary;
-use crate::support::publisher::{Publish, Publisher};
+use crate::support::jwks_server::{Publish, Publisher};
 use crate::support::stack::{Setup, TestStack};
 use crate::support::tokens::{self, AUDIENCE, ISSUER, IssuerKey, claims, claims_with, hs256};
 
@@ -36,7 +36,7 @@ fn secret_issuer() -> NewJwtIssuer {
     issuer(JwtAlgorithm::Hs256, NewVerification::HmacSecret(SECRET.into()))
 }
 
-pub async fn add(stack: &TestStack, slug: &Slug, new: NewJwtIssuer) -> Result<JwtIssuer, ManageError> {
+pub async fn add(stack: &TestStack, slug: &Slug, new: NewJwtIssuer) -> Result<JwtIssuer, AdminError> {
     stack.tenants.add_jwt_issuer(slug, new, &stack.keyring).await
 }
 
@@ -134,7 +134,7 @@ async fn the_scopes_claim_may_have_another_name() {
 async fn issuer_and_audience_together_name_one_tenant() {
     let stack = with(secret_issuer()).await;
     let taken = add(&stack, &stack.beta(), secret_issuer()).await;
-    assert!(matches!(taken, Err(ManageError::Taken { .. })), "{taken:?}");
+    assert!(matches!(taken, Err(AdminError::Taken { .. })), "{taken:?}");
 
     let other = NewJwtIssuer { audience: "beta-uploads".to_owned(), ..secret_issuer() };
     add(&stack, &stack.beta(), other).await.unwrap();
@@ -181,7 +181,7 @@ async fn an_issuer_with_unfit_key_material_is_refused_when_it_is_added() {
         ("no issuer", NewJwtIssuer { issuer: String::new(), ..secret_issuer() }),
     ] {
         let added = add(&stack, &stack.alpha(), new).await;
-        assert!(matches!(added, Err(ManageError::Invalid(_))), "{what}: {added:?}");
+        assert!(matches!(added, Err(AdminError::Invalid(_))), "{what}: {added:?}");
     }
     for (what, new) in [
         ("a key for signatures", with("use", json!("sig"))),

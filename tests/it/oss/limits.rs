@@ -1,8 +1,8 @@
 //! Limits: of tenants, and of strangers.
 
+use presign_gateway::admin::TenantChanges;
 use presign_gateway::auth::api_key;
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::tenants::TenantChanges;
 use secrecy::ExposeSecret;
 
 use crate::support::stack::{Answer, Setup, TestStack};

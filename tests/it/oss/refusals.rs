@@ -1,7 +1,7 @@
 //! What is refused, in which words, and that nothing is on record then.
 
+use presign_gateway::admin::{PolicyChanges, TenantChanges};
 use presign_gateway::domain::extension::ExtensionSet;
-use presign_gateway::tenants::{PolicyChanges, TenantChanges};
 use reqwest::Method;
 
 use crate::support::stack::{Setup, TestStack};

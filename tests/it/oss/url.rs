@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use presign_gateway::domain::binding::{Bindings, Sha256};
 use presign_gateway::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
 use presign_gateway::domain::credential::Credential;
-use presign_gateway::domain::outbound::AllowedHosts;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::presign::{Operation, Signer};
 use presign_gateway::uploads::prepare::headers;
 use proptest::prelude::*;
@@ -49,7 +49,7 @@ prop_compose! {
         size in proptest::option::of(0..5_u64 << 30),
         content_type in proptest::option::of(prop_oneof![Just("image/jpeg"), Just("video/mp4")]),
         sha256 in proptest::option::of(any::<[u8; 32]>()),
-        once in any::<bool>(),
+        write_once in any::<bool>(),
         session_token in proptest::option::of("[a-zA-Z0-9+/=]{16,200}"),
         expires_in_seconds in 1..=604_800u32,
         unix_seconds in 1_500_000_000..4_000_000_000i64,
@@ -58,7 +58,7 @@ prop_compose! {
         let duration = duration.map(|duration| ("duration", duration.to_string().into()));
         let kind = kind.map(|kind| ("type", kind.into()));
         let metadata = [width, duration, kind].into_iter().flatten().collect();
-        let bindings = Bindings { size_bytes: size, content_type, sha256: sha256.map(Sha256::from), once };
+        let bindings = Bindings { size_bytes: size, content_type, sha256: sha256.map(Sha256::from), write_once };
         let headers = headers(&bindings);
         Case { endpoint, region: region.to_owned(), bucket, virtual_hosted, object_key, metadata, headers, session_token, expires_in_seconds, unix_seconds }
     }

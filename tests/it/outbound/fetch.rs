@@ -3,32 +3,32 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use presign_gateway::domain::outbound::AllowedHosts;
-use presign_gateway::outbound::{FetchError, Names, Outbound};
+use presign_gateway::domain::egress::AllowedHosts;
+use presign_gateway::egress::{Egress, FetchError, Names};
 use url::Url;
 
-use crate::support::publisher::{Publish, Publisher};
+use crate::support::jwks_server::{Publish, Publisher};
 
-const MOST: usize = 10_000;
+const MAX: usize = 10_000;
 
 fn allowing(hosts: &[&str]) -> AllowedHosts {
     AllowedHosts::parse(hosts.iter().copied()).unwrap()
 }
 
-async fn fetch(outbound: &Outbound, url: &str) -> Result<Vec<u8>, FetchError> {
-    outbound.fetch(&Url::parse(url).unwrap(), MOST).await
+async fn fetch(outbound: &Egress, url: &str) -> Result<Vec<u8>, FetchError> {
+    outbound.fetch(&Url::parse(url).unwrap(), MAX).await
 }
 
 async fn fetch_from(publisher: &Publisher) -> Result<Vec<u8>, FetchError> {
-    fetch(&Outbound::new(allowing(&["127.0.0.1"])), &publisher.url()).await
+    fetch(&Egress::new(allowing(&["127.0.0.1"])), &publisher.url()).await
 }
 
 #[tokio::test]
 async fn a_text_of_an_allowed_host_is_fetched() {
-    let publisher = Publisher::start(Publish::Text("x".repeat(MOST))).await;
-    assert_eq!(fetch_from(&publisher).await.unwrap().len(), MOST);
-    publisher.set(Publish::Text("x".repeat(MOST + 1)));
-    assert_eq!(fetch_from(&publisher).await, Err(FetchError::TooLong(MOST)));
+    let publisher = Publisher::start(Publish::Text("x".repeat(MAX))).await;
+    assert_eq!(fetch_from(&publisher).await.unwrap().len(), MAX);
+    publisher.set(Publish::Text("x".repeat(MAX + 1)));
+    assert_eq!(fetch_from(&publisher).await, Err(FetchError::TooLong(MAX)));
 }
 
 #[tokio::test]
@@ -36,7 +36,7 @@ async fn whatever_is_no_answer_of_bounded_length_is_an_error_that_says_its_kind(
     let elsewhere = Publisher::start(Publish::Text("{}".to_owned())).await;
     let publisher = Publisher::start(Publish::Endless).await;
     for (publish, expected) in [
-        (Publish::Endless, FetchError::TooLong(MOST)),
+        (Publish::Endless, FetchError::TooLong(MAX)),
         (Publish::Redirect(elsewhere.url()), FetchError::Redirected),
         (Publish::Status(500), FetchError::Status(500)),
         (Publish::Status(204), FetchError::Status(204)),
@@ -52,7 +52,7 @@ async fn whatever_is_no_answer_of_bounded_length_is_an_error_that_says_its_kind(
     }
     assert_eq!(elsewhere.requests(), 0, "the redirect was followed");
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let outbound = Outbound::new(AllowedHosts::any());
+    let outbound = Egress::new(AllowedHosts::any());
     assert_eq!(fetch(&outbound, &format!("http://{closed}/")).await, Err(FetchError::CannotConnect));
 }
 
@@ -62,7 +62,7 @@ async fn nothing_is_asked_of_a_host_that_is_not_allowed() {
     let port = publisher.address.port();
     let other_port = format!("127.0.0.1:{}", port - 1);
     for hosts in [&[][..], &["localhost"], &[&other_port]] {
-        let outbound = Outbound::new(allowing(hosts));
+        let outbound = Egress::new(allowing(hosts));
         for url in
             [publisher.url(), format!("https://127.0.0.1:{port}/"), format!("https://[::ffff:127.0.0.1]:{port}/")]
         {
@@ -79,12 +79,12 @@ async fn a_public_name_that_leads_to_a_private_address_is_not_connected_to() {
     let local: Vec<IpAddr> = ["127.0.0.1", "::1", "::ffff:127.0.0.1"].map(|text| text.parse().unwrap()).to_vec();
     let names = || Names::Fixed(HashMap::from([("idp.example".to_owned(), local.clone())]));
 
-    let strict = Outbound::with_names(AllowedHosts::default(), names());
+    let strict = Egress::with_names(AllowedHosts::default(), names());
     assert_eq!(fetch(&strict, &format!("https://idp.example:{port}/")).await, Err(FetchError::NotPublic));
     assert_eq!(fetch(&strict, &format!("https://other.example:{port}/")).await, Err(FetchError::NoAddress));
     assert_eq!(fetch(&strict, &format!("http://idp.example:{port}/")).await, Err(FetchError::NotAllowed));
     assert_eq!(publisher.requests(), 0);
 
-    let allowing = Outbound::with_names(allowing(&["idp.example"]), names());
+    let allowing = Egress::with_names(allowing(&["idp.example"]), names());
     assert_eq!(fetch(&allowing, &format!("http://idp.example:{port}/")).await, Ok(b"{}".to_vec()));
 }

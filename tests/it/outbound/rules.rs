@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::Ipv4Net;
-use presign_gateway::domain::outbound::{AllowedHosts, is_public};
+use presign_gateway::domain::egress::{AllowedHosts, is_public};
 use proptest::prelude::*;
 use url::Url;
 

@@ -13,7 +13,7 @@ pub fn row(tenant_id: Uuid, bucket_id: Uuid, issued_at: DateTime<Utc>) -> Value 
     json!({
         "id": id.uuid(), "tenant_id": tenant_id, "bucket_id": bucket_id, "object_key": format!("seeded/{id}.jpg"),
         "issued_at": issued_at, "url_expires_at": issued_at + chrono::TimeDelta::minutes(5), "ext": "jpg", "state": "issued",
-        "caller_kind": "api_key", "client_address": "192.0.2.1", "access_key_id": "AKID", "once": false,
+        "caller_kind": "api_key", "client_address": "192.0.2.1", "access_key_id": "AKID", "write_once": false,
     })
 }
 

@@ -3,20 +3,20 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use presign_gateway::admin::{Actor, Admin, TenantChanges};
 use presign_gateway::app::App;
 use presign_gateway::config::Config;
+use presign_gateway::crypto::keyring::Keyring;
 use presign_gateway::dev::demo::Demo;
 use presign_gateway::dev::object_store::{self, Account};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::credential::Credential;
-use presign_gateway::domain::outbound::AllowedHosts;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use presign_gateway::domain::tenant::{Slug, TenantStatus};
-use presign_gateway::outbound::Outbound;
+use presign_gateway::egress::Egress;
 use presign_gateway::telemetry::Signals;
-use presign_gateway::tenants::{Actor, TenantChanges, Tenants};
-use presign_gateway::vault::keyring::Keyring;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -36,7 +36,7 @@ pub struct TestStack {
     pub s3_url: String,
     pub demo: Demo,
     pub token: String,
-    pub tenants: Tenants,
+    pub tenants: Admin,
     pub keyring: Arc<Keyring>,
     pub database_url: SecretString,
     pub client: Client,
@@ -136,9 +136,9 @@ impl Setup {
         let keyring = Keyring::new(&[SealingKey::parse(sealing_key.expose_secret()).unwrap()]).unwrap();
         let store = postgres::open(database_url.clone());
         let (clock, randomness) = (Clock::System, Randomness::System);
-        let outbound = Outbound::new(AllowedHosts::any());
+        let outbound = Egress::new(AllowedHosts::any());
         let tenants =
-            Tenants { store, clock, randomness, outbound, actor: Actor { name: "test".to_owned(), origin: None } };
+            Admin { store, clock, randomness, outbound, actor: Actor { name: "test".to_owned(), origin: None } };
         demo.ensure(&tenants, &keyring, &s3_url).await.unwrap();
         let token = demo.token(&tenants).unwrap().expose_secret().to_owned();
         watch(&demo, &token, &sealing_key);

@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::{due_uploads, settled, states, status, sweeping_setup, workbench};
-use crate::support::faulty::{Fault, FaultyStore, redirect};
-use crate::support::publisher::{Publish, Publisher};
+use crate::support::faulty_store::{Fault, FaultyStore, redirect};
+use crate::support::jwks_server::{Publish, Publisher};
 use crate::support::stack::{Setup, TestStack};
 use crate::support::{eventually, within};
 use crate::v1::{id_in, promise, state};

@@ -6,7 +6,7 @@ use reqwest::Method;
 use super::{due_uploads, settled, states, sweeping_setup, workbench};
 use crate::support::binary::Server;
 use crate::support::eventually;
-use crate::support::faulty::{Fault, FaultyStore};
+use crate::support::faulty_store::{Fault, FaultyStore};
 use crate::support::stack::{Setup, TestStack};
 use crate::v1::issue;
 

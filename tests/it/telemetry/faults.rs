@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use presign_gateway::tenants::TenantChanges;
+use presign_gateway::admin::TenantChanges;
 use tokio::task::JoinSet;
 
 use super::{Watched, request_id, scraped, serve, stack};

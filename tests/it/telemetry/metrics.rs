@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use presign_gateway::admin::TenantChanges;
 use presign_gateway::auth::api_key;
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::tenants::TenantChanges;
 use reqwest::Method;
 use secrecy::ExposeSecret;
 
@@ -39,8 +39,8 @@ const METRICS: &[(&str, &str, &[&str])] = &[
     ("presign_gateway.bucket.operation.duration", "s", &["operation", "error.type"]),
     ("presign_gateway.sweeper.lag", "s", &[]),
     ("presign_gateway.sweeper.round.duration", "s", &["outcome"]),
-    ("presign_gateway.sweeper.put_back", "", &[]),
-    ("presign_gateway.sweeper.given_up", "", &[]),
+    ("presign_gateway.sweeper.rescheduled", "", &[]),
+    ("presign_gateway.sweeper.abandoned", "", &[]),
     ("presign_gateway.sweeper.failing_buckets", "", &[]),
     ("presign_gateway.sealing_key.age", "s", &[]),
     ("presign_gateway.listening", "", &[]),

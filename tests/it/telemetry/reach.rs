@@ -2,17 +2,17 @@
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use presign_gateway::admin::{NewJwtIssuer, NewVerification};
 use presign_gateway::domain::caller::{Scope, Scopes};
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::jwt_issuer::{JwksUrl, JwtAlgorithm};
-use presign_gateway::domain::outbound::AllowedHosts;
-use presign_gateway::tenants::{NewJwtIssuer, NewVerification};
 use reqwest::Method;
 use serde_json::json;
 
 use super::traces::assert_all_known;
 use super::{Watched, stack};
 use crate::support::collector::{Collector, Kept, Span};
-use crate::support::publisher::{Publish, Publisher};
+use crate::support::jwks_server::{Publish, Publisher};
 use crate::support::tokens::{self, IssuerKey};
 use crate::v1::id_in;
 

@@ -2,9 +2,9 @@
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use presign_gateway::admin::TenantChanges;
 use presign_gateway::auth::api_key;
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::tenants::TenantChanges;
 use reqwest::Method;
 use secrecy::ExposeSecret;
 

@@ -8,7 +8,7 @@ use tracing::subscriber::with_default;
 #[test]
 fn without_a_collector_no_span_is_made() {
     let config = Config::load(None, [("PRESIGN__TELEMETRY__LEVEL".to_owned(), "trace".to_owned())]).unwrap().telemetry;
-    with_default(telemetry::subscriber(&config, None, None), || {
+    with_default(telemetry::subscriber(&config, None, None, None), || {
         let request = tracing::info_span!(target: telemetry::trace::ROOT, "request");
         assert!(request.is_disabled());
         let _entered = request.entered();
@@ -21,7 +21,7 @@ fn without_a_collector_no_span_is_made() {
 fn with_a_collector_a_trace_has_its_spans_whatever_is_logged_and_nothing_else_has_any() {
     let config = Config::load(None, [("PRESIGN__TELEMETRY__LEVEL".to_owned(), "error".to_owned())]).unwrap().telemetry;
     let traces = SdkTracerProvider::builder().build();
-    with_default(telemetry::subscriber(&config, Some(&traces), None), || {
+    with_default(telemetry::subscriber(&config, Some(&traces), None, None), || {
         let sign = || tracing::info_span!(target: "presign_gateway::uploads", "sign");
         assert!(sign().is_disabled(), "it is part of no trace");
         let request = tracing::info_span!(target: telemetry::trace::ROOT, "request");

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
-use presign_gateway::tenants::TenantChanges;
+use presign_gateway::admin::TenantChanges;
 use serde_json::{Value, json};
 use sqlx::Connection;
 

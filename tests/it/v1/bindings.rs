@@ -1,8 +1,8 @@
 //! What a URL is bound to, the store enforces: real PUTs.
 
+use presign_gateway::admin::BucketChanges;
 use presign_gateway::domain::binding::BindingSet;
 use presign_gateway::domain::bucket::Alias;
-use presign_gateway::tenants::BucketChanges;
 use serde_json::{Value, json};
 
 use crate::support::stack::TestStack;
@@ -38,8 +38,7 @@ async fn issue(stack: &TestStack, asked: Value) -> Value {
 #[tokio::test]
 async fn the_right_file_arrives_with_every_binding_at_once() {
     let stack = TestStack::start().await;
-    let asked =
-        json!({"ext": "png", "size": PICTURE.len(), "sha256": DIGEST, "once": true, "metadata": {"album": "summer"}});
+    let asked = json!({"ext": "png", "size": PICTURE.len(), "sha256": DIGEST, "write_once": true, "metadata": {"album": "summer"}});
     let issued = issue(&stack, asked).await;
     assert_eq!(put(&stack, &issued, PICTURE, &[]).await, 200);
     assert_eq!(stored(&stack, &issued).unwrap(), PICTURE);
@@ -84,7 +83,7 @@ async fn other_bytes_than_those_of_the_digest_are_refused() {
 #[tokio::test]
 async fn what_is_written_once_is_not_written_again() {
     let stack = TestStack::start().await;
-    let issued = issue(&stack, json!({"ext": "png", "once": true})).await;
+    let issued = issue(&stack, json!({"ext": "png", "write_once": true})).await;
     assert_eq!(put(&stack, &issued, PICTURE, &[]).await, 200);
     assert_eq!(put(&stack, &issued, b"something else", &[]).await, 412);
     assert_eq!(put(&stack, &issued, b"something else", &[("if-none-match", "")]).await, 403, "the condition is signed");
@@ -94,11 +93,11 @@ async fn what_is_written_once_is_not_written_again() {
 #[tokio::test]
 async fn what_a_store_does_not_enforce_is_refused_and_never_weakened() {
     let stack = TestStack::start().await;
-    let changes = BucketChanges { enforces: Some(BindingSet::default()), ..BucketChanges::default() };
-    stack.tenants.update_bucket(&stack.alpha(), &Alias::usual(), changes, None).await.unwrap();
-    for (field, value) in [("sha256", json!(DIGEST)), ("once", json!(true))] {
+    let changes = BucketChanges { enforced_bindings: Some(BindingSet::default()), ..BucketChanges::default() };
+    stack.tenants.update_bucket(&stack.alpha(), &Alias::default_alias(), changes, None).await.unwrap();
+    for (field, value) in [("sha256", json!(DIGEST)), ("write_once", json!(true))] {
         let answer = stack.issue(&json!({"ext": "png", field: value})).await;
-        answer.assert_field(400, "not_enforced", field);
+        answer.assert_field(400, "binding_not_enforced", field);
     }
     assert_eq!(stack.recorded().await, 0);
     issue(&stack, json!({"ext": "png", "size": 1})).await;

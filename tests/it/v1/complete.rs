@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::{complete, id_in, issue, promise, put_by_credential, state};
 use crate::support::eventually;
-use crate::support::faulty::{Fault, FaultyStore, redirect};
-use crate::support::publisher::{Publish, Publisher};
+use crate::support::faulty_store::{Fault, FaultyStore, redirect};
+use crate::support::jwks_server::{Publish, Publisher};
 use crate::support::stack::{Setup, TestStack};
 
 const BODY: &str = "sixteen bytes ok";

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::{complete, issue, state};
 use crate::support::eventually;
-use crate::support::faulty::{Fault, FaultyStore};
-use crate::support::publisher::{Publish, Publisher};
+use crate::support::faulty_store::{Fault, FaultyStore};
+use crate::support::jwks_server::{Publish, Publisher};
 use crate::support::stack::{Answer, Setup, TestStack};
 
 async fn delete(stack: &TestStack, id: &str) -> Answer {
@@ -113,7 +113,7 @@ async fn an_answer_without_end_is_cut_off() {
     let stack = TestStack::start().await;
     let (id, _) = issue(&stack).await;
     let store = Publisher::start(Publish::Endless).await;
-    crate::support::faulty::redirect(&stack, "alpha", &format!("http://{}", store.address)).await;
+    crate::support::faulty_store::redirect(&stack, "alpha", &format!("http://{}", store.address)).await;
     delete(&stack, &id).await.assert_error(502, "bucket_failed");
     store.set(Publish::CutOff);
     assert!(delete(&stack, &id).await.status.is_server_error());

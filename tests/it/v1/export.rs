@@ -76,7 +76,7 @@ async fn an_export_that_is_asked_for_wrongly_is_refused_like_any_request() {
     get("format=csv&limit=5").await.assert_field(400, "unknown_field", "limit");
     get("format=csv&cursor=x").await.assert_field(400, "unknown_field", "cursor");
     let nobodys = stack.admin(Method::GET, "/uploads/export?format=csv&tenant=nobody").send().await;
-    nobodys.assert_error(404, "no_such_row");
+    nobodys.assert_error(404, "resource_not_found");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use chrono::{TimeDelta, Utc};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::ids::{TenantId, UploadId};
 use presign_gateway::domain::search::{Order, SearchTerms, UploadFilter};
-use presign_gateway::store::uploads::search::{Query, explain_any_tenant};
+use presign_gateway::store::uploads::search::{SearchQuery, explain_any_tenant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -101,7 +101,7 @@ async fn each_field_that_is_wrong_is_named_with_what_would_be_right() {
     list(&stack, "format=csv").await.assert_field(400, "unknown_field", "format");
     list(&stack, "ext=jpg&ext=png").await.assert_field(400, "repeated_parameter", "ext");
     let unlisted = stack.admin(Method::GET, "/uploads?tenant=nobody").send().await;
-    unlisted.assert_error(404, "no_such_row");
+    unlisted.assert_error(404, "resource_not_found");
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_tenant_finds_nothing_of_anothers_and_an_operator_finds_all() {
     let anonymized = |answer: &Answer| answer.text.replace(answer.header("x-request-id").unwrap(), "ID");
     let foreign = beta(format!("/v1/uploads/{id}")).await;
     let missing = beta("/v1/uploads/01a00000-0000-7000-8000-000000000000".to_owned()).await;
-    foreign.assert_error(404, "no_such_row");
+    foreign.assert_error(404, "resource_not_found");
     assert_eq!(anonymized(&foreign), anonymized(&missing));
     let list_of = |key: &str| beta(format!("/v1/uploads?key={key}"));
     assert_eq!(list_of(&alphas).await.text, list_of(&alphas.replace('-', "0")).await.text);
@@ -131,7 +131,7 @@ async fn a_tenant_finds_nothing_of_anothers_and_an_operator_finds_all() {
     assert_eq!(keys(&stack.admin(Method::GET, &format!("/uploads?key={alphas}")).send().await), [alphas.as_str()]);
     let shown = stack.admin(Method::GET, &format!("/uploads/{id}")).send().await;
     assert_eq!((&shown.data(200)["tenant"], &shown.data(200)["key"]), (&json!("alpha"), &json!(alphas)));
-    stack.admin(Method::GET, "/uploads/no-id").send().await.assert_error(404, "no_such_row");
+    stack.admin(Method::GET, "/uploads/no-id").send().await.assert_error(404, "resource_not_found");
 }
 
 /// Rows enough that reading all of a month is dearer than an index.
@@ -179,7 +179,7 @@ async fn every_search_is_served_by_an_index_and_touches_the_months_it_needs_only
         ("any tenant's object key", None, &key, true, "pkey"),
     ] {
         for order in [Order::Newest, Order::Oldest] {
-            let query = Query { filter, order, after: None, until: None, by_id, limit: 100, window: 20_000 };
+            let query = SearchQuery { filter, order, after: None, until: None, by_id, limit: 100, window: 20_000 };
             let plan = explain_any_tenant(&store, tenant_id, query).await.unwrap();
             assert!(!plan.contains("Seq Scan on uploads"), "{what}: {plan}");
             assert!(plan.contains(index), "{what}: {plan}");

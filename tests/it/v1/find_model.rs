@@ -5,7 +5,7 @@ use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::search::{Search, SearchTerms};
 use presign_gateway::domain::tenant::Slug;
 use presign_gateway::uploads::UploadError;
-use presign_gateway::uploads::find::Ledger;
+use presign_gateway::uploads::list::UploadReader;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
@@ -181,7 +181,7 @@ fn matching(world: &World, terms: &SearchTerms, tenant: Option<&str>) -> Vec<Str
 }
 
 async fn page(
-    ledger: &Ledger,
+    ledger: &UploadReader,
     tenant: Option<&str>,
     terms: &SearchTerms,
     cursor: Option<&str>,
@@ -196,7 +196,7 @@ async fn page(
 /// Walks through all pages; each that a cursor gives is asked for twice, with an upload arriving between.
 async fn walk(
     connection: &mut PgConnection,
-    ledger: &Ledger,
+    ledger: &UploadReader,
     world: &World,
     (terms, tenant): &(SearchTerms, Option<&str>),
     limit: u16,
@@ -267,7 +267,7 @@ fn all_pages_together_are_what_a_naive_model_finds_while_uploads_arrive() {
         // A page a row takes its time.
         let (limit, window) = if limit == 1 || window == 1 { (limit.max(7), window.max(10)) } else { (limit, window) };
         let expected = matching(&world, &asked.0, asked.1);
-        let ledger = Ledger::new(store.clone(), Clock::System).with_window(window);
+        let ledger = UploadReader::new(store.clone(), Clock::System).with_window(window);
         let found = runtime.block_on(walk(&mut connection.borrow_mut(), &ledger, &world, &asked, limit));
         prop_assert_eq!(&found, &expected, "{:?}", asked);
         found_some.set(found_some.get() + i32::from(!expected.is_empty()));

@@ -148,7 +148,7 @@ async fn items_that_cannot_be_read_are_told_from_others_too() {
 async fn what_is_said_in_vain_makes_no_other_request() {
     let stack = TestStack::start().await;
     let first = issue(&stack, "one", &json!({"ext": "jpg"})).await;
-    let again = issue(&stack, "one", &json!({"ext": "jpg", "once": false, "width": null, "metadata": {}})).await;
+    let again = issue(&stack, "one", &json!({"ext": "jpg", "write_once": false, "width": null, "metadata": {}})).await;
     assert_eq!(again.data(201)["id"], first.data(201)["id"]);
 }
 

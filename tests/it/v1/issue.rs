@@ -1,8 +1,8 @@
 //! `POST /v1/uploads`: what may be asked for, and what is refused.
 
+use presign_gateway::admin::{PolicyChanges, TenantChanges};
 use presign_gateway::domain::binding::{Binding, BindingSet};
 use presign_gateway::domain::extension::Extension;
-use presign_gateway::tenants::{PolicyChanges, TenantChanges};
 use serde_json::{Value, json};
 
 use crate::support::stack::TestStack;
@@ -17,7 +17,7 @@ async fn an_upload_is_on_record_with_all_that_was_said_of_it() {
     let sha256 = "0".repeat(64);
     let asked = json!({
         "ext": "JPG", "type": "origin", "width": 640, "height": 480, "duration": 1.5, "size": 12, "sha256": sha256,
-        "expires_in": 60, "bucket": "default", "metadata": {"album": "été", "note": "a b"}, "once": true,
+        "expires_in": 60, "bucket": "default", "metadata": {"album": "été", "note": "a b"}, "write_once": true,
     });
     let answer = stack.issue(&asked).await;
     let issued = answer.data(201);
@@ -41,7 +41,7 @@ async fn an_upload_is_on_record_with_all_that_was_said_of_it() {
     assert_eq!(shown["url_expires_at"], issued["expires_at"]);
     let expected = json!({
         "tenant": "alpha", "bucket": "default", "state": "issued", "ext": "jpg", "type": "origin", "width": 640, "height": 480,
-        "duration": 1.5, "size": 12, "content_type": "image/jpeg", "sha256": sha256, "once": true, "seen": null, "mismatches": [],
+        "duration": 1.5, "size": 12, "content_type": "image/jpeg", "sha256": sha256, "write_once": true, "seen": null, "mismatches": [],
         "metadata": {"album": "=?UTF-8?B?w6l0w6k=?=", "note": "a b"},
     });
     for (field, value) in expected.as_object().unwrap() {
@@ -99,7 +99,7 @@ async fn what_does_not_fit_is_refused_by_its_fields_name_and_leaves_nothing_on_r
         (json!({"ext": "jpg", "metadata": many}), "metadata"),
         (json!({"ext": "jpg", "metadata": large}), "metadata"),
         (json!({"ext": "jpg", "metadata": {"a": 1}}), "metadata.a"),
-        (json!({"ext": "jpg", "once": "yes"}), "once"),
+        (json!({"ext": "jpg", "write_once": "yes"}), "write_once"),
     ] {
         stack.issue(&asked).await.assert_field(400, "invalid_field", field);
     }

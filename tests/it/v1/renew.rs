@@ -1,7 +1,7 @@
 //! `GET /v1/uploads/{id}/url`.
 
+use presign_gateway::admin::NewApiKey;
 use presign_gateway::domain::caller::{Scope, Scopes};
-use presign_gateway::tenants::NewApiKey;
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -20,7 +20,7 @@ async fn set(stack: &TestStack, assignments: &str) {
 #[tokio::test]
 async fn an_upload_that_has_not_arrived_is_signed_again_bound_to_the_same() {
     let stack = TestStack::start().await;
-    let asked = json!({"ext": "png", "size": 3, "once": true, "width": 5, "metadata": {"album": "summer"}});
+    let asked = json!({"ext": "png", "size": 3, "write_once": true, "width": 5, "metadata": {"album": "summer"}});
     let first = stack.issue(&asked).await.data(201).clone();
     let id = first["id"].as_str().unwrap();
     set(
@@ -67,7 +67,7 @@ async fn a_caller_that_may_not_read_reaches_its_own_uploads_only() {
     let issuer = issuer.expose_secret();
     let others = stack.issue(&json!({"ext": "png"})).await.data(201)["id"].as_str().unwrap().to_owned();
     let url = |id: &str| stack.get(&format!("/v1/uploads/{id}/url")).bearer(issuer).send();
-    url(&others).await.assert_error(404, "no_such_row");
+    url(&others).await.assert_error(404, "resource_not_found");
     let own = stack.get("/oss/presign?ext=png").bearer(issuer).send().await;
     let id = own.object_key().rsplit('/').next().unwrap().trim_end_matches(".png").to_owned();
     url(&id).await.data(200);

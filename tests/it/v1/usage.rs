@@ -1,10 +1,10 @@
 //! `/v1/usage`: exact to the row, at any moment, whoever writes.
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use presign_gateway::admin::NewApiKey;
 use presign_gateway::domain::caller::Scopes;
 use presign_gateway::domain::clock::Clock;
-use presign_gateway::tenants::NewApiKey;
-use presign_gateway::upkeep;
+use presign_gateway::jobs::maintenance;
 use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 
@@ -95,7 +95,7 @@ async fn usage_is_exact_to_the_row_whoever_writes_folded_or_not() {
     stack.presign_as(&stack.token).await.url();
     assert_exact(&stack, &mut connection).await;
 
-    upkeep::fold_usage(&postgres::open(stack.database_url.clone())).await.unwrap();
+    maintenance::fold_usage(&postgres::open(stack.database_url.clone())).await.unwrap();
     let waiting: i64 =
         sqlx::query_scalar("SELECT count(*) FROM usage_unfolded").fetch_one(&mut connection).await.unwrap();
     assert_eq!(waiting, 0);
@@ -110,7 +110,7 @@ async fn usage_is_exact_to_the_row_whoever_writes_folded_or_not() {
         connection.execute(change).await.unwrap();
     }
     assert_exact(&stack, &mut connection).await;
-    upkeep::fold_usage(&postgres::open(stack.database_url.clone())).await.unwrap();
+    maintenance::fold_usage(&postgres::open(stack.database_url.clone())).await.unwrap();
     assert_exact(&stack, &mut connection).await;
 }
 
@@ -144,7 +144,7 @@ async fn instances_that_fold_at_once_while_uploads_are_issued_count_each_once() 
     let stores = [postgres::open(stack.database_url.clone()), postgres::open(stack.database_url.clone())];
     let folding = async |at: usize| {
         for _ in 0..20 {
-            upkeep::fold_usage(&stores[at]).await.unwrap();
+            maintenance::fold_usage(&stores[at]).await.unwrap();
         }
     };
     let issuing = async |url: &str| {

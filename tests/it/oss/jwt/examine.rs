@@ -1,13 +1,13 @@
 //! What an operator hears of a token.
 
-use presign_gateway::auth::jwt::examine::TokenCheck;
+use presign_gateway::admin::{NewJwtIssuer, NewVerification};
+use presign_gateway::auth::jwt::diagnose::TokenCheck;
 use presign_gateway::domain::jwt_issuer::{JwtAlgorithm, JwtIssuer};
-use presign_gateway::tenants::{NewJwtIssuer, NewVerification};
 use serde_json::{Value, json};
 
 use super::published::at;
 use super::{SECRET, add, issuer, secret_issuer};
-use crate::support::publisher::{Publish, Publisher};
+use crate::support::jwks_server::{Publish, Publisher};
 use crate::support::stack::TestStack;
 use crate::support::tokens::{IssuerKey, by_hand, claims, claims_with, hs256, now};
 

@@ -1,10 +1,10 @@
 //! What operators do with issuers.
 
+use presign_gateway::admin::{AdminError, JwtIssuerChanges, NewJwtIssuer, NewVerification};
 use presign_gateway::domain::caller::Scopes;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::ids::JwtIssuerId;
 use presign_gateway::domain::jwt_issuer::{JwksUrl, JwtAlgorithm, JwtIssuer, Verification};
-use presign_gateway::domain::outbound::AllowedHosts;
-use presign_gateway::tenants::{JwtIssuerChanges, ManageError, NewJwtIssuer, NewVerification};
 
 use super::{SECRET, add, issuer, secret_issuer};
 use crate::support::canary;
@@ -26,7 +26,7 @@ async fn update(
     id: JwtIssuerId,
     changes: JwtIssuerChanges,
     expected_revision: Option<i32>,
-) -> Result<JwtIssuer, ManageError> {
+) -> Result<JwtIssuer, AdminError> {
     stack.tenants.update_jwt_issuer(&stack.alpha(), id, changes, expected_revision, &stack.keyring).await
 }
 
@@ -123,7 +123,7 @@ async fn one_who_read_an_older_revision_changes_nothing() {
     let leeway = |seconds| JwtIssuerChanges { leeway_seconds: Some(seconds), ..JwtIssuerChanges::default() };
     update(&stack, issuer.id, leeway(10), Some(1)).await.unwrap();
     let stale = update(&stack, issuer.id, leeway(20), Some(1)).await;
-    assert!(matches!(stale, Err(ManageError::Stale { current: 2 })), "{stale:?}");
+    assert!(matches!(stale, Err(AdminError::Stale { current: 2 })), "{stale:?}");
     assert_eq!(stack.tenants.get_jwt_issuer(&stack.alpha(), issuer.id).await.unwrap().leeway_seconds, 10);
 }
 
@@ -188,12 +188,12 @@ async fn what_an_issuer_cannot_be_is_refused_by_the_name_of_the_field() {
         ("audience", NewJwtIssuer { audience: String::new(), ..secret_issuer() }),
     ] {
         let refused = add(&stack, &stack.alpha(), new).await;
-        let Err(ManageError::Invalid(invalid)) = refused else { panic!("{field}: {refused:?}") };
+        let Err(AdminError::Invalid(invalid)) = refused else { panic!("{field}: {refused:?}") };
         assert!(invalid.field == field && invalid.expected.starts_with("must "), "{invalid}");
     }
     let to_es256 = JwtIssuerChanges { algorithm: Some(JwtAlgorithm::Es256), ..JwtIssuerChanges::default() };
     let refused = update(&stack, existing.id, to_es256, None).await;
-    assert!(matches!(refused, Err(ManageError::Invalid(_))), "{refused:?}");
+    assert!(matches!(refused, Err(AdminError::Invalid(_))), "{refused:?}");
 }
 
 #[test]

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use presign_gateway::admin::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 use presign_gateway::auth::jwks::{Jwks, JwksTiming};
 use presign_gateway::auth::{Auth, AuthError, CacheBounds, Presented, Refusal};
 use presign_gateway::domain::clock::Clock;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::jwt_issuer::{JwksUrl, JwtAlgorithm};
-use presign_gateway::domain::outbound::AllowedHosts;
-use presign_gateway::outbound::Outbound;
+use presign_gateway::egress::Egress;
 use presign_gateway::telemetry::metrics::Metrics;
-use presign_gateway::tenants::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 use serde_json::json;
 
 use super::{add, issuer};
 use crate::support::eventually;
-use crate::support::publisher::{Publish, Publisher};
+use crate::support::jwks_server::{Publish, Publisher};
 use crate::support::stack::{Setup, TestStack};
 use crate::support::tokens::{IssuerKey, claims, claims_with};
 
@@ -217,7 +217,7 @@ async fn a_client_that_failed_too_often_fetches_nothing() {
         Arc::clone(&stack.keyring),
         Clock::System,
         CacheBounds { max_entries: 10, max_age: Duration::from_mins(1), max_tokens: 10 },
-        Jwks::new(Outbound::new(AllowedHosts::any()), timing, Metrics::off().jwks()),
+        Jwks::new(Egress::new(AllowedHosts::any()), timing, Metrics::off().jwks()),
         &Metrics::off(),
     );
     let present = |kid: &str| Presented::Jwt(key.token(Some(kid), &claims()).into());

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use futures_util::future::join_all;
+use presign_gateway::admin::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 use presign_gateway::auth::jwks::{Jwks, JwksTiming};
 use presign_gateway::auth::jwt::claims::{Claims, Lifetime, Now};
 use presign_gateway::auth::jwt::keys::{KeyMaterial, Keys};
@@ -12,19 +13,18 @@ use presign_gateway::auth::jwt::{KeySource, Verifier};
 use presign_gateway::auth::{Auth, AuthError, CacheBounds, Presented, Refusal};
 use presign_gateway::domain::caller::{Caller, Scope, Scopes};
 use presign_gateway::domain::clock::Clock;
+use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::jwt_issuer::{JwtAlgorithm, JwtIssuer};
-use presign_gateway::domain::outbound::AllowedHosts;
 use presign_gateway::domain::tenant::TenantStatus;
-use presign_gateway::outbound::Outbound;
-use presign_gateway::store::announcements::Announced;
+use presign_gateway::egress::Egress;
+use presign_gateway::store::change_feed::ChangedRow;
 use presign_gateway::telemetry::metrics::Metrics;
-use presign_gateway::tenants::{JwtIssuerChanges, NewJwtIssuer, NewVerification};
 use proptest::prelude::*;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{SECRET, add, issuer, published, secret_issuer, with};
-use crate::support::publisher::{Publish, Publisher};
+use crate::support::jwks_server::{Publish, Publisher};
 use crate::support::stack::TestStack;
 use crate::support::tokens::{self, AUDIENCE, ISSUER, IssuerKey, claims, claims_with, hs256};
 use crate::support::{canary, eventually, within};
@@ -39,7 +39,7 @@ fn auth(stack: &TestStack, max_age: Duration, max_tokens: u64) -> Auth {
         Arc::clone(&stack.keyring),
         Clock::System,
         CacheBounds { max_entries: 100, max_age, max_tokens },
-        Jwks::new(Outbound::new(AllowedHosts::any()), timing, Metrics::off().jwks()),
+        Jwks::new(Egress::new(AllowedHosts::any()), timing, Metrics::off().jwks()),
         &Metrics::off(),
     )
 }
@@ -57,8 +57,8 @@ async fn assert_refused(auth: &Auth, token: &str, expected: Refusal) {
     }
 }
 
-fn announced(issuer: &str, audience: &str) -> Announced {
-    Announced::JwtIssuers { issuer: issuer.to_owned(), audience: audience.to_owned() }
+fn announced(issuer: &str, audience: &str) -> ChangedRow {
+    ChangedRow::JwtIssuers { issuer: issuer.to_owned(), audience: audience.to_owned() }
 }
 
 async fn the_issuer(stack: &TestStack) -> JwtIssuer {
@@ -237,7 +237,7 @@ async fn a_token_is_refused_once_everything_is_forgotten_where_nothing_is_announ
     stack.tenants.archive_jwt_issuer(&stack.alpha(), id).await.unwrap();
     present(&auth, &token).await.unwrap();
     // As is done every so often while nothing can be heard.
-    auth.forget_all();
+    auth.invalidate_all();
     assert_refused(&auth, &token, Refusal::UnknownIssuer).await;
 }
 
@@ -262,7 +262,7 @@ async fn a_token_is_refused_while_its_tenant_is_suspended() {
     let auth = auth(&stack, LONG, 10);
     let token = hs256(SECRET, &claims());
     let tenant = present(&auth, &token).await.unwrap().tenant;
-    let changed = Announced::Tenants { id: tenant.id, slug: stack.alpha().as_str().to_owned() };
+    let changed = ChangedRow::Tenants { id: tenant.id, slug: stack.alpha().as_str().to_owned() };
     stack.set_alphas_status(TenantStatus::Suspended).await;
     auth.forget(&changed);
     let error = present(&auth, &token).await.unwrap_err();
@@ -427,7 +427,7 @@ async fn a_client_that_failed_too_often_makes_nothing_be_looked_up_by_a_remember
     let token = Presented::Jwt(hs256(SECRET, &claims()).into());
     auth.authenticate(&token, || true).await.unwrap();
     auth.authenticate(&token, || false).await.unwrap();
-    auth.forget_all();
+    auth.invalidate_all();
     let denied = auth.authenticate(&token, || false).await.unwrap_err();
     assert!(matches!(denied, AuthError::LookUpDenied), "{denied}");
 }

@@ -1,8 +1,8 @@
 //! One token for each way of being wrong.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use presign_gateway::admin::NewVerification;
 use presign_gateway::domain::jwt_issuer::JwtAlgorithm;
-use presign_gateway::tenants::NewVerification;
 use serde_json::{Value, json};
 
 use super::super::api_keys::anonymized;

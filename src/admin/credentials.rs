@@ -1,0 +1,156 @@
+//! The credentials of buckets: rotated, and tried before they take over.
+
+use secrecy::ExposeSecret;
+
+use crate::buckets::credentials::{OpenBucket, open, seal};
+use crate::buckets::doctor::{self, Finding, Health};
+use crate::crypto::keyring::Keyring;
+use crate::domain::Invalid;
+use crate::domain::bucket::{Alias, Bucket};
+use crate::domain::credential::Credential;
+use crate::domain::tenant::Slug;
+use crate::store::buckets;
+
+use super::buckets::change_of;
+use super::{Admin, AdminError, check_revision};
+
+/// Longer than any access key id or secret of a known provider.
+const MAX_CREDENTIAL_PART: usize = 256;
+/// Session tokens of AWS may be this long, in bytes.
+const MAX_SESSION_TOKEN: usize = 4096;
+/// The origin that the doctor asks for where nobody names one.
+pub const DEFAULT_ORIGIN: &str = "https://app.example.com";
+
+/// Whether a new credential is tried against its bucket before it takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CredentialCheck {
+    Try,
+    /// For when the bucket cannot be reached from here, or the old credential must go at once.
+    Skip,
+}
+
+/// A credential that took over.
+#[derive(Debug)]
+pub struct Rotation {
+    pub bucket: Bucket,
+    /// What was found when it was tried.
+    pub findings: Vec<Finding>,
+}
+
+impl Admin {
+    /// Gives a bucket a new credential: it is tried first, and signs from the moment that it is stored. URLs that the old
+    /// one signed work until they expire, or until it is deleted at the provider.
+    ///
+    /// # Errors
+    /// There is no such bucket, it was changed since the caller read it or while the credential was tried, or the
+    /// credential does not do what it must.
+    pub async fn rotate_credential(
+        &self,
+        slug: &Slug,
+        alias: &Alias,
+        credential: Credential,
+        check: CredentialCheck,
+        expected_revision: Option<i32>,
+        keyring: &Keyring,
+    ) -> Result<Rotation, AdminError> {
+        check_credential(&credential)?;
+        let bucket = self.get_sealed_bucket(slug, Some(alias)).await?.bucket;
+        check_revision(expected_revision, bucket.revision)?;
+        let tried = (bucket.id, bucket.revision);
+        let findings = match check {
+            CredentialCheck::Try => self.try_credential(bucket, credential.clone()).await?,
+            CredentialCheck::Skip => Vec::new(),
+        };
+        let mut transaction = self.store.begin().await?;
+        let mut bucket = self.lock_bucket(&mut transaction, slug, Some(alias)).await?.bucket;
+        // The credential may do for one place, and not for the one that the bucket has moved to meanwhile.
+        if (bucket.id, bucket.revision) != tried {
+            return Err(AdminError::Conflict(
+                "the bucket was changed while the credential was tried: try again".to_owned(),
+            ));
+        }
+        bucket.credential_version += 1;
+        bucket.updated_at = self.clock.now();
+        let mut sealed = seal(keyring, bucket, &credential);
+        sealed.bucket.revision = buckets::save_credential(&mut transaction, &sealed).await?;
+        let fields = ["access_key_id", "secret_access_key", "session_token"];
+        self.audit(&mut transaction, change_of("bucket.rotate_credential", &sealed.bucket, &fields)).await?;
+        self.commit(transaction).await?;
+        Ok(Rotation { bucket: sealed.bucket, findings })
+    }
+
+    /// The tenant's bucket of this alias (the default one for `None`), ready to sign.
+    ///
+    /// # Errors
+    /// There is no such bucket, or its credential does not open.
+    pub async fn open_bucket(
+        &self,
+        slug: &Slug,
+        alias: Option<&Alias>,
+        keyring: &Keyring,
+    ) -> Result<OpenBucket, AdminError> {
+        Ok(open(keyring, self.get_sealed_bucket(slug, alias).await?)?)
+    }
+
+    /// Tries a bucket the way a client would; `origin` is that of the web pages that upload.
+    ///
+    /// # Errors
+    /// There is no such bucket, or its credential does not open.
+    pub async fn examine_bucket(
+        &self,
+        slug: &Slug,
+        alias: Option<&Alias>,
+        origin: &str,
+        keyring: &Keyring,
+    ) -> Result<Vec<Finding>, AdminError> {
+        check_origin(origin)?;
+        let open = self.open_bucket(slug, alias, keyring).await?;
+        let mut findings = doctor::examine(&open, origin, &self.outbound, &self.clock, &self.randomness).await;
+        // The doctor knows buckets, not whose they are.
+        let whose = alias.map_or_else(|| slug.to_string(), |alias| format!("{slug} --bucket {alias}"));
+        for remedy in findings.iter_mut().filter_map(|finding| finding.remedy.as_mut()) {
+            *remedy = remedy.replace("TENANT", &whose);
+        }
+        Ok(findings)
+    }
+
+    async fn try_credential(&self, bucket: Bucket, credential: Credential) -> Result<Vec<Finding>, AdminError> {
+        let candidate = OpenBucket::new(bucket, credential);
+        let findings = doctor::examine(&candidate, DEFAULT_ORIGIN, &self.outbound, &self.clock, &self.randomness).await;
+        let bad = findings.iter().find(|finding| finding.health == Health::Bad);
+        match bad {
+            Some(Finding { check, found, remedy, .. }) => {
+                let remedy = remedy.as_deref().unwrap_or_default();
+                Err(AdminError::CredentialFailed(format!("{check}: {found}; {remedy}")))
+            }
+            None => Ok(findings),
+        }
+    }
+}
+
+/// An origin as a browser sends it: it is put into a header line.
+fn check_origin(origin: &str) -> Result<(), Invalid> {
+    match url::Url::parse(origin) {
+        Ok(url) if url.origin().ascii_serialization() == origin => Ok(()),
+        _ => Err(Invalid::new("origin", "must be an origin such as https://app.example.com, without a path")),
+    }
+}
+
+pub(super) fn check_credential(credential: &Credential) -> Result<(), Invalid> {
+    // These travel in URLs and header lines.
+    let visible = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let expected = |length| format!("must be 1 to {length} printable ASCII characters without spaces");
+    let id = &credential.access_key_id;
+    if !visible(id) || id.len() > MAX_CREDENTIAL_PART || id.contains('/') {
+        return Err(Invalid::new("access_key_id", format!("{}, and no slash", expected(MAX_CREDENTIAL_PART))));
+    }
+    let secret = credential.secret_access_key.expose_secret();
+    if !visible(secret) || secret.len() > MAX_CREDENTIAL_PART {
+        return Err(Invalid::new("secret_access_key", expected(MAX_CREDENTIAL_PART)));
+    }
+    let token = credential.session_token.as_ref().map(ExposeSecret::expose_secret);
+    if token.is_some_and(|token| !visible(token) || token.len() > MAX_SESSION_TOKEN) {
+        return Err(Invalid::new("session_token", expected(MAX_SESSION_TOKEN)));
+    }
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! Tenants themselves: their names, limits and policies.
+
+use chrono_tz::Tz;
+
+use crate::domain::Invalid;
+use crate::domain::binding::BindingSet;
+use crate::domain::extension::ExtensionSet;
+use crate::domain::ids::TenantId;
+use crate::domain::object_key::{Prefix, Template};
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::tenant::{Expiry, MAX_SIZE_BYTES, Policy, RateLimit, Slug, Tenant, TenantStatus};
+use crate::store::tenants;
+pub use crate::store::tenants::TenantFilter;
+
+use super::{Admin, AdminError, AuditEntry, check_revision, check_text, not_found, taken};
+
+/// What a new tenant is.
+#[derive(Debug, Clone)]
+pub struct NewTenant {
+    pub slug: Slug,
+    pub name: String,
+    pub rate_limit: RateLimit,
+    /// How its policy differs from the usual one.
+    pub policy: PolicyChanges,
+}
+
+/// What changes of a tenant; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct TenantChanges {
+    pub name: Option<String>,
+    pub rate_per_second: Option<u32>,
+    pub burst: Option<u32>,
+    pub policy: PolicyChanges,
+}
+
+/// What changes of a tenant's policy; what is `None` stays, `Some(None)` takes a value away.
+#[derive(Debug, Clone, Default)]
+pub struct PolicyChanges {
+    pub allowed_extensions: Option<ExtensionSet>,
+    pub max_size_bytes: Option<Option<u64>>,
+    pub required_bindings: Option<BindingSet>,
+    pub verify_arrival: Option<bool>,
+    pub default_expiry_seconds: Option<u32>,
+    pub longest_expiry_seconds: Option<u32>,
+    pub object_key_template: Option<String>,
+    pub object_key_prefix: Option<Option<String>>,
+    pub time_zone: Option<Tz>,
+}
+
+impl Admin {
+    /// # Errors
+    /// The slug is taken, or a value does not fit.
+    pub async fn create_tenant(&self, new: NewTenant) -> Result<Tenant, AdminError> {
+        let now = self.clock.now();
+        let mut tenant = Tenant {
+            id: TenantId::generate(now, &self.randomness),
+            slug: new.slug,
+            name: check_text("name", new.name)?,
+            status: TenantStatus::Active,
+            rate_limit: new.rate_limit,
+            policy: Policy::default_policy()?,
+            created_at: now,
+            updated_at: now,
+            revision: 1,
+        };
+        apply_policy(&mut tenant.policy, new.policy.for_a_new_tenant())?;
+        let mut transaction = self.store.begin().await?;
+        let saved = tenants::save(&mut transaction, &tenant).await;
+        saved.map_err(|error| taken(error, "tenant", "slug", tenant.slug.as_str()))?;
+        self.audit(&mut transaction, change_of("tenant.create", &tenant, &[])).await?;
+        self.commit(transaction).await?;
+        Ok(tenant)
+    }
+
+    /// Tenants by slug.
+    ///
+    /// # Errors
+    /// The cursor is none of this list's, or the database is away.
+    pub async fn list_tenants(&self, filter: &TenantFilter, page: &PageRequest) -> Result<Page<Tenant>, AdminError> {
+        let after = page.after(|text| Slug::parse(text).ok())?;
+        let after = after.as_ref().map(Slug::as_str);
+        let rows = tenants::list_any_tenant(&self.store, filter, after, page.rows_to_read()).await?;
+        Ok(page.page(rows, |tenant| tenant.slug.to_string()))
+    }
+
+    /// # Errors
+    /// There is no such tenant.
+    pub async fn get_tenant(&self, slug: &Slug) -> Result<Tenant, AdminError> {
+        let id = self.get_tenant_id(slug).await?;
+        tenants::find(&self.store, id).await?.ok_or_else(|| not_found("tenant", slug))
+    }
+
+    /// Changes what is named; `expected_revision` is what the caller read, if it wants to overwrite nothing newer.
+    ///
+    /// # Errors
+    /// There is no such tenant, it was changed since, or the changes do not fit together.
+    pub async fn update_tenant(
+        &self,
+        slug: &Slug,
+        changes: TenantChanges,
+        expected_revision: Option<i32>,
+    ) -> Result<Tenant, AdminError> {
+        let update = |tenant: &mut Tenant| {
+            if tenant.status == TenantStatus::Archived {
+                return Err(AdminError::Conflict("this tenant is archived: resume it first".to_owned()));
+            }
+            Ok(apply(tenant, changes)?)
+        };
+        self.change_tenant("tenant.update", slug, expected_revision, update).await
+    }
+
+    /// Suspends a tenant, resumes it, or archives it.
+    ///
+    /// # Errors
+    /// There is no such tenant.
+    pub async fn set_tenant_status(&self, slug: &Slug, status: TenantStatus) -> Result<Tenant, AdminError> {
+        let action = match status {
+            TenantStatus::Active => "tenant.resume",
+            TenantStatus::Suspended => "tenant.suspend",
+            TenantStatus::Archived => "tenant.archive",
+        };
+        let set = |tenant: &mut Tenant| {
+            if tenant.status == TenantStatus::Archived && status == TenantStatus::Suspended {
+                return Err(AdminError::Conflict("this tenant is archived, and so served no more already".to_owned()));
+            }
+            let differs = tenant.status != status;
+            tenant.status = status;
+            Ok(if differs { vec!["status"] } else { vec![] })
+        };
+        self.change_tenant(action, slug, None, set).await
+    }
+
+    pub(super) async fn get_tenant_id(&self, slug: &Slug) -> Result<TenantId, AdminError> {
+        tenants::find_id_by_slug(&self.store, slug).await?.ok_or_else(|| not_found("tenant", slug))
+    }
+
+    /// Makes a change that names the fields it changed; one that changed none leaves no trace.
+    async fn change_tenant(
+        &self,
+        action: &'static str,
+        slug: &Slug,
+        expected_revision: Option<i32>,
+        change: impl FnOnce(&mut Tenant) -> Result<Vec<&'static str>, AdminError>,
+    ) -> Result<Tenant, AdminError> {
+        let mut transaction = self.store.begin().await?;
+        let found = tenants::lock(&mut transaction, slug).await?;
+        let mut tenant = found.ok_or_else(|| not_found("tenant", slug))?;
+        check_revision(expected_revision, tenant.revision)?;
+        let fields = change(&mut tenant)?;
+        if !fields.is_empty() {
+            tenant.updated_at = self.clock.now();
+            tenant.revision = tenants::save(&mut transaction, &tenant).await?;
+            self.audit(&mut transaction, change_of(action, &tenant, &fields)).await?;
+        }
+        self.commit(transaction).await?;
+        Ok(tenant)
+    }
+}
+
+fn change_of<'a>(action: &'static str, tenant: &'a Tenant, fields: &'a [&'a str]) -> AuditEntry<'a> {
+    AuditEntry { action, tenant_id: Some(tenant.id), id: tenant.id.uuid(), name: tenant.slug.as_str(), fields }
+}
+
+impl PolicyChanges {
+    /// A short longest expiry makes the usual one shorter, where none is named.
+    fn for_a_new_tenant(self) -> Self {
+        let usual = self.longest_expiry_seconds.map(|longest| longest.min(Policy::DEFAULT_EXPIRY_SECONDS));
+        Self { default_expiry_seconds: self.default_expiry_seconds.or(usual), ..self }
+    }
+}
+
+/// Applies the changes and names the fields that differ afterwards.
+fn apply(tenant: &mut Tenant, changes: TenantChanges) -> Result<Vec<&'static str>, Invalid> {
+    let name = changes.name.map_or_else(|| Ok(tenant.name.clone()), |name| check_text("name", name))?;
+    let current = tenant.rate_limit;
+    let rate_limit = RateLimit::new(
+        changes.rate_per_second.unwrap_or(current.per_second.get()),
+        changes.burst.unwrap_or(current.burst.get()),
+    )?;
+    let policy_fields = apply_policy(&mut tenant.policy, changes.policy)?;
+    let differs = [
+        ("name", tenant.name != name),
+        ("rate_per_second", rate_limit.per_second != current.per_second),
+        ("burst", rate_limit.burst != current.burst),
+    ];
+    tenant.name = name;
+    tenant.rate_limit = rate_limit;
+    Ok(named(&differs).chain(policy_fields).collect())
+}
+
+fn apply_policy(policy: &mut Policy, changes: PolicyChanges) -> Result<Vec<&'static str>, Invalid> {
+    let old = policy.clone();
+    let prefix = match changes.object_key_prefix {
+        Some(text) => text.as_deref().map(Prefix::parse).transpose()?,
+        None => old.object_key_prefix.clone(),
+    };
+    let template = changes.object_key_template.unwrap_or_else(|| old.object_key_template.as_str().to_owned());
+    *policy = Policy {
+        allowed_extensions: changes.allowed_extensions.unwrap_or_else(|| old.allowed_extensions.clone()),
+        max_size_bytes: changes.max_size_bytes.unwrap_or(old.max_size_bytes),
+        required_bindings: changes.required_bindings.unwrap_or(old.required_bindings),
+        verify_arrival: changes.verify_arrival.unwrap_or(old.verify_arrival),
+        expiry: Expiry::new(
+            changes.default_expiry_seconds.unwrap_or(old.expiry.default_seconds),
+            changes.longest_expiry_seconds.unwrap_or(old.expiry.longest_seconds),
+        )?,
+        object_key_template: Template::parse(&template, prefix.as_ref())?,
+        object_key_prefix: prefix,
+        time_zone: changes.time_zone.unwrap_or(old.time_zone),
+    };
+    if policy.max_size_bytes.is_some_and(|bytes| !(1..=MAX_SIZE_BYTES).contains(&bytes)) {
+        return Err(Invalid::new("max_size_bytes", format!("must be 1 to {MAX_SIZE_BYTES}")));
+    }
+    Ok(named(&[
+        ("allowed_extensions", policy.allowed_extensions != old.allowed_extensions),
+        ("max_size_bytes", policy.max_size_bytes != old.max_size_bytes),
+        ("required_bindings", policy.required_bindings != old.required_bindings),
+        ("verify_arrival", policy.verify_arrival != old.verify_arrival),
+        ("default_expiry_seconds", policy.expiry.default_seconds != old.expiry.default_seconds),
+        ("longest_expiry_seconds", policy.expiry.longest_seconds != old.expiry.longest_seconds),
+        ("object_key_template", policy.object_key_template.as_str() != old.object_key_template.as_str()),
+        ("object_key_prefix", policy.object_key_prefix != old.object_key_prefix),
+        ("time_zone", policy.time_zone != old.time_zone),
+    ])
+    .collect())
+}
+
+/// The names of the fields that differ.
+fn named(differs: &[(&'static str, bool)]) -> impl Iterator<Item = &'static str> {
+    differs.iter().filter(|(_, differs)| *differs).map(|(field, _)| *field)
+}

@@ -1,0 +1,224 @@
+//! Opens bucket credentials: cache → store → open.
+//!
+//! An opened credential lives in memory only, in types that are wiped when dropped and cannot be printed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use secrecy::SecretString;
+
+use crate::cache::Cache;
+use crate::domain::bucket::{Alias, Bucket};
+use crate::domain::credential::Credential;
+use crate::domain::ids::{BucketId, TenantId};
+use crate::presign::Signer;
+use crate::store::buckets::SealedBucket;
+use crate::store::change_feed::ChangedRow;
+use crate::store::{Store, StoreError, buckets};
+use crate::telemetry::metrics::Metrics;
+
+use crate::crypto::cipher::{AssociatedData, CipherError};
+use crate::crypto::keyring::Keyring;
+
+/// A bucket that can be signed for.
+#[derive(Debug)]
+pub struct OpenBucket {
+    pub bucket: Bucket,
+    pub credential: Credential,
+    /// Signs by that credential.
+    pub signer: Signer,
+}
+
+impl OpenBucket {
+    #[must_use]
+    pub fn new(bucket: Bucket, credential: Credential) -> Self {
+        let signer = Signer::new(&credential, &bucket.location);
+        Self { bucket, credential, signer }
+    }
+}
+
+/// Why a credential could not be had.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CredentialError {
+    #[error("the tenant has no bucket")]
+    NoBucket,
+    /// Nor one of that name that is in use.
+    #[error("the tenant has no bucket {0}")]
+    NoSuchBucket(Alias),
+    #[error("the credential of bucket {bucket_id} does not open")]
+    Sealed {
+        bucket_id: BucketId,
+        #[source]
+        source: CipherError,
+    },
+    #[error(transparent)]
+    Store(#[from] Arc<StoreError>),
+}
+
+/// How long a credential that does not open is taken for such: to seal it anew, under a key that is here, is not announced.
+const SEALED_RETRY_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A bucket, opened or with the reason why not.
+enum Held {
+    Open(Arc<OpenBucket>),
+    Sealed(Box<Bucket>, CredentialError),
+}
+
+impl Held {
+    fn new(keyring: &Keyring, sealed: SealedBucket) -> Self {
+        let bucket = sealed.bucket.clone();
+        match open(keyring, sealed) {
+            Ok(open) => Self::Open(Arc::new(open)),
+            Err(error) => Self::Sealed(Box::new(bucket), error),
+        }
+    }
+
+    fn bucket(&self) -> &Bucket {
+        match self {
+            Self::Open(open) => &open.bucket,
+            Self::Sealed(bucket, _) => bucket,
+        }
+    }
+
+    fn open(&self) -> Result<Arc<OpenBucket>, CredentialError> {
+        match self {
+            Self::Open(open) => Ok(Arc::clone(open)),
+            Self::Sealed(_, error) => Err(error.clone()),
+        }
+    }
+}
+
+/// All of a tenant's buckets, archived ones too.
+struct OpenBuckets {
+    buckets: Vec<Held>,
+    /// For a list that is not to be kept for long, since a credential in it does not open.
+    read_again_at: Option<Instant>,
+}
+
+impl OpenBuckets {
+    fn find(&self, is_it: impl Fn(&Bucket) -> bool) -> Option<Result<Arc<OpenBucket>, CredentialError>> {
+        self.buckets.iter().find(|held| is_it(held.bucket())).map(Held::open)
+    }
+}
+
+/// Gives opened credentials; bounded in number and in age.
+pub struct CredentialCache {
+    store: Store,
+    keyring: Arc<Keyring>,
+    open_buckets: Cache<TenantId, Arc<OpenBuckets>, CredentialError>,
+}
+
+impl CredentialCache {
+    /// `max_open` bounds how many credentials are open at a time, `max_age` how long one is kept before it is read again.
+    #[must_use]
+    pub fn new(store: Store, keyring: Arc<Keyring>, max_open: u64, max_age: Duration, metrics: &Metrics) -> Self {
+        Self { store, keyring, open_buckets: Cache::new(max_open, max_age, metrics.cache("credentials")) }
+    }
+
+    /// How much is in memory.
+    #[must_use]
+    pub fn size(&self) -> (&'static str, u64) {
+        self.open_buckets.size()
+    }
+
+    /// The tenant's bucket of this alias, the default one for `None`; however many ask at once, it is read and opened once.
+    ///
+    /// # Errors
+    /// There is none, it does not open, or the database is away.
+    pub async fn bucket(&self, tenant_id: TenantId, alias: Option<&Alias>) -> Result<Arc<OpenBucket>, CredentialError> {
+        let open = self.open_buckets(tenant_id).await?;
+        let found = open.find(|bucket| {
+            bucket.archived_at.is_none() && alias.map_or(bucket.is_default, |alias| bucket.alias == *alias)
+        });
+        found.unwrap_or_else(|| {
+            Err(alias.map_or(CredentialError::NoBucket, |alias| CredentialError::NoSuchBucket(alias.clone())))
+        })
+    }
+
+    /// The bucket that an upload went to, though it may be archived since.
+    ///
+    /// # Errors
+    /// There is none, it does not open, or the database is away.
+    pub async fn bucket_by_id(&self, tenant_id: TenantId, id: BucketId) -> Result<Arc<OpenBucket>, CredentialError> {
+        self.open_buckets(tenant_id).await?.find(|bucket| bucket.id == id).unwrap_or(Err(CredentialError::NoBucket))
+    }
+
+    async fn open_buckets(&self, tenant_id: TenantId) -> Result<Arc<OpenBuckets>, CredentialError> {
+        let open = self.open_buckets.get_or_read(&tenant_id, || self.read(tenant_id)).await;
+        let open = open.map_err(Arc::unwrap_or_clone)?;
+        if open.read_again_at.is_some_and(|at| at <= Instant::now()) {
+            self.open_buckets.forget(&tenant_id);
+        }
+        Ok(open)
+    }
+
+    /// Forgets the opened credential that has changed.
+    pub fn forget(&self, changed: &ChangedRow) {
+        if let ChangedRow::Buckets { tenant_id } = changed {
+            self.open_buckets.forget(tenant_id);
+        }
+    }
+
+    /// Closes the credentials that have been open for too long.
+    pub fn evict_expired(&self) {
+        self.open_buckets.evict_expired();
+    }
+
+    /// Forgets every opened credential.
+    pub fn invalidate_all(&self) {
+        self.open_buckets.invalidate_all();
+    }
+
+    async fn read(&self, tenant_id: TenantId) -> Result<Arc<OpenBuckets>, CredentialError> {
+        let sealed = buckets::list_with_archived(&self.store, tenant_id).await.map_err(Arc::new)?;
+        // One that does not open must not stand in the way of the others.
+        let buckets: Vec<_> = sealed.into_iter().map(|sealed| Held::new(&self.keyring, sealed)).collect();
+        let is_whole = buckets.iter().all(|held| matches!(held, Held::Open(_)));
+        Ok(Arc::new(OpenBuckets {
+            buckets,
+            read_again_at: (!is_whole).then(|| Instant::now() + SEALED_RETRY_INTERVAL),
+        }))
+    }
+}
+
+const SECRET_COLUMN: &str = "sealed_secret_access_key";
+const TOKEN_COLUMN: &str = "sealed_session_token";
+
+fn binding(bucket_id: BucketId, column: &'static str, version: i32) -> AssociatedData {
+    AssociatedData { table: "buckets", row: bucket_id.uuid(), column, version }
+}
+
+/// Opens a bucket's credential.
+///
+/// # Errors
+/// It is sealed under a key that is not in the keyring, or not to this row.
+pub fn open(keyring: &Keyring, sealed: SealedBucket) -> Result<OpenBucket, CredentialError> {
+    let bucket_id = sealed.bucket.id;
+    let credential =
+        open_credential(keyring, &sealed).map_err(|source| CredentialError::Sealed { bucket_id, source })?;
+    Ok(OpenBucket::new(sealed.bucket, credential))
+}
+
+fn open_credential(keyring: &Keyring, sealed: &SealedBucket) -> Result<Credential, CipherError> {
+    let bucket = &sealed.bucket;
+    let open = |column, text: &[u8]| -> Result<SecretString, CipherError> {
+        keyring.open(&sealed.sealing_key_id, binding(bucket.id, column, bucket.credential_version), text)
+    };
+    Ok(Credential {
+        access_key_id: bucket.access_key_id.clone(),
+        secret_access_key: open(SECRET_COLUMN, &sealed.sealed_secret_access_key)?,
+        session_token: sealed.sealed_session_token.as_deref().map(|token| open(TOKEN_COLUMN, token)).transpose()?,
+    })
+}
+
+/// Seals a credential for the row of `bucket`, as the one of its `credential_version`.
+#[must_use]
+pub fn seal(keyring: &Keyring, bucket: Bucket, credential: &Credential) -> SealedBucket {
+    let seal = |column, secret| keyring.seal(binding(bucket.id, column, bucket.credential_version), secret);
+    SealedBucket {
+        sealing_key_id: keyring.sealing_key_id().to_owned(),
+        sealed_secret_access_key: seal(SECRET_COLUMN, &credential.secret_access_key),
+        sealed_session_token: credential.session_token.as_ref().map(|token| seal(TOKEN_COLUMN, token)),
+        bucket: Bucket { access_key_id: credential.access_key_id.clone(), ..bucket },
+    }
+}

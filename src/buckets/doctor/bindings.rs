@@ -1,0 +1,69 @@
+//! The doctor as a client that breaks its word: whether the store holds it to what a URL is bound to.
+
+use chrono::{DateTime, Utc};
+use reqwest::{Client, StatusCode};
+
+use crate::buckets::credentials::OpenBucket;
+use crate::domain::binding::{Binding, Sha256};
+use crate::presign::Operation;
+
+use super::{BODY, EXPIRY_SECONDS, Finding, OPERATION_TIMEOUT};
+
+/// Tries what not every store enforces; `object_key` is one that is there already.
+pub(super) async fn check(client: &Client, open: &OpenBucket, object_key: &str, now: DateTime<Utc>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    // Of other bytes than the ones that are sent.
+    let digest = Sha256::from([0; 32]).base64();
+    for (binding, check, header) in [
+        (Binding::WriteOnce, "PUT it twice, bound to once", ("if-none-match", "*".to_owned())),
+        (Binding::Sha256, "PUT other bytes than those of a digest", ("x-amz-checksum-sha256", digest)),
+    ] {
+        let refused = is_refused(client, open, object_key, now, header).await;
+        findings.extend(refused.map(|refused| finding(check, binding, refused, open.bucket.enforces(binding))));
+    }
+    findings
+}
+
+/// Whether the store refuses a PUT that breaks this promise; `None` where it says nothing of use.
+async fn is_refused(
+    client: &Client,
+    open: &OpenBucket,
+    object_key: &str,
+    now: DateTime<Utc>,
+    header: (&'static str, String),
+) -> Option<bool> {
+    let headers = [header];
+    let operation = Operation::Put { metadata: &[], headers: &headers };
+    let url = open.signer.sign(operation, object_key, EXPIRY_SECONDS, now);
+    let [(name, value)] = headers;
+    let put = client.put(url.expose()).timeout(OPERATION_TIMEOUT).header(name, value).body(BODY).send().await.ok()?;
+    match put.status() {
+        status if status.is_success() => Some(false),
+        // A store that does not know the field at all may find the signature wrong, or the request not implemented.
+        StatusCode::FORBIDDEN | StatusCode::NOT_IMPLEMENTED => Some(false),
+        status if status.is_client_error() => Some(true),
+        _ => None,
+    }
+}
+
+fn finding(check: &'static str, binding: Binding, enforced: bool, declared: bool) -> Finding {
+    let word = binding.as_str();
+    match (enforced, declared) {
+        (true, true) => Finding::good(check, "refused, as it should be"),
+        (false, false) => Finding::fair(
+            check,
+            "not refused",
+            format!("nothing to do: uploads that ask for {word} are refused by the gateway"),
+        ),
+        (true, false) => Finding::fair(
+            check,
+            "refused, as it should be",
+            format!("uploads can ask for {word} once `bucket update --enforced_bindings` names it"),
+        ),
+        (false, true) => Finding::bad(
+            check,
+            "not refused: the store does not enforce it",
+            format!("take {word} out with `bucket update --enforced_bindings`, or uploads are not held to it"),
+        ),
+    }
+}

@@ -1,0 +1,12 @@
+//! Who is at fault when a call fails: what an error means to a caller, without its details.
+
+/// What a failed call of the database or of another service means to whoever made the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// A value of the request was rejected. The same request fails again.
+    Rejected,
+    /// A dependency does not answer. The same request may succeed later.
+    Unavailable,
+    /// A bug, or a state that only an operator can repair.
+    Internal,
+}

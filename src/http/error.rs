@@ -1,0 +1,221 @@
+//! The only place where an error becomes a response.
+//!
+//! What a caller did is told in the body; what befell us goes to the log, once, and the body of a 5xx is constant.
+
+use std::error::Error;
+
+use axum::response::{IntoResponse, Response};
+
+use crate::admin::AdminError;
+use crate::auth::AuthError;
+use crate::buckets::credentials::CredentialError;
+use crate::domain::Invalid;
+use crate::domain::fault::Fault;
+use crate::rate_limit::Limited;
+use crate::telemetry::error_chain::chain;
+use crate::uploads::recorder::RecordError;
+use crate::uploads::{IssueError, UploadError};
+
+use self::reason::{Language, Reason};
+
+pub mod reason;
+
+/// How long a client should wait when nobody knows how long it takes.
+const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// An error on its way out; `http::envelope` writes it in the client's language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    pub reason: Reason,
+    /// What was wrong in particular.
+    detail: Option<String>,
+    /// Which field is at fault.
+    pub field: Option<String>,
+    pub retry_after_seconds: Option<u64>,
+}
+
+impl ApiError {
+    /// An error with the particulars that its text has a place for.
+    #[must_use]
+    pub fn with_detail(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..reason.into() }
+    }
+
+    /// The error, with the field that is at fault.
+    #[must_use]
+    pub fn about(self, field: &str) -> Self {
+        Self { field: Some(field.to_owned()), ..self }
+    }
+
+    /// The error of a part of what was sent, such as `uploads[3]`.
+    #[must_use]
+    pub fn within(self, part: &str) -> Self {
+        let field = self.field.map_or_else(|| part.to_owned(), |field| format!("{part}.{field}"));
+        Self { field: Some(field), ..self }
+    }
+
+    /// An error that goes away by itself.
+    #[must_use]
+    pub fn later(reason: Reason, retry_after_seconds: u64) -> Self {
+        Self { retry_after_seconds: Some(retry_after_seconds), ..reason.into() }
+    }
+
+    /// The text for people.
+    #[must_use]
+    pub fn message(&self, language: Language) -> String {
+        self.reason.text(language).replace("{}", self.detail.as_deref().unwrap_or_default())
+    }
+}
+
+impl From<Reason> for ApiError {
+    fn from(reason: Reason) -> Self {
+        let retry_after_seconds = match reason {
+            Reason::Unavailable
+            | Reason::TenantNotReady
+            | Reason::NotReady
+            | Reason::BucketUnavailable
+            | Reason::Busy => Some(RETRY_AFTER_SECONDS),
+            _ => None,
+        };
+        Self { reason, detail: None, field: None, retry_after_seconds }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.reason.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<Limited> for ApiError {
+    fn from(limited: Limited) -> Self {
+        Self::later(Reason::RateLimited, limited.retry_after_seconds)
+    }
+}
+
+impl From<AuthError> for ApiError {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Missing | AuthError::Refused(_) => Reason::Unauthenticated.into(),
+            AuthError::LookUpDenied => Self::later(Reason::TooManyFailures, RETRY_AFTER_SECONDS),
+            AuthError::TenantSuspended(_) => Reason::TenantSuspended.into(),
+            AuthError::IsOperator => Reason::OperatorNotAllowed.into(),
+            AuthError::NotOperator => Reason::OperatorRequired.into(),
+            AuthError::NoAnonymousTenant => server_fault(Reason::TenantNotReady, &error),
+            AuthError::IssuerUnusable(..) => server_fault(Reason::Internal, &error),
+            // Each failed fetch was logged once; a stranger could repeat this one.
+            AuthError::IssuerUnavailable(_) => Reason::Unavailable.into(),
+            AuthError::Store(_) => server_fault(Reason::Unavailable, &error),
+        }
+    }
+}
+
+impl From<IssueError> for ApiError {
+    fn from(error: IssueError) -> Self {
+        match &error {
+            IssueError::Replay(error) => from_upload_error(error),
+            IssueError::IdempotencyMismatch => Reason::IdempotencyMismatch.into(),
+            IssueError::ScopeMissing(scope) => Self::with_detail(Reason::ScopeMissing, scope.as_str()),
+            IssueError::ExtensionNotAllowed { allowed } => {
+                Self::with_detail(Reason::ExtNotAllowed, allowed.texts().collect::<Vec<_>>().join(", "))
+            }
+            IssueError::BindingRequired(missing) => {
+                Self::with_detail(Reason::BindingRequired, missing.texts().collect::<Vec<_>>().join(", "))
+            }
+            IssueError::BindingNotEnforced(binding) => {
+                Self::with_detail(Reason::BindingNotEnforced, binding.as_str()).about(binding.as_str())
+            }
+            IssueError::Invalid(invalid) => invalid.clone().into(),
+            IssueError::Credential(CredentialError::NoSuchBucket(_)) => no_such_bucket(),
+            IssueError::Credential(CredentialError::NoBucket) => server_fault(Reason::TenantNotReady, &error),
+            IssueError::Credential(CredentialError::Sealed { .. }) => server_fault(Reason::Internal, &error),
+            IssueError::Credential(CredentialError::Store(_))
+            | IssueError::Record(
+                RecordError::QueueFull | RecordError::TimedOut | RecordError::Closed | RecordError::NotCommitted(_),
+            ) => server_fault(Reason::Unavailable, &error),
+        }
+    }
+}
+
+impl From<UploadError> for ApiError {
+    fn from(error: UploadError) -> Self {
+        from_upload_error(&error)
+    }
+}
+
+fn from_upload_error(error: &UploadError) -> ApiError {
+    match error {
+        UploadError::ScopeMissing(scope) => ApiError::with_detail(Reason::ScopeMissing, scope.as_str()),
+        UploadError::NotFound => ApiError::with_detail(Reason::ResourceNotFound, "upload"),
+        UploadError::NoSuchTenant => ApiError::with_detail(Reason::ResourceNotFound, "tenant"),
+        UploadError::TooManyExports => Reason::Busy.into(),
+        UploadError::Invalid(invalid) => invalid.clone().into(),
+        UploadError::NotArrived => Reason::NotArrived.into(),
+        UploadError::BucketRefused(needed) => {
+            bucket_fault(ApiError::with_detail(Reason::BucketPermission, *needed), error)
+        }
+        UploadError::BucketUnavailable(_) => bucket_fault(Reason::BucketUnavailable.into(), error),
+        UploadError::Bucket(told) => bucket_fault(ApiError::with_detail(Reason::BucketFailed, told.to_string()), error),
+        UploadError::AlreadyArrived(id) => ApiError::with_detail(Reason::AlreadyArrived, id.to_string()),
+        UploadError::Deleted => Reason::UploadDeleted.into(),
+        UploadError::BucketArchived => ApiError::with_detail(Reason::Conflict, error.to_string()),
+        UploadError::Credential(CredentialError::NoSuchBucket(_)) => no_such_bucket(),
+        UploadError::Credential(CredentialError::NoBucket) => server_fault(Reason::TenantNotReady, error),
+        UploadError::Credential(CredentialError::Store(_)) => server_fault(Reason::Unavailable, error),
+        UploadError::Credential(CredentialError::Sealed { .. }) => server_fault(Reason::Internal, error),
+        UploadError::Store(error) => from_fault(error.fault(), error),
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        Self::with_detail(Reason::InvalidField, invalid.to_string()).about(invalid.field)
+    }
+}
+
+impl From<AdminError> for ApiError {
+    fn from(error: AdminError) -> Self {
+        match error {
+            // The name is not repeated: another tenant's row and none at all are answered alike.
+            AdminError::NotFound { what, .. } => Self::with_detail(Reason::ResourceNotFound, what),
+            AdminError::Taken { what, field, .. } => Self::with_detail(Reason::AlreadyExists, what).about(field),
+            AdminError::Invalid(invalid) => invalid.into(),
+            AdminError::Stale { current } => Self::with_detail(Reason::RevisionConflict, format!("\"{current}\"")),
+            AdminError::Conflict(told) => Self::with_detail(Reason::Conflict, told),
+            AdminError::CredentialFailed(told) => Self::with_detail(Reason::CredentialFailed, told),
+            AdminError::Bucket(error) => Self::with_detail(Reason::BucketFailed, error.to_string()),
+            AdminError::Store(error) => from_fault(error.fault(), &error),
+            AdminError::Credential(CredentialError::Store(_)) => server_fault(Reason::Unavailable, &error),
+            AdminError::Credential(_) => server_fault(Reason::Internal, &error),
+        }
+    }
+}
+
+/// A failure of the database.
+fn from_fault(fault: Fault, error: &dyn Error) -> ApiError {
+    match fault {
+        Fault::Rejected => {
+            ApiError::with_detail(Reason::InvalidField, "a value is one that the database does not take")
+        }
+        Fault::Unavailable => server_fault(Reason::Unavailable, error),
+        Fault::Internal => server_fault(Reason::Internal, error),
+    }
+}
+
+fn no_such_bucket() -> ApiError {
+    ApiError::with_detail(Reason::InvalidField, "bucket must be the alias of one of this app's buckets").about("bucket")
+}
+
+/// Logs the cause of a failure that is no caller's.
+fn server_fault(reason: Reason, error: &dyn Error) -> ApiError {
+    tracing::error!(presign_gateway.reason = reason.as_str(), cause = %chain(error), "request failed");
+    reason.into()
+}
+
+/// Logs the cause of a failure that is a bucket's.
+fn bucket_fault(told: ApiError, error: &dyn Error) -> ApiError {
+    tracing::warn!(presign_gateway.reason = told.reason.as_str(), cause = %chain(error), "a bucket failed");
+    told
+}

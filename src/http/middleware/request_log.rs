@@ -1,0 +1,231 @@
+//! One line for each request, its trace, its id, and how long it took.
+//!
+//! Never logged or traced: queries, headers, bodies, and what is in an answer.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{Method, StatusCode, Version};
+use axum::response::Response;
+use tower::Service;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
+
+use crate::http::error::reason::Reason;
+use crate::telemetry::metrics::http::Answered;
+use crate::telemetry::{LineBudget, LineKind, correlation, trace};
+
+use crate::http::context::{PeerAddress, RequestContext, X_REQUEST_ID};
+use crate::http::{SharedGateway, oss};
+
+/// Layer: gives a request its context and its trace, and tells how it ended.
+pub(in crate::http) fn observe<S>(
+    gateway: &SharedGateway,
+    inner: &mut S,
+    mut request: Request,
+) -> impl Future<Output = Result<Response, Infallible>> + use<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    let started = Instant::now();
+    let gateway = SharedGateway::clone(gateway);
+    let peer = request.extensions().get::<PeerAddress>().map_or([0, 0, 0, 0].into(), |peer| peer.0.ip());
+    let (context, span) =
+        RequestContext::begin(&request, peer, &gateway.edge.trusted_proxies, &gateway.telemetry.signals.tracing);
+    let path = (!span.is_disabled()).then(|| request.uri().path().to_owned());
+    let method = method_name(request.method());
+    if oss::is_presign(&request) {
+        context.note_route(oss::PATH);
+    }
+    request.extensions_mut().insert(context.clone());
+
+    // Boxed: each future around it would hold it twice, and be copied three kilobytes at a time.
+    let answer = Box::pin(inner.call(request)).instrument(span.clone());
+    correlation::within(context.identified(), async move {
+        let mut watch = Watch { gateway, context, method, span, path, started, has_ended: false };
+        let mut response = answer.await?;
+        response.headers_mut().insert(X_REQUEST_ID, watch.context.request_id().clone());
+        watch.ends_with(Some(&response));
+        Ok(response)
+    })
+}
+
+/// Sees to it that each request is told of once, also one whose client did not wait for the answer.
+struct Watch {
+    gateway: SharedGateway,
+    context: RequestContext,
+    method: &'static str,
+    span: Span,
+    path: Option<String>,
+    started: Instant,
+    has_ended: bool,
+}
+
+impl Watch {
+    fn ends_with(&mut self, response: Option<&Response>) {
+        self.has_ended = true;
+        let took = self.started.elapsed();
+        let ended = Ended {
+            context: &self.context,
+            method: self.method,
+            status: response.map(Response::status),
+            reason: match response {
+                Some(response) => response.extensions().get::<Reason>().map(|reason| reason.as_str()),
+                None => Some(CANCELLED),
+            },
+        };
+        self.gateway.telemetry.http.record(&ended.answered(), took);
+        ended.log(&self.gateway.telemetry.lines, took);
+        if let Some(path) = &self.path {
+            ended.describe(&self.span, path);
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.ends_with(None);
+        }
+    }
+}
+
+/// The client has gone before it was answered, or the gateway has.
+const CANCELLED: &str = "cancelled";
+
+/// Layer, within the router: notes which of its routes it is.
+pub(in crate::http) async fn note_route(request: Request) -> Request {
+    let route = request.extensions().get::<MatchedPath>();
+    if let Some((context, route)) = RequestContext::of(request.extensions()).zip(route) {
+        context.note_route(route.as_str().to_owned());
+    }
+    request
+}
+
+/// The span of a request (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>); what is not known yet follows at its end.
+pub(in crate::http) fn span(request: &Request, client_address: std::net::IpAddr) -> Span {
+    let version = match request.version() {
+        Version::HTTP_2 => "2",
+        Version::HTTP_10 => "1.0",
+        _ => "1.1",
+    };
+    tracing::info_span!(
+        target: trace::ROOT,
+        "request",
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = method_name(request.method()),
+        http.route = Empty,
+        http.response.status_code = Empty,
+        url.scheme = "http",
+        url.path = Empty,
+        client.address = %client_address,
+        network.protocol.version = version,
+        error.type = Empty,
+        presign_gateway.request_id = Empty,
+        presign_gateway.tenant = Empty,
+        presign_gateway.reason = Empty,
+    )
+}
+
+/// A request, and what came of it.
+struct Ended<'a> {
+    context: &'a RequestContext,
+    method: &'static str,
+    /// `None` where nobody was there to be answered.
+    status: Option<StatusCode>,
+    reason: Option<&'static str>,
+}
+
+impl Ended<'_> {
+    /// Why it failed, where that was not the caller's doing; or that it was not answered.
+    fn failure(&self) -> Option<&'static str> {
+        let is_ours = self.status.is_none_or(|status| status.is_server_error());
+        is_ours.then(|| self.reason.unwrap_or("unknown"))
+    }
+
+    fn answered(&self) -> Answered<'_> {
+        Answered {
+            method: self.method,
+            route: self.context.route(),
+            status: self.status.map(|status| status.as_u16()),
+            failure: self.failure(),
+        }
+    }
+
+    /// Writes the line, if it may be written: those of failures always.
+    fn log(&self, lines: &LineBudget, took: Duration) {
+        let Self { context, method, status, reason } = self;
+        macro_rules! log {
+            ($level:ident, $left_out:expr) => {
+                tracing::$level!(
+                    http.request.method = method,
+                    http.route = context.route().map(AsRef::<str>::as_ref),
+                    http.response.status_code = status.map(|status| status.as_u16()),
+                    client.address = %context.client_address(),
+                    presign_gateway.tenant = context.tenant(),
+                    presign_gateway.reason = reason,
+                    presign_gateway.auth.refusal = context.refusal(),
+                    presign_gateway.duration_ms = took.as_secs_f64() * 1e3,
+                    presign_gateway.left_out = $left_out,
+                    "request"
+                )
+            };
+        }
+        let told = |left_out| Some(left_out).filter(|number| *number > 0);
+        match status {
+            Some(status) if status.is_server_error() => log!(error, None::<u64>),
+            Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) => {
+                if tracing::enabled!(tracing::Level::WARN)
+                    && let Some(left_out) = lines.take(LineKind::ClientError)
+                {
+                    log!(warn, told(left_out));
+                }
+            }
+            _ => {
+                let is_well = status.is_some_and(|status| !status.is_client_error());
+                let kind = if is_well { LineKind::Success } else { LineKind::ClientError };
+                if tracing::enabled!(tracing::Level::INFO)
+                    && let Some(left_out) = lines.take(kind)
+                {
+                    log!(info, told(left_out));
+                }
+            }
+        }
+    }
+
+    /// Completes the span. The path of a request that was refused may be anything, and is left out.
+    fn describe(&self, span: &Span, path: &str) {
+        let method = match self.method {
+            OTHER_METHOD => "HTTP",
+            known => known,
+        };
+        let name = self.context.route().map_or(Cow::Borrowed(method), |route| format!("{method} {route}").into());
+        trace::rename(span, name);
+        span.record("http.response.status_code", self.status.map(|status| status.as_u16()));
+        span.record("http.route", self.context.route().map(AsRef::<str>::as_ref));
+        span.record("presign_gateway.request_id", self.context.request_id_text());
+        span.record("presign_gateway.tenant", self.context.tenant());
+        span.record("presign_gateway.reason", self.reason);
+        if self.status.is_some_and(|status| status.is_success()) {
+            span.record("url.path", path);
+        }
+        if let Some(failure) = self.failure() {
+            span.record("error.type", failure);
+        }
+        if self.status.is_some_and(|status| status.is_server_error()) {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+}
+
+/// What the semantic conventions call a method that nobody knows; in the name of a span it is `HTTP`.
+const OTHER_METHOD: &str = "_OTHER";
+
+/// The methods of RFC 9110 and RFC 5789; one that somebody made up has no name.
+fn method_name(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER_METHOD)
+}

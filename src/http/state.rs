@@ -1,0 +1,72 @@
+//! What handlers and layers share: the use cases behind the routes, and what is decided before a request reaches one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::admin::Admin;
+use crate::auth::Auth;
+use crate::crypto::keyring::Keyring;
+use crate::domain::egress::AllowedHosts;
+use crate::domain::tenant::Slug;
+use crate::jobs::invalidation::Listening;
+use crate::jobs::sweeper::Sweeper;
+use crate::rate_limit::Limits;
+use crate::readiness::Readiness;
+use crate::telemetry::metrics::auth::AuthMetrics;
+use crate::telemetry::metrics::http::HttpMetrics;
+use crate::telemetry::{LineBudget, Signals};
+use crate::uploads::Uploads;
+
+/// The use cases behind the routes, and what the edge needs to know.
+pub struct Gateway {
+    pub auth: Auth,
+    pub limits: Limits,
+    pub uploads: Uploads,
+    pub sweeper: Arc<Sweeper>,
+    /// In nobody's name yet.
+    pub tenants: Admin,
+    pub keyring: Arc<Keyring>,
+    pub readiness: Readiness,
+    pub listening: Listening,
+    pub edge: Edge,
+    pub telemetry: HttpTelemetry,
+}
+
+/// What is told of requests to whoever watches.
+pub struct HttpTelemetry {
+    pub signals: Signals,
+    pub(super) http: HttpMetrics,
+    pub(super) auth: AuthMetrics,
+    /// How many lines requests may write.
+    pub(super) lines: LineBudget,
+}
+
+impl HttpTelemetry {
+    /// So many lines a second may be written, of either kind.
+    #[must_use]
+    pub fn new(signals: Signals, lines_per_second: u64) -> Self {
+        let metrics = &signals.metrics;
+        let (http, auth) = (metrics.http(), metrics.auth());
+        Self { http, auth, lines: LineBudget::new(lines_per_second, metrics.log()), signals }
+    }
+}
+
+/// What is decided before a request reaches a use case.
+#[derive(Debug, Clone)]
+pub struct Edge {
+    pub anonymous_tenant: Option<Slug>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub cors_origins: Vec<String>,
+    pub request_timeout: Duration,
+    /// How long an export may take, which is a request of its own kind.
+    pub export_timeout: Duration,
+    pub max_query_bytes: usize,
+    pub max_body_bytes: usize,
+    /// Hosts that a bucket's endpoint may name though they are not public.
+    pub allowed_hosts: AllowedHosts,
+}
+
+/// The state of every handler.
+pub(super) type SharedGateway = Arc<Gateway>;

@@ -1,0 +1,192 @@
+//! What the gateway does for its tables all the time: months' partitions ahead of time, old ones dropped, usage folded,
+//! what has expired removed.
+//!
+//! Every instance does; each job is such that one works and the others find nothing to do. Nothing here is in a hurry, and
+//! nothing is on the way of a request.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, Datelike, Months, NaiveTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+use crate::domain::clock::Clock;
+use crate::store::{Store, StoreError, expired, partitions, usage};
+use crate::telemetry::error_chain::chain;
+
+/// How far ahead of time partitions are made.
+const PARTITION_LEAD: TimeDelta = TimeDelta::days(92);
+/// Requests that began last month may end in this one, and a clock may be late.
+const PARTITION_LAG: TimeDelta = TimeDelta::days(1);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_hours(1);
+/// How often it is looked whether the clock has jumped, and how far it must have.
+const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+const CLOCK_JUMP: TimeDelta = TimeDelta::hours(1);
+/// How long to wait after a failure, at first and at most.
+const MIN_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_mins(1);
+/// Rows of one transaction.
+const MAX_FOLDED_ROWS: i64 = 100_000;
+/// Batches of one transaction: of many tenants, the more of them there are the fewer deltas they make.
+const MAX_GATHERED_BATCHES: i64 = 2_000;
+/// The longer batches wait, the more there is to read for whoever asks for usage.
+const GATHER_INTERVAL: Duration = Duration::from_secs(2);
+const MAX_REMOVED_ROWS: i64 = 1_000;
+
+/// How the tables are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct MaintenanceOptions {
+    pub fold_every: Duration,
+    /// Whole months that are kept before this one; 0 keeps all.
+    pub retention_months: u32,
+}
+
+/// Keeps the tables, until it is dropped. No job waits for another, or fails with it.
+pub async fn run(store: Store, clock: Clock, options: MaintenanceOptions) {
+    let (store, clock, months) = (&store, &clock, options.retention_months);
+    let parts = AtomicI32::new(0);
+    tokio::join!(
+        // Of some tenants at a time: all at once are so many rows that commits of uploads wait for them on their way to the disk.
+        run_periodically(Backoff::new(options.fold_every / usage::PARTS.unsigned_abs()), "fold_usage", || {
+            fold_part(store, parts.fetch_add(1, Ordering::Relaxed).rem_euclid(usage::PARTS))
+        }),
+        run_periodically(Backoff::new(GATHER_INTERVAL.min(options.fold_every)), "gather_usage", || gather_usage(store)),
+        make_partitions(store, clock),
+        run_periodically(Backoff::new(MAINTENANCE_INTERVAL), "remove_expired", || remove_expired(store, clock.now())),
+        // Each time that one tries, those who write wait a moment: it is not tried again soon.
+        run_periodically(Backoff::always(MAINTENANCE_INTERVAL), "drop_old_partitions", || {
+            drop_old_partitions(store, clock.now(), months)
+        }),
+    );
+}
+
+async fn run_periodically<T, F>(mut pauses: Backoff, name: &'static str, job: impl Fn() -> F)
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    loop {
+        let outcome = job().await.map(drop);
+        tokio::time::sleep(pauses.after(outcome, name)).await;
+    }
+}
+
+/// Makes partitions ahead of time, and at once when the clock was set to a time that has none.
+async fn make_partitions(store: &Store, clock: &Clock) {
+    let mut pauses = Backoff::new(MAINTENANCE_INTERVAL);
+    loop {
+        let outcome = ensure_partitions(store, clock.now()).await.map(drop);
+        pause_until_jump(clock, pauses.after(outcome, "make_partitions")).await;
+    }
+}
+
+/// Waits so long; less, if meanwhile the clock goes another way than time does.
+async fn pause_until_jump(clock: &Clock, pause: Duration) {
+    let (began, at) = (Instant::now(), clock.now());
+    while let Some(left) = pause.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
+        tokio::time::sleep(left.min(CLOCK_CHECK_INTERVAL)).await;
+        let passed = TimeDelta::from_std(began.elapsed()).unwrap_or_default();
+        if (clock.now() - at - passed).abs() > CLOCK_JUMP {
+            return;
+        }
+    }
+}
+
+/// Makes the partitions of the months around now, and says how many that were.
+///
+/// # Errors
+/// The database is away, or the role may not.
+pub async fn ensure_partitions(store: &Store, now: DateTime<Utc>) -> Result<i32, StoreError> {
+    let made = partitions::ensure_any_tenant(store, now - PARTITION_LAG, now + PARTITION_LEAD).await?;
+    if made > 0 {
+        tracing::info!(made, "partitions of uploads made");
+    }
+    Ok(made)
+}
+
+/// Folds all usage that waits.
+///
+/// # Errors
+/// The database is away.
+pub async fn fold_usage(store: &Store) -> Result<(), StoreError> {
+    gather_usage(store).await?;
+    for part in 0..usage::PARTS {
+        fold_part(store, part).await?;
+    }
+    Ok(())
+}
+
+async fn gather_usage(store: &Store) -> Result<(), StoreError> {
+    while usage::gather_any_tenant(store, MAX_GATHERED_BATCHES).await? >= MAX_GATHERED_BATCHES.unsigned_abs() {}
+    Ok(())
+}
+
+async fn fold_part(store: &Store, part: i32) -> Result<(), StoreError> {
+    while usage::fold_any_tenant(store, part, MAX_FOLDED_ROWS).await? >= MAX_FOLDED_ROWS.unsigned_abs() {}
+    Ok(())
+}
+
+/// Removes idempotency keys that ran out.
+///
+/// # Errors
+/// The database is away.
+pub async fn remove_expired(store: &Store, now: DateTime<Utc>) -> Result<(), StoreError> {
+    while expired::remove_idempotency_keys_any_tenant(store, now, MAX_REMOVED_ROWS).await?
+        >= MAX_REMOVED_ROWS.unsigned_abs()
+    {}
+    Ok(())
+}
+
+/// Drops the months that are older than is kept.
+///
+/// # Errors
+/// The database is away, a right is missing, or the ledger is in use: then for another time.
+pub async fn drop_old_partitions(store: &Store, now: DateTime<Utc>, retention_months: u32) -> Result<(), StoreError> {
+    if retention_months == 0 {
+        return Ok(());
+    }
+    // What is dropped is gone: a clock of ours that is wrong must not say that it is old.
+    let now = now.min(partitions::now(store).await?);
+    // Everything that is wholly before this moment is older than a month, and than what is kept.
+    let Some(before) = oldest_kept(now, retention_months) else { return Ok(()) };
+    while let Some(partition) = partitions::drop_oldest_any_tenant(store, before).await? {
+        tracing::info!(partition, retention_months, "partition of uploads dropped: all in it is older than is kept");
+    }
+    Ok(())
+}
+
+/// When the first month that is kept begins; `None` keeps all.
+fn oldest_kept(now: DateTime<Utc>, retention_months: u32) -> Option<DateTime<Utc>> {
+    let months = Some(retention_months).filter(|months| *months > 0)?;
+    let first_day = now.date_naive().with_day(1)?.checked_sub_months(Months::new(months))?;
+    Some(first_day.and_time(NaiveTime::MIN).and_utc())
+}
+
+/// How long to wait until the next time: after a failure shorter, but ever longer while it goes on failing.
+struct Backoff {
+    usual: Duration,
+    first: Duration,
+    next: Duration,
+    longest: Duration,
+}
+
+impl Backoff {
+    const fn new(usual: Duration) -> Self {
+        Self { usual, first: MIN_PAUSE, next: MIN_PAUSE, longest: MAX_PAUSE }
+    }
+
+    /// The same whatever happens.
+    const fn always(usual: Duration) -> Self {
+        Self { usual, first: usual, next: usual, longest: usual }
+    }
+
+    fn after(&mut self, outcome: Result<(), StoreError>, job: &'static str) -> Duration {
+        let Err(error) = outcome else {
+            self.next = self.first;
+            return self.usual;
+        };
+        tracing::warn!(job, cause = %chain(&error), "maintenance failed, and is tried again");
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
+        pause
+    }
+}

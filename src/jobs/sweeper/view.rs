@@ -1,0 +1,158 @@
+//! How the sweeper's work is shown: what the database knows, and what this instance does about it.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::store::uploads::sweep::{self, DueBucket};
+use crate::store::{Store, StoreError};
+
+use super::{MAX_BUCKETS_PER_ROUND, MAX_COUNTED, Round, Sweeper};
+
+/// Uploads that are due to be looked for, of all tenants; the same on every instance.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = SweeperBacklog)]
+pub struct BacklogView {
+    /// Uploads that are due; of each bucket at most 1,000 are counted.
+    pub due: i64,
+    /// Since when the oldest one is due.
+    pub oldest_due_at: Option<DateTime<Utc>>,
+    /// How late the sweepers are; 0 where nothing is due.
+    pub lag_seconds: i64,
+    /// Buckets that have uploads due, at most 1,000.
+    pub buckets: Vec<DueBucketView>,
+}
+
+/// A bucket that has uploads due.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = DueBucket)]
+pub struct DueBucketView {
+    pub tenant: String,
+    pub bucket: String,
+    /// Uploads that are due; at most 1,000 are counted.
+    pub due: i64,
+    pub oldest_due_at: DateTime<Utc>,
+    /// Why this instance leaves the bucket alone, where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failing: Option<FailingView>,
+}
+
+/// How a bucket fails.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = FailingBucket)]
+pub struct FailingView {
+    /// What it answered last.
+    #[schema(example = "no answer in time")]
+    pub reason: String,
+    /// How often in a row.
+    pub failures: u32,
+    pub since: DateTime<Utc>,
+    /// Not before this moment is it asked again.
+    pub next_try_at: DateTime<Utc>,
+}
+
+/// The sweeper.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Sweeper)]
+pub struct SweeperView {
+    pub backlog: BacklogView,
+    /// Whether this instance sweeps, and every how many seconds.
+    pub every_seconds: Option<u64>,
+    /// What this instance did last; none where it has not begun.
+    pub last_round: Option<RoundView>,
+}
+
+/// What one round of an instance has done.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = SweeperRound)]
+pub struct RoundView {
+    pub at: DateTime<Utc>,
+    pub took_ms: u64,
+    /// How late it was when the round began.
+    pub lag_seconds: u64,
+    pub uploaded: u32,
+    pub mismatched: u32,
+    pub expired: u32,
+    /// Deleted ones that were looked for.
+    pub deleted: u32,
+    /// Those of them that were there again, and were deleted once more.
+    pub reappeared: u32,
+    /// Those that could not be asked for, and are due again.
+    pub rescheduled: u32,
+    /// Those that could not be asked for until 30 days after their URL ran out, and are not looked for again.
+    pub abandoned: u32,
+}
+
+/// What is due at `now`, as the database has it.
+///
+/// # Errors
+/// The database is away.
+pub async fn backlog(store: &Store, now: DateTime<Utc>) -> Result<BacklogView, StoreError> {
+    let (due, _) = sweep::list_due_any_tenant(store, now, None, MAX_BUCKETS_PER_ROUND, MAX_COUNTED).await?;
+    Ok(BacklogView::of(&due, now))
+}
+
+impl Sweeper {
+    /// What is due, and what this instance does about it.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn status(&self) -> Result<SweeperView, StoreError> {
+        let now = self.clock.now();
+        let (due, _) = sweep::list_due_any_tenant(&self.store, now, None, MAX_BUCKETS_PER_ROUND, MAX_COUNTED).await?;
+        let mut backlog = BacklogView::of(&due, now);
+        let memory = self.memory();
+        for (view, due) in backlog.buckets.iter_mut().zip(&due) {
+            view.failing = memory.backoffs.get(&due.bucket_id).map(|backoff| FailingView {
+                reason: backoff.reason.clone(),
+                failures: backoff.failures,
+                since: backoff.since,
+                next_try_at: backoff.next_try_at,
+            });
+        }
+        let every_seconds = Some(self.options.every.as_secs()).filter(|seconds| *seconds > 0);
+        Ok(SweeperView { backlog, every_seconds, last_round: memory.last_round.as_ref().map(RoundView::from) })
+    }
+}
+
+impl BacklogView {
+    fn of(due: &[DueBucket], now: DateTime<Utc>) -> Self {
+        let oldest_due_at = due.iter().map(|bucket| bucket.oldest_due_at).min();
+        Self {
+            due: due.iter().map(|bucket| bucket.due).sum(),
+            oldest_due_at,
+            lag_seconds: oldest_due_at.map_or(0, |oldest| (now - oldest).num_seconds()),
+            buckets: due.iter().map(DueBucketView::from).collect(),
+        }
+    }
+}
+
+impl From<&DueBucket> for DueBucketView {
+    fn from(due: &DueBucket) -> Self {
+        Self {
+            tenant: due.tenant.to_string(),
+            bucket: due.bucket.to_string(),
+            due: due.due,
+            oldest_due_at: due.oldest_due_at,
+            failing: None,
+        }
+    }
+}
+
+impl From<&Round> for RoundView {
+    fn from(round: &Round) -> Self {
+        let work = round.work;
+        Self {
+            at: round.at,
+            took_ms: u64::try_from(round.took.as_millis()).unwrap_or(u64::MAX),
+            lag_seconds: round.lag.as_secs(),
+            uploaded: work.uploaded,
+            mismatched: work.mismatched,
+            expired: work.expired,
+            deleted: work.deleted,
+            reappeared: work.reappeared,
+            rescheduled: work.rescheduled,
+            abandoned: work.abandoned,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Whether this process should be sent requests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::TimeDelta;
+
+use crate::crypto::keyring::Keyring;
+use crate::domain::clock::Clock;
+use crate::store::{Store, StoreError, keyring, partitions};
+use crate::telemetry::error_chain::chain;
+
+/// Knows what readiness depends on.
+#[derive(Debug)]
+pub struct Readiness {
+    store: Store,
+    keyring: Arc<Keyring>,
+    clock: Clock,
+    draining: AtomicBool,
+}
+
+impl Readiness {
+    #[must_use]
+    pub const fn new(store: Store, keyring: Arc<Keyring>, clock: Clock) -> Self {
+        Self { store, keyring, clock, draining: AtomicBool::new(false) }
+    }
+
+    /// From now on no new requests are wanted.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// What is wrong, if anything: whatever would make every upload fail.
+    pub async fn fault(&self) -> Option<&'static str> {
+        if self.draining.load(Ordering::Relaxed) {
+            return Some("shutting down");
+        }
+        match self.check().await {
+            Ok(fault) => fault,
+            Err(StoreError::NotMigrated(_)) => Some(NOT_MIGRATED),
+            Err(error) => {
+                tracing::warn!(cause = %chain(&error), "not ready: the database does not answer");
+                Some("the database does not answer")
+            }
+        }
+    }
+
+    async fn check(&self) -> Result<Option<&'static str>, StoreError> {
+        if !self.store.is_migrated().await? {
+            return Ok(Some(NOT_MIGRATED));
+        }
+        if !self.store.is_writable().await? {
+            return Ok(Some("the database is read-only"));
+        }
+        let now = self.clock.now();
+        for moment in [now, now + PARTITION_WARNING] {
+            if !partitions::exists_for_any_tenant(&self.store, moment).await? {
+                return Ok(Some(NO_PARTITION));
+            }
+        }
+        let key_ids: Vec<String> = self.keyring.key_ids().map(str::to_owned).collect();
+        let some_open = keyring::is_any_under_any_tenant(&self.store, &key_ids).await?;
+        Ok((!some_open).then_some("no secret in the database is sealed under a key of vault.keys"))
+    }
+}
+
+/// How long before an upload would have no place this is said.
+const PARTITION_WARNING: TimeDelta = TimeDelta::days(3);
+const NO_PARTITION: &str =
+    "the ledger has no partition for the next days: the log says why, or run `presign-gateway migrate`";
+const NOT_MIGRATED: &str = "the database schema is older than this version: run `presign-gateway migrate`";

@@ -1,0 +1,305 @@
+//! Several uploads in one commit, and requests that may be sent again.
+
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::Instrument;
+
+use crate::buckets::credentials::CredentialError;
+use crate::domain::caller::{Caller, Scope};
+use crate::domain::ids::UploadId;
+use crate::domain::upload::{NewUpload, RequestSource, UploadKind, UploadRequest};
+use crate::rate_limit::Admitted;
+use crate::store::idempotency_keys::{self, KnownRequest, NewIdempotencyKey};
+use crate::store::{Store, StoreError, uploads};
+
+use super::idempotency::Idempotency;
+use super::recorder::RecordError;
+use super::{IssueError, IssuedUpload, UploadError, Uploads};
+
+/// Several places to upload to.
+#[derive(Debug)]
+pub struct BatchRequest {
+    /// `None` stands for one that was refused before it came here.
+    pub items: Vec<Option<UploadRequest>>,
+    /// Whether one that is refused stops the others too.
+    pub all_or_nothing: bool,
+    pub idempotency: Option<Idempotency>,
+}
+
+/// Why one of several was not issued.
+#[derive(Debug)]
+pub enum ItemError {
+    /// As the request's own `None` has it.
+    Before,
+    ByPolicy(IssueError),
+}
+
+/// Why none of several was issued.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    #[error("item {index} is refused, and all or nothing was asked for")]
+    Item { index: usize, refusal: ItemError },
+    #[error(transparent)]
+    Whole(#[from] IssueError),
+}
+
+/// Commits that a request makes by itself. They share connections with what reads, so there may be few at a time; the others
+/// wait, and only so many, and only so long.
+pub struct BatchWriter {
+    places: Semaphore,
+    under_way: Semaphore,
+    timeout: Duration,
+}
+
+impl BatchWriter {
+    /// `waiting` is how many requests may wait at a time, `under_way` how many may commit.
+    #[must_use]
+    pub fn new(waiting: usize, under_way: usize, timeout: Duration) -> Self {
+        let (places, under_way) = (Semaphore::new(waiting), Semaphore::new(under_way));
+        Self { places, under_way, timeout }
+    }
+
+    /// Says whether the idempotency key was free, and so the rows are on record.
+    async fn record(
+        &self,
+        store: &Store,
+        rows: &[&NewUpload],
+        idempotency_key: Option<&NewIdempotencyKey>,
+    ) -> Result<bool, RecordError> {
+        let _place = self.places.try_acquire().map_err(|_| RecordError::QueueFull)?;
+        let turn = timeout(self.timeout, self.under_way.acquire()).await;
+        let _turn = turn.map_err(|_| RecordError::TimedOut)?.map_err(|_| RecordError::Closed)?;
+        let recorded = uploads::insert_batch_any_tenant(store, rows, idempotency_key, self.timeout).await;
+        recorded.map_err(|error| match error {
+            StoreError::TimedOut => RecordError::TimedOut,
+            error => RecordError::NotCommitted(error.into()),
+        })
+    }
+}
+
+type Outcome = Result<IssuedUpload, ItemError>;
+
+/// What became of several.
+struct BatchOutcome {
+    outcomes: Vec<Outcome>,
+    /// Whether the same request came before, and nothing new is on record.
+    is_replay: bool,
+}
+
+impl BatchOutcome {
+    fn again(outcomes: Vec<Outcome>, all_or_nothing: bool) -> Result<Self, BatchError> {
+        Ok(Self { outcomes: whole(outcomes, all_or_nothing)?, is_replay: true })
+    }
+}
+
+impl Uploads {
+    /// Issues one upload; the same request gets the same one when it is sent again.
+    ///
+    /// # Errors
+    /// As [`Uploads::issue`], or the key was used for another request.
+    pub async fn issue_once(
+        &self,
+        admitted: &Admitted,
+        request: UploadRequest,
+        idempotency: Idempotency,
+        source: RequestSource,
+    ) -> Result<IssuedUpload, IssueError> {
+        let batch = BatchRequest { items: vec![Some(request)], all_or_nothing: true, idempotency: Some(idempotency) };
+        match self.issue_batch(admitted, batch, source).await {
+            Ok(mut outcomes) => match outcomes.pop() {
+                Some(Ok(issued)) => Ok(issued),
+                Some(Err(ItemError::ByPolicy(error))) => Err(error),
+                Some(Err(ItemError::Before)) | None => Err(IssueError::IdempotencyMismatch),
+            },
+            Err(BatchError::Whole(error) | BatchError::Item { refusal: ItemError::ByPolicy(error), .. }) => Err(error),
+            Err(BatchError::Item { refusal: ItemError::Before, .. }) => Err(IssueError::IdempotencyMismatch),
+        }
+    }
+
+    /// Issues several uploads in one commit: what is not refused is on record before its URL is returned.
+    ///
+    /// # Errors
+    /// None was issued: the caller may not, the commit failed, the key was used for another request, or one was refused and
+    /// all or nothing was asked for.
+    pub async fn issue_batch(
+        &self,
+        admitted: &Admitted,
+        batch: BatchRequest,
+        source: RequestSource,
+    ) -> Result<Vec<Outcome>, BatchError> {
+        let kinds: Vec<_> = batch.items.iter().map(|item| item.as_ref().map(|item| item.file.kind)).collect();
+        let issued = self.issue_all(admitted.caller(), batch, source).await;
+        self.count_batch(kinds, issued.as_ref());
+        issued.map(|BatchOutcome { outcomes, .. }| outcomes)
+    }
+
+    /// Counts what came of each; what was refused before it came here is none of it.
+    fn count_batch(&self, kinds: Vec<Option<Option<UploadKind>>>, issued: Result<&BatchOutcome, &BatchError>) {
+        match issued {
+            Ok(BatchOutcome { outcomes, is_replay }) => {
+                for (kind, outcome) in kinds.into_iter().zip(outcomes) {
+                    match (kind, outcome) {
+                        (Some(kind), Ok(_)) if *is_replay => {
+                            self.metrics.not_issued(kind.map(UploadKind::as_str), "replayed");
+                        }
+                        (Some(kind), Ok(_)) => self.count(kind, None),
+                        (Some(kind), Err(ItemError::ByPolicy(error))) => self.count(kind, Some(error)),
+                        (None, _) | (_, Err(ItemError::Before)) => {}
+                    }
+                }
+            }
+            Err(BatchError::Whole(error) | BatchError::Item { refusal: ItemError::ByPolicy(error), .. }) => {
+                for kind in kinds.into_iter().flatten() {
+                    self.count(kind, Some(error));
+                }
+            }
+            Err(BatchError::Item { refusal: ItemError::Before, .. }) => {}
+        }
+    }
+
+    async fn issue_all(
+        &self,
+        caller: &Caller,
+        batch: BatchRequest,
+        source: RequestSource,
+    ) -> Result<BatchOutcome, BatchError> {
+        if !caller.scopes.contains(Scope::UploadsIssue) {
+            return Err(IssueError::ScopeMissing(Scope::UploadsIssue).into());
+        }
+        let BatchRequest { items, all_or_nothing, idempotency } = batch;
+        if let Some(known) = self.known(caller, idempotency.as_ref()).await? {
+            return BatchOutcome::again(self.replay(caller, known, items, source).await?, all_or_nothing);
+        }
+        let mut rows = Vec::with_capacity(items.len());
+        let mut outcomes = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            match self.prepare_item(caller, item.clone(), source).await? {
+                Ok((row, issued)) => {
+                    rows.push(row);
+                    outcomes.push(Ok(issued));
+                }
+                Err(refusal) if all_or_nothing => return Err(BatchError::Item { index, refusal }),
+                Err(refusal) => outcomes.push(Err(refusal)),
+            }
+        }
+        if self.record_batch(caller, &rows, &outcomes, idempotency.as_ref()).await? {
+            return Ok(BatchOutcome { outcomes, is_replay: false });
+        }
+        // Somebody else sent the same at the same time, and was first.
+        match self.known(caller, idempotency.as_ref()).await? {
+            Some(known) => BatchOutcome::again(self.replay(caller, known, items, source).await?, all_or_nothing),
+            None => Err(IssueError::Record(RecordError::TimedOut).into()),
+        }
+    }
+
+    /// An item's row, or why it is refused; what befalls us is no refusal.
+    async fn prepare_item(
+        &self,
+        caller: &Caller,
+        item: Option<UploadRequest>,
+        source: RequestSource,
+    ) -> Result<Result<(NewUpload, IssuedUpload), ItemError>, BatchError> {
+        let Some(request) = item else { return Ok(Err(ItemError::Before)) };
+        match self.prepare(caller, request, source).await {
+            Ok(prepared) => Ok(Ok(prepared)),
+            Err(error) if error.is_refusal() => Ok(Err(ItemError::ByPolicy(error))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Commits; says `false` where the same request was recorded meanwhile.
+    async fn record_batch(
+        &self,
+        caller: &Caller,
+        rows: &[NewUpload],
+        outcomes: &[Outcome],
+        idempotency: Option<&Idempotency>,
+    ) -> Result<bool, IssueError> {
+        if rows.is_empty() {
+            return Ok(true);
+        }
+        let upload_ids: Vec<Option<UploadId>> =
+            outcomes.iter().map(|outcome| outcome.as_ref().ok().map(|issued| issued.id)).collect();
+        let row = idempotency.map(|idempotency| idempotency.row(caller, upload_ids, self.clock.now()));
+        let rows: Vec<&NewUpload> = rows.iter().collect();
+        let recorded = self.batch_writer.record(&self.store, &rows, row.as_ref());
+        Ok(recorded.instrument(tracing::info_span!("record")).await?)
+    }
+
+    /// What the same request got, if it came before.
+    async fn known(
+        &self,
+        caller: &Caller,
+        idempotency: Option<&Idempotency>,
+    ) -> Result<Option<KnownRequest>, IssueError> {
+        let Some(idempotency) = idempotency else { return Ok(None) };
+        let id = idempotency.id(caller);
+        let known = idempotency_keys::find(&self.store, caller.tenant.id, &id, self.clock.now()).await;
+        match known.map_err(|error| RecordError::NotCommitted(error.into()))? {
+            Some(known) if !idempotency.is_of(&known.request_sha256) => Err(IssueError::IdempotencyMismatch),
+            known => Ok(known),
+        }
+    }
+
+    /// Answers as the first time: the same uploads, with a fresh URL where the first ran out.
+    async fn replay(
+        &self,
+        caller: &Caller,
+        known: KnownRequest,
+        items: Vec<Option<UploadRequest>>,
+        source: RequestSource,
+    ) -> Result<Vec<Outcome>, BatchError> {
+        let mut outcomes = Vec::with_capacity(items.len());
+        for (item, upload_id) in items.into_iter().zip(known.upload_ids) {
+            outcomes.push(match upload_id {
+                Some(id) => match self.reissue(caller, id).await.map_err(IssueError::from) {
+                    Ok(issued) => Ok(issued),
+                    Err(error) if error.is_refusal() => Err(ItemError::ByPolicy(error)),
+                    Err(error) => return Err(error.into()),
+                },
+                // It was refused, and is judged again; nothing of it was recorded, so nothing of it is now.
+                None => match self.prepare_item(caller, item, source).await? {
+                    Err(refusal) => Err(refusal),
+                    Ok(_) => Err(ItemError::ByPolicy(IssueError::IdempotencyMismatch)),
+                },
+            });
+        }
+        Ok(outcomes)
+    }
+}
+
+/// All of them, or the first refusal where all or nothing was asked for.
+fn whole(outcomes: Vec<Outcome>, all_or_nothing: bool) -> Result<Vec<Outcome>, BatchError> {
+    if !all_or_nothing {
+        return Ok(outcomes);
+    }
+    let issued = outcomes
+        .into_iter()
+        .enumerate()
+        .map(|(index, outcome)| outcome.map(Ok).map_err(|refusal| BatchError::Item { index, refusal }));
+    issued.collect()
+}
+
+impl IssueError {
+    /// Whether it is the caller's to mend.
+    const fn is_refusal(&self) -> bool {
+        match self {
+            Self::ScopeMissing(_)
+            | Self::ExtensionNotAllowed { .. }
+            | Self::BindingRequired(_)
+            | Self::BindingNotEnforced(_)
+            | Self::Invalid(_)
+            | Self::Credential(CredentialError::NoSuchBucket(_))
+            | Self::Replay(
+                UploadError::NotFound
+                | UploadError::AlreadyArrived(_)
+                | UploadError::Deleted
+                | UploadError::BucketArchived,
+            )
+            | Self::IdempotencyMismatch => true,
+            Self::Credential(_) | Self::Record(_) | Self::Replay(_) => false,
+        }
+    }
+}
