@@ -23,6 +23,7 @@ pub mod page;
 pub mod randomness;
 pub mod sealing_key;
 pub mod search;
+pub mod sha256;
 pub mod tenant;
 pub mod upload;
 pub mod usage;

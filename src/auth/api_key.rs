@@ -4,19 +4,18 @@
 //! of that size needs no slow hash). The checksum lets a mistyped key be refused without asking anybody, and lets
 //! secret scanners recognise a leaked one.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use crate::domain::Invalid;
 use crate::domain::randomness::Randomness;
+use crate::domain::sha256::sha256;
 
 /// What every API key begins with.
 pub const PREFIX: &str = "pgw_";
 const PUBLIC_ID_CHARS: usize = 12;
 const SECRET_CHARS: usize = 32;
 const CHECKSUM_CHARS: usize = 6;
-const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// A new API key: shown once, never stored.
 #[derive(Debug)]
@@ -30,11 +29,12 @@ pub struct GeneratedApiKey {
 /// Makes a new API key.
 #[must_use]
 pub fn generate(randomness: &Randomness) -> GeneratedApiKey {
-    let public_id = random_text(PUBLIC_ID_CHARS, randomness);
-    let secret = random_text(SECRET_CHARS, randomness);
+    let public_id = randomness.alphanumeric(PUBLIC_ID_CHARS);
+    let secret = randomness.alphanumeric(SECRET_CHARS);
     let body = format!("{PREFIX}{public_id}_{secret}");
-    let text = SecretString::from(format!("{body}{}", String::from_utf8_lossy(&checksum(&body))));
-    GeneratedApiKey { text, public_id, secret_sha256: sha256(&secret) }
+    let checksum = base62::encode(checksum(&body));
+    let text = SecretString::from(format!("{body}{checksum:0>CHECKSUM_CHARS$}"));
+    GeneratedApiKey { text, public_id, secret_sha256: sha256(secret.as_bytes()) }
 }
 
 /// An API key that is well-formed; whether it is anybody's is not known yet.
@@ -51,13 +51,15 @@ impl<'a> PresentedApiKey<'a> {
         let (public_id, secret) = body.strip_prefix(PREFIX)?.split_once('_')?;
         let lengths = public_id.len() == PUBLIC_ID_CHARS && secret.len() == SECRET_CHARS;
         let characters = public_id.bytes().chain(secret.bytes()).all(|byte| byte.is_ascii_alphanumeric());
-        (lengths && characters && checksum(body) == *found.as_bytes()).then_some(Self { public_id, secret })
+        // Six digits, so each checksum is written in one way only.
+        let fits = || base62::decode(found) == Ok(checksum(body).into());
+        (lengths && characters && fits()).then_some(Self { public_id, secret })
     }
 
     /// Whether the secret is the one with this hash; takes as long for a near miss as for a far one.
     #[must_use]
     pub fn matches(&self, secret_sha256: &[u8; 32]) -> bool {
-        sha256(self.secret).ct_eq(secret_sha256).into()
+        sha256(self.secret.as_bytes()).ct_eq(secret_sha256).into()
     }
 }
 
@@ -68,40 +70,10 @@ impl<'a> PresentedApiKey<'a> {
 pub fn take_apart(text: &SecretString) -> Result<(String, [u8; 32]), Invalid> {
     let presented = PresentedApiKey::parse(text.expose_secret())
         .ok_or_else(|| Invalid::new("an API key", "must be of the form pgw_<public id>_<secret><checksum>"))?;
-    Ok((presented.public_id.to_owned(), sha256(presented.secret)))
+    Ok((presented.public_id.to_owned(), sha256(presented.secret.as_bytes())))
 }
 
-fn sha256(secret: &str) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, secret.as_bytes()).as_ref());
-    hash
-}
-
-/// CRC-32 (ISO-HDLC) of the text, in six digits of base 62.
-fn checksum(body: &str) -> [u8; CHECKSUM_CHARS] {
-    let mut rest = crc32fast::hash(body.as_bytes());
-    let mut digits = [0; CHECKSUM_CHARS];
-    for digit in digits.iter_mut().rev() {
-        *digit = character(rest % 62);
-        rest /= 62;
-    }
-    digits
-}
-
-fn character(index: u32) -> u8 {
-    usize::try_from(index).ok().and_then(|index| ALPHABET.get(index)).copied().unwrap_or(b'0')
-}
-
-fn random_text(length: usize, randomness: &Randomness) -> String {
-    let mut text = String::with_capacity(length);
-    while text.len() < length {
-        // Bytes from 248 up would make the first letters of the alphabet likelier.
-        let letters = randomness
-            .bytes::<32>()
-            .into_iter()
-            .filter(|byte| *byte < 248)
-            .map(|byte| char::from(character(u32::from(byte) % 62)));
-        text.extend(letters.take(length - text.len()));
-    }
-    text
+/// CRC-32 (ISO-HDLC) of the text before it; written in six digits of base 62, `0-9 A-Z a-z`.
+fn checksum(body: &str) -> u32 {
+    crc32fast::hash(body.as_bytes())
 }

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
-
 use crate::cache::Aged;
+use crate::domain::sha256::sha256;
 use crate::telemetry::metrics::cache::CacheMetrics;
 
 use super::jwt::{Claimed, Verified};
@@ -27,9 +26,7 @@ pub struct TokenDigest([u8; 32]);
 impl TokenDigest {
     #[must_use]
     pub fn of(token: &str) -> Self {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest(&SHA256, token.as_bytes()).as_ref());
-        Self(bytes)
+        Self(sha256(token.as_bytes()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rand::distr::{Alphanumeric, SampleString};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -32,5 +33,16 @@ impl Randomness {
             }
         }
         bytes
+    }
+
+    /// This many random characters of `A-Z a-z 0-9`, each as likely as the others.
+    #[must_use]
+    pub fn alphanumeric(&self, length: usize) -> String {
+        match self {
+            Self::System => Alphanumeric.sample_string(&mut rand::rng(), length),
+            Self::Seeded(generator) => {
+                Alphanumeric.sample_string(&mut *generator.lock().unwrap_or_else(PoisonError::into_inner), length)
+            }
+        }
     }
 }

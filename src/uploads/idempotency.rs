@@ -1,12 +1,12 @@
 //! Requests that are sent again: under the same `Idempotency-Key`, the same request gets the same upload for a day
 //! (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>).
 
-use aws_lc_rs::digest::{Context, SHA256, digest};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::Invalid;
 use crate::domain::caller::Caller;
 use crate::domain::ids::UploadId;
+use crate::domain::sha256::sha256;
 use crate::store::idempotency_keys::NewIdempotencyKey;
 
 /// How long a key is remembered.
@@ -49,13 +49,9 @@ impl Idempotency {
             self.route.as_bytes(),
             self.key.as_bytes(),
         ];
-        let mut context = Context::new(&SHA256);
-        for part in parts {
-            // The lengths keep the parts apart.
-            context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            context.update(part);
-        }
-        bytes(context.finish().as_ref())
+        // The lengths keep the parts apart.
+        let length = |part: &[u8]| u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes();
+        sha256(&parts.map(|part| [&length(part), part].concat()).concat())
     }
 
     pub(super) fn is_of(&self, request_sha256: &[u8]) -> bool {
@@ -77,14 +73,4 @@ impl Idempotency {
             expires_at: now + REMEMBERED,
         }
     }
-}
-
-fn sha256(data: &[u8]) -> [u8; 32] {
-    bytes(digest(&SHA256, data).as_ref())
-}
-
-fn bytes(digest: &[u8]) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
-    bytes
 }

@@ -104,6 +104,23 @@ fn with_secret_of(key: &str, other: &str) -> String {
     mixed
 }
 
+/// The format is fixed: keys that were given to clients stay valid.
+#[test]
+fn keys_made_by_earlier_builds_are_well_formed() {
+    // Their checksums have 6, 5, 4 and 3 digits, and zeros before them.
+    for key in [
+        "pgw_000000000000_000000000000000000000000000000001M9yso",
+        "pgw_000000000002_000000000000000000000000000158380ct7Jh",
+        "pgw_000000000115_0000000000000000000000000091068500Br9c",
+        "pgw_000000002754_00000000000000000000000021808926000nHN",
+    ] {
+        assert!(PresentedApiKey::parse(key).is_some(), "{key}");
+        let (body, checksum) = key.split_at(key.len() - 6);
+        let unpadded = format!("{body}{}", checksum.trim_start_matches('0'));
+        assert!(unpadded == key || PresentedApiKey::parse(&unpadded).is_none(), "{unpadded}");
+    }
+}
+
 #[tokio::test]
 async fn a_mistyped_key_is_refused_without_asking_the_database() {
     let stack = Setup::new().start().await;
