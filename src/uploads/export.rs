@@ -4,7 +4,6 @@
 //! when the export began are no part of it, so that it ends. The last line says whether it is whole.
 
 use std::collections::HashMap;
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::caller::Scope;
@@ -180,7 +179,7 @@ impl Export {
     /// The rest cannot be read: the export is not whole.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, UploadError> {
         // One size, again and again: what grows leaves holes behind.
-        let mut text = String::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
+        let mut text = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
         if self.read.len() == 0 {
             if self.progress == Progress::Done {
                 return Ok(None);
@@ -192,11 +191,11 @@ impl Export {
             self.write(&mut text, &upload);
             self.rows += 1;
         }
-        Ok(Some(text.into_bytes()))
+        Ok(Some(text))
     }
 
     /// Reads another page; begins the text, if it is the first.
-    async fn read_on(&mut self, text: &mut String) -> Result<(), UploadError> {
+    async fn read_on(&mut self, text: &mut Vec<u8>) -> Result<(), UploadError> {
         let after = match self.progress {
             Progress::After(id) => Some(id),
             Progress::Begun | Progress::Done => None,
@@ -241,13 +240,14 @@ impl Export {
         self.format
     }
 
-    fn write(&self, text: &mut String, upload: &Upload) {
+    fn write(&self, text: &mut Vec<u8>, upload: &Upload) {
         let view = UploadView::from(upload);
         match self.format {
             ExportFormat::Csv => csv::write_row(text, &view),
             ExportFormat::Ndjson => {
-                // Writing to a String cannot fail, nor can a view of plain values.
-                let _ = writeln!(text, "{}", serde_json::to_string(&view).unwrap_or_default());
+                // Writing to memory cannot fail, nor can a view of plain values.
+                let _ = serde_json::to_writer(&mut *text, &view);
+                text.push(b'\n');
             }
         }
     }

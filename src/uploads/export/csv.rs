@@ -1,6 +1,9 @@
 //! Rows as RFC 4180 has them, for people who open them in a spreadsheet.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, SecondsFormat, Utc};
+use csv::{Terminator, WriterBuilder};
 
 use crate::uploads::view::UploadView;
 
@@ -40,12 +43,12 @@ const HEADER: [&str; 28] = [
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
 /// The line that names the columns.
-pub(super) fn write_header(text: &mut String) {
-    write_line(text, HEADER.iter().copied());
+pub(super) fn write_header(text: &mut Vec<u8>) {
+    write_line(text, &HEADER);
 }
 
 /// An upload's line.
-pub(super) fn write_row(text: &mut String, view: &UploadView) {
+pub(super) fn write_row(text: &mut Vec<u8>, view: &UploadView) {
     let (caller, seen) = (&view.caller, view.seen.as_ref());
     let metadata = Some(&view.metadata).filter(|pairs| !pairs.is_empty());
     let mismatches: Vec<_> = view.mismatches.iter().map(|mismatch| mismatch.field).collect();
@@ -79,31 +82,18 @@ pub(super) fn write_row(text: &mut String, view: &UploadView) {
         mismatches.join(" "),
         plain(view.trace_id.as_ref()),
     ];
-    write_line(text, cells.iter().map(String::as_str));
+    write_line(text, &cells);
 }
 
-fn write_line<'a>(text: &mut String, cells: impl Iterator<Item = &'a str>) {
-    for (at, cell) in cells.enumerate() {
-        if at > 0 {
-            text.push(',');
-        }
-        write_cell(text, cell);
-    }
-    text.push_str("\r\n");
+fn write_line(text: &mut Vec<u8>, cells: &[impl AsRef<str>]) {
+    let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(text);
+    // Writing to memory cannot fail.
+    let _ = writer.write_record(cells.iter().map(|cell| harmless(cell.as_ref())));
 }
 
-/// A formula becomes text: an apostrophe is put before it.
-fn write_cell(text: &mut String, cell: &str) {
-    let apostrophe = if cell.starts_with(FORMULA) { "'" } else { "" };
-    if cell.contains([',', '"', '\r', '\n']) {
-        text.push('"');
-        text.push_str(apostrophe);
-        text.push_str(&cell.replace('"', "\"\""));
-        text.push('"');
-    } else {
-        text.push_str(apostrophe);
-        text.push_str(cell);
-    }
+/// Puts an apostrophe before a formula, which makes it text.
+fn harmless(cell: &str) -> Cow<'_, [u8]> {
+    if cell.starts_with(FORMULA) { format!("'{cell}").into_bytes().into() } else { cell.as_bytes().into() }
 }
 
 fn plain(value: Option<impl ToString>) -> String {
