@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::{MigrateDatabase, Migrator};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, Executor, PgPool, Postgres};
+use strum::IntoStaticStr;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
@@ -42,7 +43,8 @@ pub type Transaction = sqlx::Transaction<'static, Postgres>;
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Why the store could not do what was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum StoreError {
     /// No answer from Postgres: it is away, too slow, or out of connections. Trying again may help.
     #[error("the database does not answer")]
@@ -85,19 +87,7 @@ impl StoreError {
     /// What kind it is, in a word for metrics and traces.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Unavailable(_) => "unavailable",
-            Self::Disconnected => "disconnected",
-            Self::FeedSilent => "unheard",
-            Self::TimedOut => "timed_out",
-            Self::Conflict(_) => "conflict",
-            Self::RowRefused(_) => "row_refused",
-            Self::NoPartition(_) => "no_partition",
-            Self::Taken { .. } => "taken",
-            Self::Corrupt(_) => "corrupt",
-            Self::NotMigrated(_) => "not_migrated",
-            Self::Other(_) => "other",
-        }
+        self.into_str()
     }
 
     /// What this means to the caller of the request that failed.

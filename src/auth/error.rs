@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use strum::IntoStaticStr;
 use uuid::Uuid;
 
 use crate::crypto::cipher::CipherError;
@@ -10,7 +11,8 @@ use crate::domain::tenant::Slug;
 use crate::store::StoreError;
 
 /// Why a client was refused; for the log only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Refusal {
     Malformed,
     UnknownApiKey,
@@ -25,20 +27,13 @@ impl Refusal {
     /// Its stable word in logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::UnknownApiKey => "unknown_api_key",
-            Self::WrongSecret => "wrong_secret",
-            Self::Revoked => "revoked",
-            Self::Expired => "expired",
-            Self::UnknownIssuer => "unknown_issuer",
-            Self::InvalidToken => "invalid_token",
-        }
+        self.into_str()
     }
 }
 
 /// Why nobody was authenticated.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum AuthError {
     #[error("no credential was presented")]
     Missing,
@@ -59,6 +54,7 @@ pub enum AuthError {
     #[error("the keys of JWT issuer {0} cannot be fetched")]
     IssuerUnavailable(Uuid),
     #[error(transparent)]
+    #[strum(serialize = "database")]
     Store(#[from] Arc<StoreError>),
 }
 
@@ -67,16 +63,8 @@ impl AuthError {
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Missing => "missing",
-            Self::LookUpDenied => "look_up_denied",
             Self::Refused(refusal) => refusal.as_str(),
-            Self::TenantSuspended(_) => "tenant_suspended",
-            Self::IsOperator => "is_operator",
-            Self::NotOperator => "not_operator",
-            Self::NoAnonymousTenant => "no_anonymous_tenant",
-            Self::IssuerUnusable(..) => "issuer_unusable",
-            Self::IssuerUnavailable(_) => "issuer_unavailable",
-            Self::Store(_) => "database",
+            other => other.into_str(),
         }
     }
 }

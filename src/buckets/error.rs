@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::http::{Response, StatusCode};
+use strum::IntoStaticStr;
 
 /// Why a call failed: the store's stable code, or our own word where there was no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,7 +13,8 @@ pub struct BucketError {
 }
 
 /// What a failure means for whoever called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Failure {
     /// There is no such object. (Of a HEAD, which has no body, nobody can tell whether there is such a bucket: see
     /// `BucketClient::exists`.)
@@ -29,12 +31,7 @@ impl Failure {
     /// In a word for metrics and traces.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotFound => "not_found",
-            Self::Refused => "refused",
-            Self::Unavailable => "unavailable",
-            Self::Other => "other",
-        }
+        self.into_str()
     }
 }
 

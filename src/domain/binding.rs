@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use strum::IntoStaticStr;
 
 use super::Invalid;
 
 /// One thing that a signature can hold a client to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Binding {
     /// Exactly so many bytes.
     Size,
@@ -28,12 +30,7 @@ impl Binding {
     /// Its stable word: the name of the field that asks for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Size => "size",
-            Self::ContentType => "content_type",
-            Self::Sha256 => "sha256",
-            Self::WriteOnce => "write_once",
-        }
+        self.into_str()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where a tenant's objects live.
 
 use chrono::{DateTime, Utc};
+use strum::{EnumString, IntoStaticStr};
 use url::{Host, Url};
 
 use super::Invalid;
@@ -87,7 +88,8 @@ pub struct Location {
 }
 
 /// How the bucket's name is put into a URL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case", const_into_str, parse_err_ty = Invalid, parse_err_fn = not_addressing)]
 pub enum Addressing {
     /// `https://endpoint/bucket/object-key`
     Path,
@@ -96,38 +98,37 @@ pub enum Addressing {
 }
 
 /// Who runs the bucket; decides what can be bound to a URL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str, parse_err_ty = Invalid, parse_err_fn = not_provider)]
 pub enum Provider {
     R2,
     Aws,
     Generic,
 }
 
-macro_rules! words {
-    ($type:ident, $field:literal, $($variant:ident $text:literal),*) => {
-        impl $type {
-            /// Its stable word, as stored and as written on the command line.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),* }
-            }
-        }
-
-        impl std::str::FromStr for $type {
-            type Err = Invalid;
-
-            fn from_str(text: &str) -> Result<Self, Invalid> {
-                match text {
-                    $($text => Ok(Self::$variant),)*
-                    _ => Err(Invalid::new($field, concat!("must be one of:", $(" ", $text),*))),
-                }
-            }
-        }
-    };
+impl Addressing {
+    /// Its stable word, as stored and as written on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
 }
 
-words!(Addressing, "addressing", Path "path", VirtualHosted "virtual-hosted");
-words!(Provider, "provider", R2 "r2", Aws "aws", Generic "generic");
+impl Provider {
+    /// Its stable word, as stored and as written on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
+}
+
+fn not_addressing(_: &str) -> Invalid {
+    Invalid::new("addressing", "must be one of: path virtual-hosted")
+}
+
+fn not_provider(_: &str) -> Invalid {
+    Invalid::new("provider", "must be one of: r2 aws generic")
+}
 
 /// The store's address: a scheme, a host, perhaps a port, and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]

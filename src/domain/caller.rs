@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use strum::{EnumString, IntoStaticStr};
+
 use super::Invalid;
 use super::tenant::Tenant;
 
@@ -18,7 +20,8 @@ pub struct Caller {
 }
 
 /// How a caller proved who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str, parse_err_ty = Invalid, parse_err_fn = not_caller_kind)]
 pub enum CallerKind {
     ApiKey,
     Jwt,
@@ -30,31 +33,26 @@ impl CallerKind {
     /// Its stable word, as stored and logged.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ApiKey => "api_key",
-            Self::Jwt => "jwt",
-            Self::Anonymous => "anonymous",
-        }
+        self.into_str()
     }
 }
 
-impl std::str::FromStr for CallerKind {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let found = [Self::ApiKey, Self::Jwt, Self::Anonymous].into_iter().find(|kind| kind.as_str() == text);
-        found.ok_or_else(|| Invalid::new("caller_kind", "must be api_key, jwt or anonymous"))
-    }
+fn not_caller_kind(_: &str) -> Invalid {
+    Invalid::new("caller_kind", "must be api_key, jwt or anonymous")
 }
 
 /// One thing that a caller may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(const_into_str)]
 pub enum Scope {
     /// Ask for presigned URLs.
+    #[strum(serialize = "uploads:issue")]
     UploadsIssue,
     /// Query issued uploads, and download them.
+    #[strum(serialize = "uploads:read")]
     UploadsRead,
     /// Delete uploads from the bucket.
+    #[strum(serialize = "uploads:delete")]
     UploadsDelete,
 }
 
@@ -63,15 +61,7 @@ impl Scope {
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::UploadsIssue => "uploads:issue",
-            Self::UploadsRead => "uploads:read",
-            Self::UploadsDelete => "uploads:delete",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text)
+        self.into_str()
     }
 }
 
@@ -110,7 +100,7 @@ impl Scopes {
 
     /// The scopes among `texts`; words of other systems are passed over, as RFC 6749 (section 3.3) has it.
     pub fn known_among<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
-        texts.into_iter().filter_map(Scope::parse).fold(Self::default(), Self::with)
+        texts.into_iter().filter_map(|text| text.parse().ok()).fold(Self::default(), Self::with)
     }
 
     /// Reads a list of scopes.
@@ -118,7 +108,7 @@ impl Scopes {
     /// # Errors
     /// An unknown scope, or none.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Invalid> {
-        let scopes = texts.into_iter().map(Scope::parse).collect::<Option<Vec<_>>>().unwrap_or_default();
+        let scopes: Vec<Scope> = texts.into_iter().map(str::parse).collect::<Result<_, _>>().unwrap_or_default();
         if scopes.is_empty() {
             return Err(Invalid::new("scopes", "must be one or more of: uploads:issue, uploads:read, uploads:delete"));
         }

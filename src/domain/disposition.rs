@@ -1,10 +1,13 @@
 //! `Content-Disposition`: whether a download is shown or saved, and under which name
 //! (<https://www.rfc-editor.org/rfc/rfc6266>).
 
+use strum::{EnumString, IntoStaticStr};
+
 use super::Invalid;
 
 /// What a browser does with a download.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str, parse_err_ty = Invalid, parse_err_fn = not_disposition)]
 pub enum DispositionKind {
     Inline,
     Attachment,
@@ -14,20 +17,12 @@ impl DispositionKind {
     /// Its stable word, as it stands in the header field.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Inline => "inline",
-            Self::Attachment => "attachment",
-        }
+        self.into_str()
     }
 }
 
-impl std::str::FromStr for DispositionKind {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let found = [Self::Inline, Self::Attachment].into_iter().find(|kind| kind.as_str() == text);
-        found.ok_or_else(|| Invalid::new("disposition", "must be inline or attachment"))
-    }
+fn not_disposition(_: &str) -> Invalid {
+    Invalid::new("disposition", "must be inline or attachment")
 }
 
 /// The name that a download is saved under: no folder, no control character, nothing that turns the text around.

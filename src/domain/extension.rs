@@ -1,47 +1,49 @@
 //! The file extensions that may be uploaded, and sets of them.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 use super::Invalid;
 
-macro_rules! extensions {
-    ($($variant:ident $text:literal $content_type:literal;)*) => {
-        /// A file extension that the gateway knows; the only part of an object key that a caller chooses.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Extension { $($variant),* }
-
-        impl Extension {
-            /// Every extension, in the order of the contract.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            /// The extension in lower case, as it stands in object keys.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text),* }
-            }
-
-            /// The media type that belongs to the extension (IANA media type registry).
-            #[must_use]
-            pub const fn content_type(self) -> &'static str {
-                match self { $(Self::$variant => $content_type),* }
-            }
-        }
-    };
-}
-
-extensions! {
-    Jpg "jpg" "image/jpeg";
-    Jpeg "jpeg" "image/jpeg";
-    Png "png" "image/png";
-    Webp "webp" "image/webp";
-    Gif "gif" "image/gif";
-    Mp4 "mp4" "video/mp4";
-    Webm "webm" "video/webm";
+/// A file extension that the gateway knows; the only part of an object key that a caller chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase", ascii_case_insensitive, const_into_str)]
+pub enum Extension {
+    Jpg,
+    Jpeg,
+    Png,
+    Webp,
+    Gif,
+    Mp4,
+    Webm,
 }
 
 impl Extension {
+    /// Every extension, in the order of the contract.
+    pub const ALL: &[Self] = Self::VARIANTS;
+
     /// Reads an extension in upper or lower case, without a dot.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|ext| ext.as_str().eq_ignore_ascii_case(text))
+        text.parse().ok()
+    }
+
+    /// The extension in lower case, as it stands in object keys.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.into_str()
+    }
+
+    /// The media type that belongs to the extension (IANA media type registry).
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Jpg | Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::Webp => "image/webp",
+            Self::Gif => "image/gif",
+            Self::Mp4 => "video/mp4",
+            Self::Webm => "video/webm",
+        }
     }
 }
 

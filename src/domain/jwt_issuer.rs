@@ -1,6 +1,7 @@
 //! Who signs the tokens of a tenant's users.
 
 use chrono::{DateTime, Utc};
+use strum::{EnumString, IntoStaticStr};
 use url::Url;
 
 use super::Invalid;
@@ -92,12 +93,14 @@ impl JwksUrl {
 
 /// The one signature algorithm that an issuer uses; a token's own word for it is never believed
 /// (RFC 8725, section 3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "UPPERCASE", const_into_str, parse_err_ty = Invalid, parse_err_fn = not_algorithm)]
 pub enum JwtAlgorithm {
     Hs256,
     Rs256,
     Ps256,
     Es256,
+    #[strum(serialize = "EdDSA")]
     EdDsa,
 }
 
@@ -107,23 +110,10 @@ impl JwtAlgorithm {
     /// Its name in RFC 7518, as stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Hs256 => "HS256",
-            Self::Rs256 => "RS256",
-            Self::Ps256 => "PS256",
-            Self::Es256 => "ES256",
-            Self::EdDsa => "EdDSA",
-        }
+        self.into_str()
     }
 }
 
-impl std::str::FromStr for JwtAlgorithm {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.as_str() == text)
-            .ok_or_else(|| Invalid::new("algorithm", "must be one of: HS256, RS256, PS256, ES256, EdDSA"))
-    }
+fn not_algorithm(_: &str) -> Invalid {
+    Invalid::new("algorithm", "must be one of: HS256, RS256, PS256, ES256, EdDSA")
 }

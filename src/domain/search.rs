@@ -1,6 +1,7 @@
 //! Which uploads are looked for, in which order, and where a page of them goes on.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, SecondsFormat, Utc};
+use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
 use super::Invalid;
@@ -73,7 +74,8 @@ pub struct ObjectKeyTerm {
 }
 
 /// Which end of the time comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum Order {
     #[default]
     Newest,
@@ -188,17 +190,13 @@ impl ObjectKeyTerm {
 impl Order {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Newest => "newest",
-            Self::Oldest => "oldest",
-        }
+        self.into_str()
     }
 
     /// # Errors
     /// Neither of the two.
     pub fn parse(text: Option<&str>) -> Result<Self, Invalid> {
-        let find = |text: &str| [Self::Newest, Self::Oldest].into_iter().find(|order| order.as_str() == text);
-        parse("order", text, "must be newest or oldest", find).map(Option::unwrap_or_default)
+        parse("order", text, "must be newest or oldest", |text| text.parse().ok()).map(Option::unwrap_or_default)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use chrono::{DateTime, Utc};
+use strum::{EnumString, IntoStaticStr};
 
 use super::Invalid;
 use super::binding::BindingSet;
@@ -26,7 +27,8 @@ pub struct Tenant {
 }
 
 /// Whether a tenant's callers are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str, parse_err_ty = Invalid, parse_err_fn = not_status)]
 pub enum TenantStatus {
     Active,
     Suspended,
@@ -38,25 +40,12 @@ impl TenantStatus {
     /// Its stable word, as stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Suspended => "suspended",
-            Self::Archived => "archived",
-        }
+        self.into_str()
     }
 }
 
-impl std::str::FromStr for TenantStatus {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "active" => Ok(Self::Active),
-            "suspended" => Ok(Self::Suspended),
-            "archived" => Ok(Self::Archived),
-            _ => Err(Invalid::new("status", "must be active, suspended or archived")),
-        }
-    }
+fn not_status(_: &str) -> Invalid {
+    Invalid::new("status", "must be active, suspended or archived")
 }
 
 /// A tenant's short name: 2 to 63 of `a-z 0-9 -`.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
+use strum::{EnumString, IntoStaticStr};
 
 use super::Invalid;
 use super::binding::{Bindings, Metadata, Sha256};
@@ -14,7 +15,8 @@ use super::ids::{BucketId, TenantId, UploadId};
 use super::tenant::Slug;
 
 /// What an upload is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum UploadKind {
     Thumb,
     Origin,
@@ -27,21 +29,18 @@ impl UploadKind {
     /// Its stable word, as in the contract.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Thumb => "thumb",
-            Self::Origin => "origin",
-            Self::Video => "video",
-        }
+        self.into_str()
     }
 
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+        text.parse().ok()
     }
 }
 
 /// What has become of an upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str, parse_err_ty = Invalid, parse_err_fn = not_state)]
 pub enum UploadState {
     /// Its URL was handed out; nothing more is known.
     Issued,
@@ -60,23 +59,12 @@ impl UploadState {
     /// Its stable word, as stored and shown.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Issued => "issued",
-            Self::Uploaded => "uploaded",
-            Self::Mismatched => "mismatched",
-            Self::Expired => "expired",
-            Self::Deleted => "deleted",
-        }
+        self.into_str()
     }
 }
 
-impl std::str::FromStr for UploadState {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let found = Self::ALL.into_iter().find(|state| state.as_str() == text);
-        found.ok_or_else(|| Invalid::new("state", "must be issued, uploaded, mismatched, expired or deleted"))
-    }
+fn not_state(_: &str) -> Invalid {
+    Invalid::new("state", "must be issued, uploaded, mismatched, expired or deleted")
 }
 
 /// A width or a height in pixels: 1 … 2,147,483,647.

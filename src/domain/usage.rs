@@ -1,6 +1,7 @@
 //! How much was issued, promised and stored: the question, and the answer.
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use strum::IntoStaticStr;
 
 use super::Invalid;
 use super::search::moment;
@@ -13,7 +14,8 @@ const HOUR: TimeDelta = TimeDelta::hours(1);
 const DAY: TimeDelta = TimeDelta::days(1);
 
 /// What usage is told apart by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum UsageBy {
     /// By the day of issue, in UTC.
     Day,
@@ -32,14 +34,7 @@ impl UsageBy {
 
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Day => "day",
-            Self::Type => "type",
-            Self::State => "state",
-            Self::Ext => "ext",
-            Self::ApiKey => "api_key",
-            Self::Tenant => "tenant",
-        }
+        self.into_str()
     }
 
     /// Reads one of these.

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use strum::{EnumString, IntoStaticStr};
+
 use crate::domain::caller::Scope;
 use crate::domain::ids::{TenantId, UploadId};
 use crate::domain::search::Search;
@@ -26,7 +28,8 @@ const PAGE_ROWS: u16 = 1000;
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// What an export is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum ExportFormat {
     /// RFC 4180, for spreadsheets; the last line is a remark.
     Csv,
@@ -40,15 +43,12 @@ impl ExportFormat {
     /// Its stable word; also what file names end with.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-            Self::Ndjson => "ndjson",
-        }
+        self.into_str()
     }
 
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|format| format.as_str() == text)
+        text.parse().ok()
     }
 }
 
