@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::time::interval;
 
 use crate::auth::Auth;
@@ -15,9 +16,12 @@ use crate::store::change_feed::ChangeFeed;
 use crate::store::{Store, StoreError};
 use crate::telemetry::error_chain::chain;
 
-/// The first pause before listening is tried again; each is twice as long as the one before.
+/// The shortest pause before listening is tried again.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
-const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// The longest such pause, to which as much again is added by chance, so that instances do not come back together.
+const MAX_PAUSE: Duration = Duration::from_millis(2500);
+const BACKOFF: ExponentialBuilder =
+    ExponentialBuilder::new().with_min_delay(MIN_PAUSE).with_max_delay(MAX_PAUSE).with_jitter().without_max_times();
 
 /// Whether changes are heard of at present.
 #[derive(Debug, Default)]
@@ -74,7 +78,7 @@ async fn listen(
     listening: &Listening,
     stale_after: Duration,
 ) {
-    let mut pause = MIN_PAUSE;
+    let mut pauses = BACKOFF.build();
     let mut opened = first;
     let mut doubts = interval(stale_after.max(MIN_PAUSE));
     loop {
@@ -84,7 +88,7 @@ async fn listen(
                 invalidate_all(auth, credentials);
                 tracing::info!("listening for changes");
                 listening.0.store(true, Ordering::Relaxed);
-                pause = MIN_PAUSE;
+                pauses = BACKOFF.build();
                 let lost = forget_what_is_announced(announcements, auth, credentials).await;
                 // What is in memory may be old from now on.
                 invalidate_all(auth, credentials);
@@ -95,6 +99,7 @@ async fn listen(
         };
         listening.0.store(false, Ordering::Relaxed);
         tracing::warn!(cause = %chain(&lost), "not listening for changes: they are seen late, until this is mended");
+        let pause = pauses.next().unwrap_or(MAX_PAUSE);
         let mut attempt = pin!(async move {
             tokio::time::sleep(pause).await;
             ChangeFeed::open(store).await
@@ -105,7 +110,6 @@ async fn listen(
                 _ = doubts.tick() => invalidate_all(auth, credentials),
             }
         };
-        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 

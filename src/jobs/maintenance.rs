@@ -7,8 +7,9 @@
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
+use backon::{BackoffBuilder, ConstantBuilder, ExponentialBuilder, Retryable};
 use chrono::{DateTime, Datelike, Months, NaiveTime, TimeDelta, Utc};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::domain::clock::Clock;
 use crate::store::{Store, StoreError, expired, partitions, usage};
@@ -22,9 +23,12 @@ const MAINTENANCE_INTERVAL: Duration = Duration::from_hours(1);
 /// How often it is looked whether the clock has jumped, and how far it must have.
 const CLOCK_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const CLOCK_JUMP: TimeDelta = TimeDelta::hours(1);
-/// How long to wait after a failure, at first and at most.
-const MIN_PAUSE: Duration = Duration::from_secs(1);
-const MAX_PAUSE: Duration = Duration::from_mins(1);
+/// How long to wait after a failure: ever longer, and up to twice as long by chance, so that instances do not retry together.
+const BACKOFF: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_secs(1))
+    .with_max_delay(Duration::from_secs(30))
+    .with_jitter()
+    .without_max_times();
 /// Rows of one transaction.
 const MAX_FOLDED_ROWS: i64 = 100_000;
 /// Batches of one transaction: of many tenants, the more of them there are the fewer deltas they make.
@@ -45,45 +49,55 @@ pub struct MaintenanceOptions {
 pub async fn run(store: Store, clock: Clock, options: MaintenanceOptions) {
     let (store, clock, months) = (&store, &clock, options.retention_months);
     let parts = AtomicI32::new(0);
+    let until_jump = {
+        let clock = clock.clone();
+        move |pause| pause_until_jump(clock.clone(), pause)
+    };
+    let once = ConstantBuilder::new().with_delay(MAINTENANCE_INTERVAL).without_max_times();
     tokio::join!(
         // Of some tenants at a time: all at once are so many rows that commits of uploads wait for them on their way to the disk.
-        run_periodically(Backoff::new(options.fold_every / usage::PARTS.unsigned_abs()), "fold_usage", || {
+        run_periodically("fold_usage", options.fold_every / usage::PARTS.unsigned_abs(), BACKOFF, sleep, || {
             fold_part(store, parts.fetch_add(1, Ordering::Relaxed).rem_euclid(usage::PARTS))
         }),
-        run_periodically(Backoff::new(GATHER_INTERVAL.min(options.fold_every)), "gather_usage", || gather_usage(store)),
-        make_partitions(store, clock),
-        run_periodically(Backoff::new(MAINTENANCE_INTERVAL), "remove_expired", || remove_expired(store, clock.now())),
+        run_periodically("gather_usage", GATHER_INTERVAL.min(options.fold_every), BACKOFF, sleep, || gather_usage(
+            store
+        )),
+        // At once when the clock was set to a time that has none.
+        run_periodically("make_partitions", MAINTENANCE_INTERVAL, BACKOFF, until_jump, || ensure_partitions(
+            store,
+            clock.now()
+        )),
+        run_periodically("remove_expired", MAINTENANCE_INTERVAL, BACKOFF, sleep, || remove_expired(store, clock.now())),
         // Each time that one tries, those who write wait a moment: it is not tried again soon.
-        run_periodically(Backoff::always(MAINTENANCE_INTERVAL), "drop_old_partitions", || {
+        run_periodically("drop_old_partitions", MAINTENANCE_INTERVAL, once, sleep, || {
             drop_old_partitions(store, clock.now(), months)
         }),
     );
 }
 
-async fn run_periodically<T, F>(mut pauses: Backoff, name: &'static str, job: impl Fn() -> F)
-where
-    F: Future<Output = Result<T, StoreError>>,
-{
+/// Runs a job until it succeeds, waits, and begins again; for ever.
+async fn run_periodically<T, F: Future<Output = Result<T, StoreError>>, S: Future<Output = ()>>(
+    name: &'static str,
+    every: Duration,
+    backoff: impl BackoffBuilder + Clone,
+    sleep: impl Fn(Duration) -> S + Clone + 'static,
+    job: impl Fn() -> F,
+) {
     loop {
-        let outcome = job().await.map(drop);
-        tokio::time::sleep(pauses.after(outcome, name)).await;
-    }
-}
-
-/// Makes partitions ahead of time, and at once when the clock was set to a time that has none.
-async fn make_partitions(store: &Store, clock: &Clock) {
-    let mut pauses = Backoff::new(MAINTENANCE_INTERVAL);
-    loop {
-        let outcome = ensure_partitions(store, clock.now()).await.map(drop);
-        pause_until_jump(clock, pauses.after(outcome, "make_partitions")).await;
+        let failed = |error: &StoreError, _| {
+            tracing::warn!(job = name, cause = %chain(error), "maintenance failed, and is tried again");
+        };
+        // No try is the last one, so this ends with a success.
+        let _ = (&job).retry(backoff.clone()).sleep(sleep.clone()).notify(failed).await;
+        sleep(every).await;
     }
 }
 
 /// Waits so long; less, if meanwhile the clock goes another way than time does.
-async fn pause_until_jump(clock: &Clock, pause: Duration) {
+async fn pause_until_jump(clock: Clock, pause: Duration) {
     let (began, at) = (Instant::now(), clock.now());
     while let Some(left) = pause.checked_sub(began.elapsed()).filter(|left| !left.is_zero()) {
-        tokio::time::sleep(left.min(CLOCK_CHECK_INTERVAL)).await;
+        sleep(left.min(CLOCK_CHECK_INTERVAL)).await;
         let passed = TimeDelta::from_std(began.elapsed()).unwrap_or_default();
         if (clock.now() - at - passed).abs() > CLOCK_JUMP {
             return;
@@ -159,34 +173,4 @@ fn oldest_kept(now: DateTime<Utc>, retention_months: u32) -> Option<DateTime<Utc
     let months = Some(retention_months).filter(|months| *months > 0)?;
     let first_day = now.date_naive().with_day(1)?.checked_sub_months(Months::new(months))?;
     Some(first_day.and_time(NaiveTime::MIN).and_utc())
-}
-
-/// How long to wait until the next time: after a failure shorter, but ever longer while it goes on failing.
-struct Backoff {
-    usual: Duration,
-    first: Duration,
-    next: Duration,
-    longest: Duration,
-}
-
-impl Backoff {
-    const fn new(usual: Duration) -> Self {
-        Self { usual, first: MIN_PAUSE, next: MIN_PAUSE, longest: MAX_PAUSE }
-    }
-
-    /// The same whatever happens.
-    const fn always(usual: Duration) -> Self {
-        Self { usual, first: usual, next: usual, longest: usual }
-    }
-
-    fn after(&mut self, outcome: Result<(), StoreError>, job: &'static str) -> Duration {
-        let Err(error) = outcome else {
-            self.next = self.first;
-            return self.usual;
-        };
-        tracing::warn!(job, cause = %chain(&error), "maintenance failed, and is tried again");
-        let pause = self.next;
-        self.next = (pause * 2).min(self.longest);
-        pause
-    }
 }
