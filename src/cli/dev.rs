@@ -87,8 +87,8 @@ impl Dev {
 fn welcome(facts: &Facts) -> String {
     let Facts { url, ops_url, s3_url, demo, data_dir, cluster_folder, .. } = facts;
     let api_key = &demo.alpha.api_key;
-    let env_file = stack::shell_quoted(&facts.env_file().display().to_string());
-    let sample = stack::shell_quoted(&facts.sample_file().display().to_string());
+    let env_file = stack::shell_quoted(&facts.env_file());
+    let sample = stack::shell_quoted(&facts.sample_file());
     let data = if cluster_folder.starts_with(data_dir) {
         data_dir.display().to_string()
     } else {

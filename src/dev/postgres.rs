@@ -147,14 +147,12 @@ fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Post
 /// Writes a file that only its owner can read.
 pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
 
     // Under another name first: a reader never sees half of it, and an old file's permissions do not linger.
-    let draft = path.with_extension("draft");
-    let _ = std::fs::remove_file(&draft);
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-    file.write_all(text.as_bytes())?;
-    std::fs::rename(draft, path)
+    let mut draft = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(path))?;
+    draft.write_all(text.as_bytes())?;
+    draft.persist(path)?;
+    Ok(())
 }
 
 /// What it takes to run the server's programs.

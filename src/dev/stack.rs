@@ -1,5 +1,6 @@
 //! Everything together: Postgres, object store, demo, gateway.
 
+use std::borrow::Cow;
 use std::fs::{File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
@@ -128,7 +129,7 @@ impl Facts {
     #[must_use]
     pub fn environment(&self) -> SecretString {
         let Demo { alpha, beta, operator_key, jwt_secret } = &self.demo;
-        let keys_file = shell_quoted(&self.keys_file.display().to_string());
+        let keys_file = shell_quoted(&self.keys_file);
         let lines = [
             ("PRESIGN_URL", self.url.as_str()),
             ("PRESIGN_OPS_URL", &self.ops_url),
@@ -155,11 +156,11 @@ fn env_file(data_dir: &Path) -> PathBuf {
     data_dir.join("dev.env")
 }
 
-/// Quotes what a shell would take apart.
+/// Quotes what a shell would take apart. A path has no NUL, the one character that cannot be quoted.
 #[must_use]
-pub fn shell_quoted(text: &str) -> String {
-    let plain = text.chars().all(|character| character.is_alphanumeric() || "/._-+@:,".contains(character));
-    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+pub fn shell_quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    shlex::try_quote(&text).map(Cow::into_owned).unwrap_or_default()
 }
 
 impl Stack {
