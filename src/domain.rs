@@ -2,6 +2,8 @@
 //!
 //! No I/O and nothing of ours is imported here; every other module builds on these words.
 
+use std::ops::RangeInclusive;
+
 pub mod api_key;
 pub mod audit_event;
 pub mod binding;
@@ -18,7 +20,9 @@ pub mod extension;
 pub mod fault;
 pub mod ids;
 pub mod jwt_issuer;
+pub mod moment;
 pub mod object_key;
+pub mod origin;
 pub mod page;
 pub mod randomness;
 pub mod sealing_key;
@@ -36,6 +40,12 @@ pub struct Invalid {
     pub field: &'static str,
     /// What the field must be, as the rest of a sentence: `must be 2 to 63 of a-z, 0-9 and -`.
     pub expected: String,
+}
+
+/// Whether a text is of such a length, and of `a-z 0-9 -` only.
+fn is_plain_name(text: &str, lengths: RangeInclusive<usize>) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    lengths.contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 impl Invalid {

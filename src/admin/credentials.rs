@@ -8,6 +8,7 @@ use crate::crypto::keyring::Keyring;
 use crate::domain::Invalid;
 use crate::domain::bucket::{Alias, Bucket};
 use crate::domain::credential::Credential;
+use crate::domain::origin::WebOrigin;
 use crate::domain::tenant::Slug;
 use crate::store::buckets;
 
@@ -103,7 +104,7 @@ impl Admin {
         origin: &str,
         keyring: &Keyring,
     ) -> Result<Vec<Finding>, AdminError> {
-        check_origin(origin)?;
+        WebOrigin::parse(origin)?;
         let open = self.open_bucket(slug, alias, keyring).await?;
         let mut findings = doctor::examine(&open, origin, &self.outbound, &self.clock, &self.randomness).await;
         // The doctor knows buckets, not whose they are.
@@ -125,14 +126,6 @@ impl Admin {
             }
             None => Ok(findings),
         }
-    }
-}
-
-/// An origin as a browser sends it: it is put into a header line.
-fn check_origin(origin: &str) -> Result<(), Invalid> {
-    match url::Url::parse(origin) {
-        Ok(url) if url.origin().ascii_serialization() == origin => Ok(()),
-        _ => Err(Invalid::new("origin", "must be an origin such as https://app.example.com, without a path")),
     }
 }
 

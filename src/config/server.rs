@@ -5,6 +5,8 @@ use serde::Deserialize;
 use serde::de::Error;
 use std::net::SocketAddr;
 
+use crate::domain::origin::WebOrigin;
+
 use super::bounded::{Bounded, Count, Seconds, SecondsOrNone};
 
 #[derive(Debug, Clone, Deserialize)]
@@ -38,16 +40,11 @@ pub(super) fn networks<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Res
         .map_err(|text| D::Error::custom(format!("{text:?} must be an address or a network such as 10.0.0.0/8")))
 }
 
-/// Origins such as `https://app.example.com`: a scheme, a host, perhaps a port, and no path.
+/// Origins of web pages, or `*` for every origin.
 fn origins<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
-    let is_origin = |text: &String| {
-        text == "*" || url::Url::parse(text).is_ok_and(|url| url.origin().ascii_serialization() == *text)
-    };
-    match texts.iter().find(|text| !is_origin(text)) {
-        Some(text) => Err(D::Error::custom(format!(
-            "{text:?} must be an origin such as https://app.example.com, without a path, or *"
-        ))),
-        None => Ok(texts),
+    for text in texts.iter().filter(|text| *text != "*") {
+        WebOrigin::parse(text).map_err(|error| D::Error::custom(error.expected))?;
     }
+    Ok(texts)
 }

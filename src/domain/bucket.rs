@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 use strum::{EnumString, IntoStaticStr};
 use url::{Host, Url};
 
-use super::Invalid;
 use super::binding::{Binding, BindingSet};
 use super::egress::AllowedHosts;
 use super::ids::{BucketId, TenantId};
+use super::{Invalid, is_plain_name};
 
 mod provider;
 
@@ -58,8 +58,7 @@ impl Alias {
     /// # Errors
     /// Any other character, or a wrong length.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let allowed = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        if !(1..=63).contains(&text.len()) || !allowed {
+        if !is_plain_name(text, 1..=63) {
             return Err(Invalid::new("alias", "must be 1 to 63 of a-z, 0-9 and -"));
         }
         Ok(Self(text.to_owned()))
@@ -225,8 +224,7 @@ impl Region {
     /// # Errors
     /// Anything but 1 to 32 of `a-z 0-9 -`.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let allowed = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        if !(1..=32).contains(&text.len()) || !allowed {
+        if !is_plain_name(text, 1..=32) {
             return Err(Invalid::new("region", "must be 1 to 32 of a-z, 0-9 and '-', such as auto or eu-central-1"));
         }
         Ok(Self(text.to_owned()))

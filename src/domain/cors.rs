@@ -2,9 +2,8 @@
 //!
 //! Rules are no lock: whoever has a URL can use it without a browser. They say what browsers let a page do.
 
-use url::{Host, Url};
-
 use super::Invalid;
+use super::origin::WebOrigin;
 
 /// One CORS rule of a bucket, as the store keeps it: what pages of some origins may do.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -84,30 +83,10 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// Whether it is, letter by letter, what a browser sends as `Origin`: stores compare the text and nothing else.
 fn check_origin(text: &str) -> Result<(), Invalid> {
-    let invalid = |expected: String| Invalid::new("origin", format!("{text:?} must be {expected}"));
-    let example = "a scheme and a host, perhaps a port, such as https://app.example.com";
-    if text.contains('*') {
-        return Err(invalid("* alone, for pages of any origin, or name each origin in full, without *".to_owned()));
+    if WebOrigin::parse(text)?.is_secure() {
+        return Ok(());
     }
-    let url = Url::parse(text).map_err(|_| invalid(example.to_owned()))?;
-    let host = url.host().ok_or_else(|| invalid(example.to_owned()))?;
-    match url.scheme() {
-        "https" => {}
-        "http" if is_loopback(&host) => {}
-        // Whoever is between such a page and its reader can make it upload whatever they like.
-        "http" => return Err(invalid("https; plain http only for localhost, 127.0.0.1 and [::1]".to_owned())),
-        _ => return Err(invalid(example.to_owned())),
-    }
-    let origin = url.origin().ascii_serialization();
-    if origin == text { Ok(()) } else { Err(invalid(format!("written as browsers do: {origin}"))) }
-}
-
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    }
+    // Whoever is between such a page and its reader can make it upload whatever they like.
+    Err(Invalid::new("origin", format!("{text:?} must be https; plain http only for localhost, 127.0.0.1 and [::1]")))
 }

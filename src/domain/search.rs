@@ -1,6 +1,6 @@
 //! Which uploads are looked for, in which order, and where a page of them goes on.
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
@@ -8,6 +8,7 @@ use super::Invalid;
 use super::bucket::Alias;
 use super::extension::Extension;
 use super::ids::{TenantId, UploadId};
+use super::moment;
 use super::page::PageRequest;
 use super::upload::{Pixels, Seconds, UploadKind, UploadState};
 
@@ -104,8 +105,6 @@ const MAX_IDS: usize = 8;
 const MAX_OBJECT_KEY: usize = 1024;
 const MAX_SUBJECT: usize = 255;
 const MAX_API_KEY: usize = 64;
-/// Years that ids and Postgres can both tell.
-const YEARS: std::ops::RangeInclusive<i32> = 1970..=9999;
 
 impl UploadFilter {
     /// # Errors
@@ -240,13 +239,7 @@ impl Search {
 
 /// A time, or the beginning of a day, in UTC.
 pub(super) fn moment(field: &'static str, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Invalid> {
-    let day = |text: &str| Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
-    let read = |text: &str| {
-        text.parse().ok().or_else(|| day(text)).filter(|time: &DateTime<Utc>| YEARS.contains(&time.year()))
-    };
-    let expected =
-        "must be a time such as 2026-11-22T18:00:00Z, or a day such as 2026-11-22, in the years 1970 to 9999";
-    parse(field, text, expected, read)
+    parse(field, text, moment::EXPECTED, moment::parse)
 }
 
 fn pixels(fields: [&'static str; 2], texts: [&Option<String>; 2]) -> Result<Between<i32>, Invalid> {

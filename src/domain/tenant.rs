@@ -5,11 +5,11 @@ use std::num::NonZeroU32;
 use chrono::{DateTime, Utc};
 use strum::{EnumString, IntoStaticStr};
 
-use super::Invalid;
 use super::binding::BindingSet;
 use super::extension::ExtensionSet;
 use super::ids::TenantId;
 use super::object_key::{Prefix, Template};
+use super::{Invalid, is_plain_name};
 
 /// An app, or a customer, with its own limits, policy, bucket and callers.
 #[derive(Debug, Clone)]
@@ -56,8 +56,7 @@ impl Slug {
     /// # Errors
     /// Any other character, or a wrong length.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let allowed = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        if !(2..=63).contains(&text.len()) || !allowed {
+        if !is_plain_name(text, 2..=63) {
             return Err(Invalid::new("slug", "must be 2 to 63 of a-z, 0-9 and -"));
         }
         Ok(Self(text.to_owned()))

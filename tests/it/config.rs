@@ -81,6 +81,15 @@ fn all_faults_are_told_together_each_with_its_place() {
 }
 
 #[test]
+fn cors_origin_that_no_browser_sends_is_rejected() {
+    for origin in ["https://*.example.com", "https://app.example.com/", "ftp://app.example.com"] {
+        let faults = faults(None, &[("PRESIGN__SERVER__CORS_ORIGINS", origin)]);
+        assert_eq!(faults.len(), 1, "{origin}: {faults:#?}");
+        assert!(faults[0].contains(&format!("{origin:?} must be ")), "{faults:#?}");
+    }
+}
+
+#[test]
 fn secrets_are_read_from_files_and_shown_nowhere() {
     let folder = tempfile::tempdir().unwrap();
     let key = SealingKey::generate("a", &Randomness::System);

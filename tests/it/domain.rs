@@ -3,6 +3,7 @@
 mod binding;
 mod database_url;
 mod encoding;
+mod origin;
 mod search;
 mod upload;
 
