@@ -21,7 +21,7 @@ use crate::http::state::SharedGateway;
 
 use super::PageView;
 use crate::http::extract::operator::Operator;
-use crate::http::extract::patch::not_null;
+use crate::http::extract::patch::patch;
 
 /// A new bucket and its credential.
 #[derive(Deserialize, ToSchema)]
@@ -58,31 +58,17 @@ pub(super) struct BucketAdd {
     session_token: Option<SecretString>,
 }
 
-/// What changes of a bucket; what is left out stays. For the credential see `rotate-credential`.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct BucketPatch {
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    alias: Option<String>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    endpoint: Option<String>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    region: Option<String>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    bucket: Option<String>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    addressing: Option<String>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    provider: Option<String>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    enforced_bindings: Option<Vec<String>>,
+patch! {
+    /// What changes of a bucket; what is left out stays. For the credential see `rotate-credential`.
+    BucketPatch {
+        alias: String,
+        endpoint: String,
+        region: String,
+        bucket: String,
+        addressing: String,
+        provider: String,
+        enforced_bindings: Vec<String>,
+    }
 }
 
 /// How a bucket is tried.

@@ -23,7 +23,7 @@ use crate::http::state::SharedGateway;
 
 use super::PageView;
 use crate::http::extract::operator::Operator;
-use crate::http::extract::patch::not_null;
+use crate::http::extract::patch::patch;
 
 /// A new JWT issuer, with exactly one of `hmac_secret`, `jwks`, `jwks_url` and `public_key_pem`.
 #[derive(Deserialize, ToSchema)]
@@ -61,41 +61,26 @@ const fn default_leeway() -> u32 {
     30
 }
 
-/// What changes of a JWT issuer; what is left out stays. Its issuer and audience never change.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct JwtIssuerPatch {
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    algorithm: Option<String>,
-    #[schema(value_type = Option<String>, format = Password, write_only)]
-    #[serde(default, deserialize_with = "not_null")]
-    hmac_secret: Option<SecretString>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    jwks: Option<String>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    jwks_url: Option<String>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    public_key_pem: Option<String>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    leeway_seconds: Option<u32>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    scopes: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    scopes_claim: Option<String>,
+patch! {
+    /// What changes of a JWT issuer; what is left out stays. Its issuer and audience never change.
+    JwtIssuerPatch {
+        algorithm: String,
+        #[schema(value_type = Option<String>, format = Password, write_only)]
+        hmac_secret: SecretString,
+        jwks: String,
+        jwks_url: String,
+        public_key_pem: String,
+        leeway_seconds: u32,
+        scopes: Vec<String>,
+        scopes_claim: String,
+    }
 }
 
 /// A token to examine; it is neither stored nor logged.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenTest {
-    #[schema(value_type = String, format = Password, write_only)]
+    #[schema(value_type = Option<String>, format = Password, write_only)]
     token: SecretString,
 }
 

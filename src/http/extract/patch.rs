@@ -2,6 +2,22 @@
 
 use serde::{Deserialize, Deserializer};
 
+/// Declares the body of a `PATCH` whose fields may be left out, and always have a value.
+macro_rules! patch {
+    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(serde::Deserialize, utoipa::ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(in crate::http) struct $name {$(
+            $(#[$field_meta])*
+            #[schema(nullable = false)]
+            #[serde(default, deserialize_with = "crate::http::extract::patch::not_null")]
+            $field: Option<$type>,
+        )*}
+    };
+}
+pub(in crate::http) use patch;
+
 /// For `#[serde(default, deserialize_with = "nullable")]`: a field that is there is `Some`, whatever it holds.
 pub(in crate::http) fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
