@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args};
+use futures_util::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use tokio::task::JoinSet;
 
 use crate::app;
 use crate::buckets::BucketConnections;
@@ -94,7 +94,7 @@ struct Fault {
 
 impl Verify {
     pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let verifier = Arc::new(verifier(context)?);
+        let verifier = verifier(context)?;
         let mut report = Report::default();
         match (self.id, &self.tenant) {
             (Some(id), _) => {
@@ -114,7 +114,7 @@ impl Verify {
     }
 
     /// Looks for one after the other, several at a time; how far that is shows in the time at which they were issued.
-    async fn walk(&self, verifier: &Arc<Verifier>, tenant_id: TenantId, report: &mut Report) -> anyhow::Result<()> {
+    async fn walk(&self, verifier: &Verifier, tenant_id: TenantId, report: &mut Report) -> anyhow::Result<()> {
         let until = self.to.unwrap_or_else(|| verifier.clock.now());
         let to = UploadId::first_at(until);
         let mut from = self.from.map_or(UploadId::from(uuid::Uuid::nil()), UploadId::first_at);
@@ -125,16 +125,9 @@ impl Verify {
             from = UploadId::from(uuid::Uuid::from_u128(last.id.uuid().as_u128() + 1));
             let begin = uploads.first().map_or(until, |first| first.issued_at);
             let (start, bar) = bar.get_or_insert_with(|| (begin, progress(begin, until)));
-            let mut turns = uploads.into_iter();
-            let mut looking = JoinSet::new();
-            loop {
-                while looking.len() < usize::from(self.concurrency) {
-                    let Some(upload) = turns.next() else { break };
-                    let verifier = Arc::clone(verifier);
-                    looking.spawn(async move { (upload.clone(), verifier.verify(upload).await) });
-                }
-                let Some(looked) = looking.join_next().await else { break };
-                let (was, outcome) = looked?;
+            let look = |upload: Upload| async move { (upload.clone(), verifier.verify(upload).await) };
+            let mut looking = stream::iter(uploads).map(look).buffer_unordered(self.concurrency.into());
+            while let Some((was, outcome)) = looking.next().await {
                 bar.set_position((was.issued_at - *start).num_milliseconds().unsigned_abs());
                 report.add(was, outcome);
                 bar.set_message(format!("{} looked for", report.verified));
