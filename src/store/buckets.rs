@@ -41,6 +41,19 @@ struct Row {
     enforced_bindings: Vec<String>,
 }
 
+/// A query for whole rows. The columns stand in a macro, because sqlx checks literals only.
+macro_rules! select {
+    ($rest:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            Row,
+            "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
+                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforced_bindings
+         FROM buckets" + $rest
+            $(, $argument)*
+        )
+    };
+}
+
 impl TryFrom<Row> for SealedBucket {
     type Error = StoreError;
 
@@ -97,11 +110,8 @@ async fn fetch(
     tenant_id: TenantId,
     alias: Option<&Alias>,
 ) -> Result<Option<SealedBucket>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
-                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforced_bindings
-         FROM buckets
+    let row = select!(
+        "
          WHERE tenant_id = $1 AND archived_at IS NULL AND CASE WHEN $2::text IS NULL THEN is_default ELSE alias = $2 END",
         tenant_id.uuid(),
         alias.map(Alias::as_str)
@@ -116,13 +126,8 @@ async fn fetch(
 /// # Errors
 /// The database is away, or a row does not parse.
 pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<SealedBucket>, StoreError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
-                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforced_bindings
-         FROM buckets WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY is_default DESC, alias",
-        tenant_id.uuid()
-    );
+    let rows =
+        select!(" WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY is_default DESC, alias", tenant_id.uuid());
     let rows = store.within(("SELECT", "buckets"), rows.fetch_all(&store.pool)).await?;
     rows.into_iter().map(SealedBucket::try_from).collect()
 }
@@ -132,13 +137,7 @@ pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<SealedBucket
 /// # Errors
 /// The database is away, or a row does not parse.
 pub async fn list_with_archived(store: &Store, tenant_id: TenantId) -> Result<Vec<SealedBucket>, StoreError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
-                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforced_bindings
-         FROM buckets WHERE tenant_id = $1",
-        tenant_id.uuid()
-    );
+    let rows = select!(" WHERE tenant_id = $1", tenant_id.uuid());
     let rows = store.within(("SELECT", "buckets"), rows.fetch_all(&store.pool)).await?;
     rows.into_iter().map(SealedBucket::try_from).collect()
 }
@@ -269,11 +268,8 @@ pub async fn lock_sealed_otherwise_any_tenant(
     after: Option<BucketId>,
     limit: i64,
 ) -> Result<Vec<SealedBucket>, StoreError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT id, tenant_id, alias, is_default, endpoint, region, bucket, addressing, provider, access_key_id, sealing_key_id,
-                sealed_secret_access_key, sealed_session_token, credential_version, created_at, updated_at, archived_at, revision, enforced_bindings
-         FROM buckets WHERE sealing_key_id <> $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3 FOR UPDATE",
+    let rows = select!(
+        " WHERE sealing_key_id <> $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3 FOR UPDATE",
         sealing_key_id,
         after.map(BucketId::uuid),
         limit

@@ -30,6 +30,19 @@ struct Row {
     revision: i32,
 }
 
+/// A query for whole rows. The columns stand in a macro, because sqlx checks literals only.
+macro_rules! select {
+    ($rest:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            Row,
+            "SELECT id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, jwks_url, public_key_pem, sealing_key_id,
+                hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at, archived_at, revision
+         FROM jwt_issuers" + $rest
+            $(, $argument)*
+        )
+    };
+}
+
 impl TryFrom<Row> for JwtIssuer {
     type Error = StoreError;
 
@@ -68,14 +81,7 @@ impl TryFrom<Row> for JwtIssuer {
 /// # Errors
 /// The database is away, or the row does not parse.
 pub async fn find_any_tenant(store: &Store, issuer: &str, audience: &str) -> Result<Option<JwtIssuer>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, jwks_url, public_key_pem, sealing_key_id,
-                hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at, archived_at, revision
-         FROM jwt_issuers WHERE issuer = $1 AND audience = $2 AND archived_at IS NULL",
-        issuer,
-        audience
-    );
+    let row = select!(" WHERE issuer = $1 AND audience = $2 AND archived_at IS NULL", issuer, audience);
     let row = store.within(("SELECT", "jwt_issuers"), row.fetch_optional(&store.pool)).await?;
     row.map(JwtIssuer::try_from).transpose()
 }
@@ -85,13 +91,7 @@ pub async fn find_any_tenant(store: &Store, issuer: &str, audience: &str) -> Res
 /// # Errors
 /// The database is away, or a row does not parse.
 pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<JwtIssuer>, StoreError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, jwks_url, public_key_pem, sealing_key_id,
-                hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at, archived_at, revision
-         FROM jwt_issuers WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY issuer, audience",
-        tenant_id.uuid()
-    );
+    let rows = select!(" WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY issuer, audience", tenant_id.uuid());
     let rows = store.within(("SELECT", "jwt_issuers"), rows.fetch_all(&store.pool)).await?;
     rows.into_iter().map(JwtIssuer::try_from).collect()
 }
@@ -99,14 +99,7 @@ pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<JwtIssuer>, 
 /// # Errors
 /// The database is away, or the row does not parse.
 pub async fn find(store: &Store, tenant_id: TenantId, id: JwtIssuerId) -> Result<Option<JwtIssuer>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, jwks_url, public_key_pem, sealing_key_id,
-                hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at, archived_at, revision
-         FROM jwt_issuers WHERE tenant_id = $1 AND id = $2 AND archived_at IS NULL",
-        tenant_id.uuid(),
-        id.uuid()
-    );
+    let row = select!(" WHERE tenant_id = $1 AND id = $2 AND archived_at IS NULL", tenant_id.uuid(), id.uuid());
     let row = store.within(("SELECT", "jwt_issuers"), row.fetch_optional(&store.pool)).await?;
     row.map(JwtIssuer::try_from).transpose()
 }
@@ -126,16 +119,10 @@ pub async fn lock(
     tenant_id: TenantId,
     id: JwtIssuerId,
 ) -> Result<Option<Locked>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, jwks_url, public_key_pem, sealing_key_id,
-                hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at, archived_at, revision
-         FROM jwt_issuers WHERE tenant_id = $1 AND id = $2 AND archived_at IS NULL FOR UPDATE",
-        tenant_id.uuid(),
-        id.uuid()
-    )
-    .fetch_optional(&mut **transaction)
-    .await?;
+    let row =
+        select!(" WHERE tenant_id = $1 AND id = $2 AND archived_at IS NULL FOR UPDATE", tenant_id.uuid(), id.uuid())
+            .fetch_optional(&mut **transaction)
+            .await?;
     row.map(|row| Ok(Locked { hmac_secret_version: row.hmac_secret_version, issuer: row.try_into()? })).transpose()
 }
 
@@ -180,11 +167,8 @@ pub async fn lock_sealed_otherwise_any_tenant(
     after: Option<JwtIssuerId>,
     limit: i64,
 ) -> Result<Vec<JwtIssuer>, StoreError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT id, tenant_id, issuer, audience, algorithm, sealed_hmac_secret, jwks, jwks_url, public_key_pem, sealing_key_id,
-                hmac_secret_version, leeway_seconds, scopes, scopes_claim, created_at, updated_at, archived_at, revision
-         FROM jwt_issuers WHERE sealing_key_id <> $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3 FOR UPDATE",
+    let rows = select!(
+        " WHERE sealing_key_id <> $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3 FOR UPDATE",
         sealing_key_id,
         after.map(JwtIssuerId::uuid),
         limit
