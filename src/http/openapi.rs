@@ -17,6 +17,7 @@ use super::{ops_routes, public_routes};
 
 mod constraints;
 mod error_responses;
+mod generics;
 mod headers;
 
 /// Where the public document is.
@@ -34,6 +35,7 @@ const BEARER: &str = "bearer";
         description = "Hands out presigned URLs for uploads into an app's own bucket, and keeps a record of every one.\n\n\
             Answers come in one envelope; every `reason` of an error is in docs/errors.md.",
     ),
+    servers((url = "/", description = "The listener that serves this document")),
     components(schemas(ErrorBody)),
     tags((name = "uploads", description = "For apps"), (name = "health", description = "For supervisors"))
 )]
@@ -48,6 +50,7 @@ struct PublicApi;
             With an operator's key only, on a listener that is never exposed.\n\n\
             A change takes effect on every instance within a second. Every reason for an error is in docs/errors.md.",
     ),
+    servers((url = "/", description = "The listener that serves this document")),
     components(schemas(ErrorBody)),
     security(("bearer" = [])),
     tags(
@@ -95,14 +98,16 @@ fn document(
         .filter(|(_, schema)| constraints::may_be_left_out(schema))
         .map(|(name, _)| name.clone())
         .collect();
-    let mut bodies = BTreeSet::new();
+    let (mut bodies, mut shared) = (BTreeSet::new(), constraints::Shared::new());
+    let mut refused = BTreeSet::new();
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             let guarded = match &operation.security {
                 Some(schemes) => schemes.iter().any(|scheme| *scheme != SecurityRequirement::default()),
                 None => always_guarded,
             };
-            describe(path, &method, guarded, limited && guarded, operation);
+            describe(path, &method, guarded, limited && guarded, operation, &mut shared);
+            refused.extend(error_responses::names(operation));
             bodies.extend(operation.request_body.iter_mut().filter_map(|content| body(content, &optional)));
         }
     }
@@ -110,20 +115,30 @@ fn document(
         HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key; for apps also a JWT")).build();
     if let Some(components) = document.components.as_mut() {
         components.add_security_scheme(BEARER, SecurityScheme::Http(scheme));
-        components.responses.extend(error_responses::responses(limited));
+        components.responses.extend(error_responses::responses(limited).filter(|(name, _)| refused.contains(name)));
         // A batch's items are told of by themselves.
         bodies.insert("UploadCreate".to_owned());
         for (name, schema) in components.schemas.iter_mut().filter(|(name, _)| bodies.contains(*name)) {
-            constraints::describe_body(name, schema);
+            constraints::describe_body(name, schema, &mut shared);
         }
+        generics::name_arguments(&mut components.schemas);
+        constraints::share_metadata(&mut components.schemas, &mut shared);
+        components.schemas.extend(shared.into_iter().map(|(name, schema)| (name.to_owned(), RefOr::T(schema))));
     }
     document
 }
 
-fn describe(path: &str, method: &Method, guarded: bool, limited: bool, operation: &mut Operation) {
+fn describe(
+    path: &str,
+    method: &Method,
+    guarded: bool,
+    limited: bool,
+    operation: &mut Operation,
+    shared: &mut constraints::Shared,
+) {
     for parameter in operation.parameters.iter_mut().flatten() {
         if let RefOr::T(parameter) = parameter {
-            constraints::describe_parameter(path, parameter);
+            constraints::describe_parameter(path, parameter, shared);
         }
     }
     for (status, response) in &mut operation.responses.responses {

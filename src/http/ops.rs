@@ -14,6 +14,9 @@ use super::envelope::{ErrorBody, Success, SuccessBody};
 use super::state::Gateway;
 
 /// `GET /livez`: the process answers. Says nothing of its dependencies: restarting would not mend those.
+///
+/// Needs no credential. It checks neither the database nor a bucket, because a restart would not
+/// repair those.
 #[utoipa::path(get, path = "/livez", tag = "health", operation_id = "livez", security(()),
     responses((status = 200, description = "The process answers", body = SuccessBody<String>)))]
 pub(super) async fn livez() -> Success<&'static str> {
@@ -21,6 +24,9 @@ pub(super) async fn livez() -> Success<&'static str> {
 }
 
 /// `GET /metrics`: everything that is counted, for Prometheus to scrape. `docs/metrics.md` names it all.
+///
+/// Needs no credential. `docs/metrics.md` describes each metric. If `telemetry.metrics` is false,
+/// the answer is 404.
 #[utoipa::path(get, path = "/metrics", tag = "health", operation_id = "metrics", security(()),
     responses((status = 200, description = "In Prometheus' text format", body = String, content_type = "text/plain"),
         (status = 404, description = "`telemetry.metrics` is false", body = ErrorBody)))]
@@ -30,6 +36,10 @@ pub(super) async fn metrics(State(gateway): State<Arc<Gateway>>) -> Result<impl 
 }
 
 /// `GET /readyz`: requests may be sent here.
+///
+/// Needs no credential. It returns 503 while the gateway shuts down, and while a fault would make
+/// every upload fail; `msg` names the fault. An instance that does not hear of changes is still
+/// ready, and says so in `data`.
 #[utoipa::path(get, path = "/readyz", tag = "health", operation_id = "readyz", security(()),
     responses((status = 200, description = "Requests may be sent here", body = SuccessBody<String>),
         (status = 503, description = "Not now; the message says why", body = ErrorBody)))]

@@ -63,6 +63,9 @@ pub(super) fn is_presign(request: &Request) -> bool {
 }
 
 /// Ask for a place to upload a picture or a video to.
+///
+/// The URL takes a bare PUT of the file: no header is bound. The upload is on record before the URL
+/// is returned. `POST /v1/uploads` can bind the size, the media type and the digest as well.
 #[utoipa::path(get, path = PATH, tag = "uploads", operation_id = "presign", params(PresignQuery), security(("bearer" = [])),
     responses((status = 200, description = "Where to upload; on record already", body = SuccessBody<Presigned>)))]
 pub(super) async fn presign(

@@ -84,7 +84,9 @@ fn every_operation_is_described_whole() {
         let mut seen = std::collections::HashSet::new();
         for (name, operation) in items {
             assert!(seen.insert(operation["operationId"].to_string()), "{name}: its id is there twice");
-            assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{name} has no summary");
+            for text in ["summary", "description"] {
+                assert!(operation[text].as_str().is_some_and(|text| !text.is_empty()), "{name} has no {text}");
+            }
             assert!(operation["responses"]["500"].is_object(), "{name} does not say what errors look like");
             assert!(operation["responses"]["default"].is_null(), "{name} allows itself any status");
             if name.starts_with("patch") || name.starts_with("put") {
@@ -105,6 +107,57 @@ fn every_operation_is_described_whole() {
             let place = reference.trim_start_matches('#');
             assert!(document.pointer(place).is_some_and(Value::is_object), "{reference} leads nowhere");
         }
+    }
+}
+
+#[test]
+fn no_object_or_enum_is_inline() {
+    for document in [openapi::public_document(), openapi::admin_document()] {
+        let document = serde_json::to_value(&document).unwrap();
+        let components = document["components"]["schemas"].as_object().unwrap();
+        let fields = components
+            .iter()
+            .flat_map(|(name, component)| parts(component).into_iter().map(move |part| (name.as_str(), part)));
+        let used = schemas(&document["paths"]).into_iter().chain(schemas(&document["components"]["responses"]));
+        for (place, schema) in fields.chain(used.map(|schema| ("an operation", schema))) {
+            let mut below = vec![schema];
+            while let Some(schema) = below.pop() {
+                let has_name = schema["properties"].is_null() && schema["enum"].is_null();
+                assert!(has_name, "generated clients have this twice, or under a made-up name: {place} has {schema}");
+                below.extend(parts(schema));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_component_is_referred_to() {
+    for document in [openapi::public_document(), openapi::admin_document()] {
+        let document = serde_json::to_value(&document).unwrap();
+        let references = references(&document);
+        for kind in ["schemas", "responses"] {
+            for name in document["components"][kind].as_object().unwrap().keys() {
+                assert!(references.contains(&format!("#/components/{kind}/{name}")), "nothing refers to {name}");
+            }
+        }
+    }
+}
+
+/// The schemas of a schema's fields, items and alternatives. The parts of an `allOf` are no schemas of their own: it has their fields.
+fn parts(schema: &Value) -> Vec<&Value> {
+    let fields = schema["properties"].as_object().into_iter().flat_map(|fields| fields.values());
+    let alternatives = ["oneOf", "anyOf"].into_iter().filter_map(|name| schema[name].as_array()).flatten();
+    let others = ["items", "additionalProperties"].into_iter().map(|name| &schema[name]);
+    let of_all = schema["allOf"].as_array().into_iter().flatten().flat_map(parts);
+    fields.chain(alternatives).chain(others.filter(|schema| schema.is_object())).chain(of_all).collect()
+}
+
+/// The schemas of parameters, bodies and headers.
+fn schemas(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Object(fields) => fields.get("schema").into_iter().chain(fields.values().flat_map(schemas)).collect(),
+        Value::Array(items) => items.iter().flat_map(schemas).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -92,6 +92,8 @@ pub(super) struct ApiKeyQuery {
 }
 
 /// List the API keys of a tenant, or of the operators, newest first.
+///
+/// Revoked and expired keys are in the list. The text of a key is never in it.
 #[utoipa::path(get, path = "/admin/v1/api-keys", tag = "API keys", operation_id = "list_api_keys", params(ApiKeyQuery),
     responses((status = 200, description = "A page of API keys", body = SuccessBody<PageView<ApiKeyView>>)))]
 pub(super) async fn list(
@@ -104,6 +106,9 @@ pub(super) async fn list(
 }
 
 /// Make an API key; its text is shown this once.
+///
+/// With `tenant`, the key belongs to an app of that tenant; without it, to an operator. The gateway
+/// stores only a digest, so a lost key cannot be shown again.
 #[utoipa::path(post, path = "/admin/v1/api-keys", tag = "API keys", operation_id = "create_api_key",
     request_body = ApiKeyCreate,
     responses((status = 201, description = "The API key", body = SuccessBody<NewApiKeyView>)))]
@@ -123,6 +128,8 @@ pub(super) async fn create(
 }
 
 /// Show what is known of an API key.
+///
+/// Shows its label, its scopes, its expiry and when it was last used, but not its text.
 #[utoipa::path(get, path = "/admin/v1/api-keys/{public_id}", tag = "API keys", operation_id = "get_api_key",
     params(("public_id" = String, Path, description = "The part of the API key between its two underscores")),
     responses((status = 200, description = "The API key", body = SuccessBody<ApiKeyView>)))]
@@ -134,6 +141,9 @@ pub(super) async fn show(
 }
 
 /// Change an API key's label, scopes or expiry.
+///
+/// Fields that are left out stay as they are. A revoked key cannot be changed, and the operators'
+/// last one cannot be given an earlier expiry.
 #[utoipa::path(patch, path = "/admin/v1/api-keys/{public_id}", tag = "API keys", operation_id = "update_api_key",
     params(("public_id" = String, Path, description = "The part of the API key between its two underscores"), ("if-match" = Option<String>, Header, description = "The ETag that was read")),
     request_body = ApiKeyPatch,
@@ -150,6 +160,9 @@ pub(super) async fn update(
 }
 
 /// Make an API key in place of one, which works on for a while.
+///
+/// The new key has the same tenant, label and scopes. The old one expires after `overlap_seconds`,
+/// or earlier if its own expiry comes first. A revoked or expired key is answered with 409.
 #[utoipa::path(post, path = "/admin/v1/api-keys/{public_id}/rotate", tag = "API keys", operation_id = "rotate_api_key",
     params(("public_id" = String, Path, description = "The part of the API key between its two underscores")),
     request_body = ApiKeyRotate,
@@ -163,6 +176,9 @@ pub(super) async fn rotate(
 }
 
 /// Refuse an API key from now on. The operators' last one stays.
+///
+/// Takes effect within a second on every instance, and cannot be undone. Revoking a revoked key
+/// again changes nothing.
 #[utoipa::path(post, path = "/admin/v1/api-keys/{public_id}/revoke", tag = "API keys", operation_id = "revoke_api_key",
     params(("public_id" = String, Path, description = "The part of the API key between its two underscores")),
     responses((status = 200, description = "The API key", body = SuccessBody<ApiKeyView>)))]

@@ -39,6 +39,8 @@ pub(super) struct AuditQuery {
 }
 
 /// List who changed what, newest first.
+///
+/// Each change names its actor, its object and the fields that changed, but never their values.
 #[utoipa::path(get, path = "/admin/v1/audit-events", tag = "audit", operation_id = "list_audit_events", params(AuditQuery),
     responses((status = 200, description = "A page of changes", body = SuccessBody<PageView<AuditEventView>>)))]
 pub(super) async fn list(

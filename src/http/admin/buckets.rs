@@ -81,6 +81,8 @@ pub(super) struct Examine {
 }
 
 /// List a tenant's buckets, the default one first.
+///
+/// Archived buckets are not in the list.
 #[utoipa::path(get, path = "/admin/v1/tenants/{tenant}/buckets", tag = "buckets", operation_id = "list_buckets",
     params(("tenant" = String, Path, description = "The tenant's slug")),
     responses((status = 200, description = "All of the tenant's buckets", body = SuccessBody<PageView<BucketView>>)))]
@@ -93,6 +95,9 @@ pub(super) async fn list(
 }
 
 /// Give a tenant a bucket.
+///
+/// The first bucket of a tenant becomes its default. The credential is sealed before it is stored.
+/// The gateway does not try the bucket: the doctor does.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets", tag = "buckets", operation_id = "add_bucket",
     params(("tenant" = String, Path, description = "The tenant's slug")),
     request_body = BucketAdd,
@@ -124,6 +129,9 @@ pub(super) async fn add(
 }
 
 /// Show a bucket, but for its secret.
+///
+/// Shows where it is and the id of its access key. Neither the secret nor a session token is ever
+/// shown.
 #[utoipa::path(get, path = "/admin/v1/tenants/{tenant}/buckets/{alias}", tag = "buckets", operation_id = "get_bucket",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias")),
     responses((status = 200, description = "The bucket", body = SuccessBody<BucketView>)))]
@@ -135,6 +143,9 @@ pub(super) async fn show(
 }
 
 /// Change where a bucket is.
+///
+/// Fields that are left out stay as they are. URLs that were issued before are not affected. To
+/// change the credential, rotate it.
 #[utoipa::path(patch, path = "/admin/v1/tenants/{tenant}/buckets/{alias}", tag = "buckets", operation_id = "update_bucket",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias"),
         ("if-match" = Option<String>, Header, description = "The ETag that was read")),
@@ -162,6 +173,9 @@ pub(super) async fn update(
 }
 
 /// Send the tenant's uploads to this bucket from now on.
+///
+/// The default bucket takes every upload that names no bucket. Earlier uploads stay in the bucket
+/// where they are.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/set-default", tag = "buckets", operation_id = "set_default_bucket",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias")),
     responses((status = 200, description = "The bucket", body = SuccessBody<BucketView>)))]
@@ -173,6 +187,9 @@ pub(super) async fn set_default(
 }
 
 /// Put a bucket out of use; what is recorded of its uploads stays.
+///
+/// It takes no further uploads, and cannot be brought back: add it again instead. The default
+/// bucket is answered with 409.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/archive", tag = "buckets", operation_id = "archive_bucket",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias")),
     responses((status = 200, description = "The bucket", body = SuccessBody<BucketView>)))]
@@ -184,6 +201,9 @@ pub(super) async fn archive(
 }
 
 /// Try a bucket the way a client would, and say how to mend what fails.
+///
+/// Puts, reads and deletes a small object of its own in the bucket, and asks for the CORS rules
+/// that web pages of `origin` need. Each check gives a finding; one that failed says what to do.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/doctor", tag = "buckets", operation_id = "examine_bucket",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias")),
     request_body = Examine,

@@ -26,6 +26,8 @@ pub(super) struct CorsSet {
 }
 
 /// Show the CORS rules that a bucket has at its provider.
+///
+/// The gateway stores no rules of its own: it asks the bucket's store each time.
 #[utoipa::path(get, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/cors", tag = "buckets", operation_id = "get_bucket_cors",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias")),
     responses((status = 200, description = "All of the bucket's rules", body = SuccessBody<PageView<CorsRuleView>>)))]
@@ -40,6 +42,9 @@ pub(super) async fn show(
 }
 
 /// Let web pages of these origins upload, in place of all rules that the bucket has.
+///
+/// The rules are stored by the bucket's store. They allow what an upload from a web page needs, for
+/// these origins only.
 #[utoipa::path(put, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/cors", tag = "buckets", operation_id = "set_bucket_cors",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias")),
     request_body = CorsSet,

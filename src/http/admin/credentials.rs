@@ -44,6 +44,9 @@ pub(super) struct RotationView {
 }
 
 /// Give a bucket a new credential. It is tried first; URLs that the old one signed work until they expire.
+///
+/// If a check of the new credential fails, the old one stays and the answer is 422. `skip_check`
+/// stores it without a try. If the bucket changes in the meantime, the answer is 409.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/buckets/{alias}/rotate-credential", tag = "buckets",
     operation_id = "rotate_credential", params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias"),
         ("if-match" = Option<String>, Header, description = "The ETag that was read")),

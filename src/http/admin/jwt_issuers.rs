@@ -85,6 +85,8 @@ pub(super) struct TokenTest {
 }
 
 /// List a tenant's JWT issuers.
+///
+/// Archived issuers are not in the list.
 #[utoipa::path(get, path = "/admin/v1/tenants/{tenant}/jwt-issuers", tag = "JWT issuers", operation_id = "list_jwt_issuers",
     params(("tenant" = String, Path, description = "The tenant's slug")),
     responses((status = 200, description = "All of the tenant's issuers", body = SuccessBody<PageView<JwtIssuerView>>)))]
@@ -97,6 +99,10 @@ pub(super) async fn list(
 }
 
 /// Let an issuer's tokens speak for a tenant.
+///
+/// Exactly one of `hmac_secret`, `jwks`, `jwks_url` and `public_key_pem` says how signatures are
+/// verified. A pair of `issuer` and `audience` belongs to one tenant only. An HMAC secret is sealed
+/// before it is stored.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/jwt-issuers", tag = "JWT issuers", operation_id = "add_jwt_issuer",
     params(("tenant" = String, Path, description = "The tenant's slug")),
     request_body = JwtIssuerAdd,
@@ -124,6 +130,9 @@ pub(super) async fn add(
 }
 
 /// Show a JWT issuer, but for its secret.
+///
+/// Shows how its tokens are checked: algorithm, leeway, scopes and the source of the keys. An HMAC
+/// secret is never shown.
 #[utoipa::path(get, path = "/admin/v1/tenants/{tenant}/jwt-issuers/{id}", tag = "JWT issuers", operation_id = "get_jwt_issuer",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = uuid::Uuid, Path, description = "The issuer's id")),
     responses((status = 200, description = "The issuer", body = SuccessBody<JwtIssuerView>)))]
@@ -135,6 +144,9 @@ pub(super) async fn show(
 }
 
 /// Change how a JWT issuer's tokens are checked.
+///
+/// Fields that are left out stay as they are. A change takes effect within a second, also for
+/// tokens that are in use.
 #[utoipa::path(patch, path = "/admin/v1/tenants/{tenant}/jwt-issuers/{id}", tag = "JWT issuers", operation_id = "update_jwt_issuer",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = uuid::Uuid, Path, description = "The issuer's id"),
         ("if-match" = Option<String>, Header, description = "The ETag that was read")),
@@ -159,6 +171,9 @@ pub(super) async fn update(
 }
 
 /// Refuse an issuer's tokens from now on; the pair of issuer and audience is free again.
+///
+/// Takes effect within a second on every instance, and cannot be undone: add the issuer again
+/// instead.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/jwt-issuers/{id}/archive", tag = "JWT issuers",
     operation_id = "archive_jwt_issuer", params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = uuid::Uuid, Path, description = "The issuer's id")),
     responses((status = 200, description = "The issuer, as it was", body = SuccessBody<JwtIssuerView>)))]
@@ -170,6 +185,8 @@ pub(super) async fn archive(
 }
 
 /// Examine a token: every check that a request with it would meet, and which of them fail.
+///
+/// Published keys are fetched again for it. The token is neither stored nor logged.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/jwt-issuers/{id}/test", tag = "JWT issuers",
     operation_id = "test_jwt_issuer", params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = uuid::Uuid, Path, description = "The issuer's id")),
     request_body = TokenTest,

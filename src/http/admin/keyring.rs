@@ -25,6 +25,9 @@ pub(super) struct ResealedView {
 }
 
 /// Show how many rows are sealed under which key of this instance's keyring.
+///
+/// The first key seals, the others only open. Rows under a key that is not `present` cannot be
+/// opened by this instance.
 #[utoipa::path(get, path = "/admin/v1/keyring", tag = "keyring", operation_id = "keyring_status",
     responses((status = 200, description = "Every sealing key", body = SuccessBody<PageView<SealingKeyView>>)))]
 pub(super) async fn status(
@@ -36,6 +39,9 @@ pub(super) async fn status(
 }
 
 /// Seal every secret anew under the keyring's first key; may be repeated, should it be interrupted.
+///
+/// Rows are sealed again in batches while requests go on. A row that cannot be opened is left as it
+/// is, and listed in `failed`.
 #[utoipa::path(post, path = "/admin/v1/keyring/rotate", tag = "keyring", operation_id = "rotate_sealing_key",
     responses((status = 200, description = "What was done", body = SuccessBody<ResealedView>)))]
 pub(super) async fn rotate(

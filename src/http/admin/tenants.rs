@@ -130,6 +130,8 @@ pub(super) struct TenantQuery {
 }
 
 /// List tenants, by slug.
+///
+/// Archived tenants are in the list only if `status` asks for them.
 #[utoipa::path(get, path = "/admin/v1/tenants", tag = "tenants", operation_id = "list_tenants", params(TenantQuery),
     responses((status = 200, description = "A page of tenants", body = SuccessBody<PageView<TenantView>>)))]
 pub(super) async fn list(
@@ -143,6 +145,9 @@ pub(super) async fn list(
 }
 
 /// Add a tenant.
+///
+/// A field that is left out gets its default. The tenant needs a bucket and an API key or a JWT
+/// issuer before its callers can upload.
 #[utoipa::path(post, path = "/admin/v1/tenants", tag = "tenants", operation_id = "create_tenant",
     request_body = TenantCreate,
     responses((status = 201, description = "The tenant", body = SuccessBody<TenantView>)))]
@@ -170,6 +175,8 @@ pub(super) async fn create(
 }
 
 /// Show a tenant.
+///
+/// Shows its status, its rate limit and its policy for uploads.
 #[utoipa::path(get, path = "/admin/v1/tenants/{tenant}", tag = "tenants", operation_id = "get_tenant",
     params(("tenant" = String, Path, description = "Its slug")),
     responses((status = 200, description = "The tenant", body = SuccessBody<TenantView>)))]
@@ -181,6 +188,9 @@ pub(super) async fn show(
 }
 
 /// Change a tenant.
+///
+/// Fields that are left out stay as they are; `null` removes a value. An archived tenant is
+/// answered with 409: resume it first.
 #[utoipa::path(patch, path = "/admin/v1/tenants/{tenant}", tag = "tenants", operation_id = "update_tenant",
     params(("tenant" = String, Path, description = "Its slug"), ("if-match" = Option<String>, Header, description = "The ETag that was read")),
     request_body = TenantPatch,
@@ -211,6 +221,9 @@ pub(super) async fn update(
 }
 
 /// Serve a tenant's callers no more.
+///
+/// Its callers get 403 `tenant_suspended` within a second on every instance. URLs that were issued
+/// before work until they expire. An archived tenant is answered with 409.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/suspend", tag = "tenants", operation_id = "suspend_tenant",
     params(("tenant" = String, Path, description = "Its slug")),
     responses((status = 200, description = "The tenant", body = SuccessBody<TenantView>)))]
@@ -222,6 +235,8 @@ pub(super) async fn suspend(
 }
 
 /// Serve a suspended or archived tenant's callers again.
+///
+/// Takes effect within a second on every instance. An active tenant stays as it is.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/resume", tag = "tenants", operation_id = "resume_tenant",
     params(("tenant" = String, Path, description = "Its slug")),
     responses((status = 200, description = "The tenant", body = SuccessBody<TenantView>)))]
@@ -233,6 +248,9 @@ pub(super) async fn resume(
 }
 
 /// Serve a tenant's callers no more, and list it no more.
+///
+/// Its callers get 403 `tenant_suspended` within a second. No row and no object is deleted, and the
+/// tenant can be resumed.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/archive", tag = "tenants", operation_id = "archive_tenant",
     params(("tenant" = String, Path, description = "Its slug")),
     responses((status = 200, description = "The tenant", body = SuccessBody<TenantView>)))]

@@ -62,6 +62,9 @@ pub(super) async fn list(
 }
 
 /// Show any tenant's upload.
+///
+/// The answer is what is on record: the gateway does not look into the bucket, and never shows a
+/// URL.
 #[utoipa::path(get, path = "/admin/v1/uploads/{id}", tag = "uploads", operation_id = "get_upload",
     params(("id" = Uuid, Path, description = "The upload's id")),
     responses((status = 200, description = "The upload", body = SuccessBody<UploadView>)))]

@@ -1,10 +1,13 @@
 //! What values a field or a parameter takes, told in the document: the words, the shape, the bounds. What one value has to do
 //! with another no schema can say; the descriptions do.
 
+use std::collections::BTreeMap;
+use std::mem;
+
 use utoipa::Number;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder, ArrayItems, SchemaType, Type};
-use utoipa::openapi::{KnownFormat, Object, ObjectBuilder, RefOr, Schema, SchemaFormat};
+use utoipa::openapi::{KnownFormat, Object, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, SchemaFormat};
 
 use crate::domain::binding::{Binding, Metadata};
 use crate::domain::bucket::{Addressing, Provider};
@@ -20,19 +23,23 @@ use crate::domain::upload::{UploadKind, UploadState};
 use crate::domain::usage::UsageBy;
 use crate::uploads::export::ExportFormat;
 
+/// Sets of words and other shared shapes: a component each, which fields and parameters refer to.
+pub(super) type Shared = BTreeMap<&'static str, Schema>;
+
 /// What a value is.
 enum Form {
-    /// One of these, or a list of some of them.
-    Words(Vec<&'static str>),
+    /// One word of a set, or a list of some of them.
+    Words(WordSet),
     /// Text like this.
     Like(&'static str),
     Whole(u64, u64),
     Seconds,
     /// A time, or a day.
     Moment,
-    /// Names and values of the caller's own.
-    Metadata,
 }
+
+/// The words of a set, under the name of its component.
+type WordSet = (&'static str, Vec<&'static str>);
 
 const ALIAS: &str = "^[a-z0-9-]{1,63}$";
 const SLUG: &str = "^[a-z0-9-]{2,63}$";
@@ -47,9 +54,9 @@ const MAX_PIXELS: u64 = 2_147_483_647;
 const MAX_BYTES: u64 = 9_223_372_036_854_775_807;
 
 /// Tells of a parameter of the operation at `path`.
-pub(super) fn describe_parameter(path: &str, parameter: &mut Parameter) {
-    let Some(RefOr::T(schema)) = &mut parameter.schema else { return };
-    if let Schema::Object(object) = schema {
+pub(super) fn describe_parameter(path: &str, parameter: &mut Parameter, shared: &mut Shared) {
+    let Some(schema) = &mut parameter.schema else { return };
+    if let RefOr::T(Schema::Object(object)) = schema {
         // It is there, or it is not.
         if let SchemaType::Array(types) = &object.schema_type
             && let Some(one) = types.iter().find(|one| **one != Type::Null)
@@ -62,7 +69,7 @@ pub(super) fn describe_parameter(path: &str, parameter: &mut Parameter) {
         }
     }
     if let Some(form) = form(path, &parameter.name) {
-        tell(schema, &form);
+        tell(schema, form, shared);
     }
 }
 
@@ -72,14 +79,13 @@ pub(super) fn may_be_left_out(schema: &RefOr<Schema>) -> bool {
 }
 
 /// Tells of the fields of a body.
-pub(super) fn describe_body(name: &str, schema: &mut RefOr<Schema>) {
+pub(super) fn describe_body(name: &str, schema: &mut RefOr<Schema>, shared: &mut Shared) {
     let RefOr::T(Schema::Object(body)) = schema else { return };
     for (field, schema) in &mut body.properties {
-        let RefOr::T(schema) = schema else { continue };
         if let Some(form) = form(name, field) {
-            tell(schema, &form);
+            tell(schema, form, shared);
         }
-        if let Schema::Array(list) = schema
+        if let RefOr::T(Schema::Array(list)) = schema
             && NEVER_EMPTY.contains(&field.as_str())
         {
             list.min_items = Some(1);
@@ -93,34 +99,40 @@ fn form(place: &str, name: &str) -> Option<Form> {
     words(place, name).map(Form::Words).or_else(|| text(place, name).map(Form::Like)).or_else(|| number(name))
 }
 
-fn words(place: &str, name: &str) -> Option<Vec<&'static str>> {
+fn words(place: &str, name: &str) -> Option<WordSet> {
     let media_types = || {
         let mut media_types: Vec<_> = Extension::ALL.iter().map(|ext| ext.content_type()).collect();
         media_types.dedup();
         media_types
     };
     Some(match (place, name) {
-        (_, "ext" | "allowed_extensions") => Extension::ALL.iter().map(|ext| ext.as_str()).collect(),
-        (_, "type") => UploadKind::ALL.map(UploadKind::as_str).to_vec(),
-        (_, "state") => UploadState::ALL.map(UploadState::as_str).to_vec(),
-        (_, "order") => [Order::Newest, Order::Oldest].map(Order::as_str).to_vec(),
-        (_, "format") => ExportFormat::ALL.map(ExportFormat::as_str).to_vec(),
-        ("/v1/usage", "by") => UsageBy::OF_TENANT.map(UsageBy::as_str).to_vec(),
-        (_, "by") => UsageBy::ALL.map(UsageBy::as_str).to_vec(),
+        (_, "ext" | "allowed_extensions") => ("Extension", Extension::ALL.iter().map(|ext| ext.as_str()).collect()),
+        (_, "type") => ("UploadType", UploadKind::ALL.map(UploadKind::as_str).to_vec()),
+        (_, "state") => ("UploadState", UploadState::ALL.map(UploadState::as_str).to_vec()),
+        (_, "order") => ("Order", [Order::Newest, Order::Oldest].map(Order::as_str).to_vec()),
+        (_, "format") => ("ExportFormat", ExportFormat::ALL.map(ExportFormat::as_str).to_vec()),
+        ("/v1/usage", "by") => ("UsageBy", UsageBy::OF_TENANT.map(UsageBy::as_str).to_vec()),
+        (_, "by") => ("UsageBy", UsageBy::ALL.map(UsageBy::as_str).to_vec()),
         (_, "disposition") => {
-            [DispositionKind::Inline, DispositionKind::Attachment].map(DispositionKind::as_str).to_vec()
+            let kinds = [DispositionKind::Inline, DispositionKind::Attachment];
+            ("Disposition", kinds.map(DispositionKind::as_str).to_vec())
         }
-        ("UploadCreate", "content_type") => media_types(),
-        (_, "content_type") => [media_types(), vec!["application/octet-stream"]].concat(),
+        ("UploadCreate", "content_type") => ("MediaType", media_types()),
+        (_, "content_type") => ("DownloadMediaType", [media_types(), vec!["application/octet-stream"]].concat()),
         (_, "status") => {
-            [TenantStatus::Active, TenantStatus::Suspended, TenantStatus::Archived].map(TenantStatus::as_str).to_vec()
+            let all = [TenantStatus::Active, TenantStatus::Suspended, TenantStatus::Archived];
+            ("TenantStatus", all.map(TenantStatus::as_str).to_vec())
         }
-        (_, "algorithm") => JwtAlgorithm::ALL.map(JwtAlgorithm::as_str).to_vec(),
-        (_, "addressing") => [Addressing::Path, Addressing::VirtualHosted].map(Addressing::as_str).to_vec(),
-        (_, "provider") => [Provider::R2, Provider::Aws, Provider::Generic].map(Provider::as_str).to_vec(),
-        (_, "scopes") => Scope::ALL.map(Scope::as_str).to_vec(),
-        (_, "required_bindings") => Binding::ALL.map(Binding::as_str).to_vec(),
-        (_, "enforced_bindings") => Binding::OPTIONAL.map(Binding::as_str).to_vec(),
+        (_, "algorithm") => ("JwtAlgorithm", JwtAlgorithm::ALL.map(JwtAlgorithm::as_str).to_vec()),
+        (_, "addressing") => {
+            ("Addressing", [Addressing::Path, Addressing::VirtualHosted].map(Addressing::as_str).to_vec())
+        }
+        (_, "provider") => {
+            ("Provider", [Provider::R2, Provider::Aws, Provider::Generic].map(Provider::as_str).to_vec())
+        }
+        (_, "scopes") => ("Scope", Scope::ALL.map(Scope::as_str).to_vec()),
+        (_, "required_bindings") => ("Binding", Binding::ALL.map(Binding::as_str).to_vec()),
+        (_, "enforced_bindings") => ("OptionalBinding", Binding::OPTIONAL.map(Binding::as_str).to_vec()),
         _ => return None,
     })
 }
@@ -162,61 +174,92 @@ fn number(name: &str) -> Option<Form> {
         }
         "leeway_seconds" => Form::Whole(0, 300),
         "from" | "to" => Form::Moment,
-        "metadata" => Form::Metadata,
         _ => return None,
     })
 }
 
-fn tell(schema: &mut Schema, form: &Form) {
+fn tell(schema: &mut RefOr<Schema>, form: Form, shared: &mut Shared) {
     match schema {
-        Schema::Object(object) => tell_object(object, form),
-        Schema::Array(array) => {
-            if let ArrayItems::RefOrSchema(items) = &mut array.items
-                && let RefOr::T(items) = &mut **items
-            {
-                tell(items, form);
+        RefOr::T(Schema::Object(object)) => {
+            if let Some(replacement) = tell_object(object, form, shared) {
+                *schema = replacement;
+            }
+        }
+        RefOr::T(Schema::Array(array)) => {
+            if let ArrayItems::RefOrSchema(items) = &mut array.items {
+                tell(items, form, shared);
             }
         }
         _ => {}
     }
-    // The operators' audit takes whole times only, and says so itself.
-    if matches!(form, Form::Moment)
-        && let Schema::Object(Object { format: None, description, .. }) = schema
-    {
-        let one =
-            |format| ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)));
-        let both = AnyOfBuilder::new().item(one(KnownFormat::DateTime)).item(one(KnownFormat::Date));
-        *schema = Schema::AnyOf(both.description(description.take()).build());
-    }
 }
 
-fn tell_object(object: &mut Object, form: &Form) {
-    let is_nullable = matches!(&object.schema_type, SchemaType::Array(types) if types.contains(&Type::Null));
+/// Narrows the schema of a value, or gives one to put into its place.
+fn tell_object(object: &mut Object, form: Form, shared: &mut Shared) -> Option<RefOr<Schema>> {
     match form {
-        Form::Words(words) => {
-            let null = is_nullable.then_some(serde_json::Value::Null);
-            object.enum_values = Some(words.iter().map(|word| (*word).into()).chain(null).collect());
-            object.pattern = None;
+        Form::Words((name, words)) => {
+            let set = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
+            shared.insert(name, set.into());
+            return Some(reference(name, object));
         }
-        Form::Like(pattern) => object.pattern = Some((*pattern).to_owned()),
+        Form::Like(pattern) => object.pattern = Some(pattern.to_owned()),
         Form::Whole(least, most) => {
-            object.minimum = Some(bound(*least));
-            object.maximum = Some(bound(*most));
+            object.minimum = Some(bound(least));
+            object.maximum = Some(bound(most));
         }
         Form::Seconds => {
             object.minimum = Some(Number::UInt(0));
             object.maximum = Some(Number::UInt(1_000_000_000));
         }
+        // The operators' audit takes whole times only, and says so itself.
+        Form::Moment if object.format.is_none() => {
+            let one =
+                |format| ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format)));
+            let both = AnyOfBuilder::new().item(one(KnownFormat::DateTime)).item(one(KnownFormat::Date));
+            return Some(RefOr::T(both.description(object.description.take()).into()));
+        }
         Form::Moment => {}
-        Form::Metadata => {
-            object.max_properties = Some(Metadata::MAX_PAIRS);
-            let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[a-z0-9_-]{1,64}$"));
-            object.property_names = Some(Box::new(name.into()));
-            let value = ObjectBuilder::new().schema_type(Type::String).pattern(Some(LINE));
-            let value = value.max_length(Some(Metadata::MAX_VALUE)).build();
-            object.additional_properties = Some(Box::new(AdditionalProperties::RefOr(RefOr::T(value.into()))));
+    }
+    None
+}
+
+/// A reference to the component `name`, with all else that is said of the value.
+fn reference(name: &str, value: &mut Object) -> RefOr<Schema> {
+    let mut reference = Ref::from_schema_name(name);
+    let is_nullable = matches!(&value.schema_type, SchemaType::Array(types) if types.contains(&Type::Null));
+    if is_nullable {
+        let null = ObjectBuilder::new().schema_type(Type::Null);
+        let either = OneOfBuilder::new().item(null).item(reference);
+        return either.description(value.description.take()).examples(value.example.take()).into();
+    }
+    reference.description = mem::take(&mut value.description).unwrap_or_default();
+    reference.default = value.default.take();
+    reference.into()
+}
+
+/// Has `metadata` be one component, wherever it is sent or shown.
+pub(super) fn share_metadata(schemas: &mut BTreeMap<String, RefOr<Schema>>, shared: &mut Shared) {
+    for name in ["Upload", "UploadCreate"] {
+        let Some(RefOr::T(Schema::Object(object))) = schemas.get_mut(name) else { continue };
+        if let Some(metadata) = object.properties.get_mut("metadata")
+            && let RefOr::T(Schema::Object(map)) = metadata
+        {
+            *metadata = reference("Metadata", map);
+            shared.insert("Metadata", self::metadata());
         }
     }
+}
+
+fn metadata() -> Schema {
+    let name = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[a-z0-9_-]{1,64}$"));
+    let value = ObjectBuilder::new().schema_type(Type::String).pattern(Some(LINE));
+    let value = value.max_length(Some(Metadata::MAX_VALUE)).build();
+    let mut map = Object::with_type(Type::Object);
+    map.max_properties = Some(Metadata::MAX_PAIRS);
+    map.property_names = Some(Box::new(name.into()));
+    map.additional_properties = Some(Box::new(AdditionalProperties::RefOr(RefOr::T(value.into()))));
+    map.example = Some(serde_json::json!({"album": "summer"}));
+    map.into()
 }
 
 fn bound(value: u64) -> Number {

@@ -56,6 +56,14 @@ pub(super) fn describe(method: &Method, guarded: bool, operation: &mut Operation
     }
 }
 
+/// The names of the refusals that an operation refers to.
+pub(super) fn names(operation: &Operation) -> impl Iterator<Item = String> {
+    operation.responses.responses.values().filter_map(|response| match response {
+        RefOr::Ref(refusal) => refusal.ref_location.rsplit('/').next().map(str::to_owned),
+        RefOr::T(_) => None,
+    })
+}
+
 fn refuses(status: StatusCode, method: &Method, guarded: bool, operation: &Operation) -> bool {
     let id = operation.operation_id.as_deref().unwrap_or_default();
     let has_body = operation.request_body.is_some();

@@ -45,6 +45,9 @@ pub(super) async fn issue(
 }
 
 /// Show an upload.
+///
+/// Needs the scope `uploads:read`. The answer is what is on record: the gateway does not look into
+/// the bucket, and never shows a URL.
 #[utoipa::path(get, path = "/v1/uploads/{id}", tag = "uploads", operation_id = "get_upload", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The upload's id")),
     responses((status = 200, description = "The upload", body = SuccessBody<UploadView>)))]
@@ -58,6 +61,10 @@ pub(super) async fn show(
 }
 
 /// Sign again an upload that has not arrived: for the same object key, bound to the same.
+///
+/// Needs the scope `uploads:issue`; a caller without `uploads:read` can renew only uploads that it
+/// issued itself. The new URL lives as long as the app's policy says by default. An upload that has
+/// arrived or was deleted is answered with 409.
 #[utoipa::path(get, path = "/v1/uploads/{id}/url", tag = "uploads", operation_id = "renew_upload_url", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The upload's id")),
     responses((status = 200, description = "Where to upload", body = SuccessBody<IssuedView>)))]
