@@ -143,7 +143,7 @@ fn every_component_is_referred_to() {
     }
 }
 
-/// The schemas of a schema's fields, items and alternatives. The parts of an `allOf` are no schemas of their own: it has their fields.
+/// The schemas of a schema's fields, items and alternatives; an `allOf` has the fields of its parts.
 fn parts(schema: &Value) -> Vec<&Value> {
     let fields = schema["properties"].as_object().into_iter().flat_map(|fields| fields.values());
     let alternatives = ["oneOf", "anyOf"].into_iter().filter_map(|name| schema[name].as_array()).flatten();

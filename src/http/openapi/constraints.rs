@@ -23,7 +23,7 @@ use crate::domain::upload::{UploadKind, UploadState};
 use crate::domain::usage::UsageBy;
 use crate::uploads::export::ExportFormat;
 
-/// Sets of words and other shared shapes: a component each, which fields and parameters refer to.
+/// Components that several fields and parameters refer to, such as sets of words.
 pub(super) type Shared = BTreeMap<&'static str, Schema>;
 
 /// What a value is.
@@ -194,7 +194,7 @@ fn tell(schema: &mut RefOr<Schema>, form: Form, shared: &mut Shared) {
     }
 }
 
-/// Narrows the schema of a value, or gives one to put into its place.
+/// Narrows the schema of a value, or returns its replacement.
 fn tell_object(object: &mut Object, form: Form, shared: &mut Shared) -> Option<RefOr<Schema>> {
     match form {
         Form::Words((name, words)) => {
@@ -223,7 +223,7 @@ fn tell_object(object: &mut Object, form: Form, shared: &mut Shared) -> Option<R
     None
 }
 
-/// A reference to the component `name`, with all else that is said of the value.
+/// Returns a reference to the component `name`, with the description of the value.
 fn reference(name: &str, value: &mut Object) -> RefOr<Schema> {
     let mut reference = Ref::from_schema_name(name);
     let is_nullable = matches!(&value.schema_type, SchemaType::Array(types) if types.contains(&Type::Null));
@@ -237,7 +237,7 @@ fn reference(name: &str, value: &mut Object) -> RefOr<Schema> {
     reference.into()
 }
 
-/// Has `metadata` be one component, wherever it is sent or shown.
+/// Makes `metadata` one component for requests and answers.
 pub(super) fn share_metadata(schemas: &mut BTreeMap<String, RefOr<Schema>>, shared: &mut Shared) {
     for name in ["Upload", "UploadCreate"] {
         let Some(RefOr::T(Schema::Object(object))) = schemas.get_mut(name) else { continue };

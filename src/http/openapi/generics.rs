@@ -1,5 +1,7 @@
-//! Gives the data of generic answers a name in the document. utoipa writes the argument of a generic schema inline, so that
-//! generated clients would have each type once by its name and once more in every answer.
+//! Names the data of generic answers in the document.
+//!
+//! utoipa writes the argument of a generic schema inline. Generated clients would have each type
+//! once by its name, and once more in every answer.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -7,11 +9,12 @@ use std::mem;
 use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::{Ref, RefOr, Schema};
 
-/// The generic schemas, by how the names of their instances begin, and the field that holds the argument. An answer may hold
-/// a page, but not the other way round.
+/// The prefix of each generic schema's names, and the field that holds the argument. An answer may
+/// hold a page, so it comes first.
 const GENERICS: [(&str, &str); 2] = [("Answer_", "data"), ("Page_", "items")];
 
-/// Replaces each inlined argument by a reference to the component of its name, which is added if it is missing.
+/// Replaces each inlined argument by a reference to its component, and adds the component if it is
+/// missing.
 pub(super) fn name_arguments(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     for (prefix, field) in GENERICS {
         let mut named = BTreeMap::new();
@@ -30,17 +33,17 @@ pub(super) fn name_arguments(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
     }
 }
 
-/// Whether the schema is that of a struct, and not a text, a number or a reference.
+/// Whether the schema describes a struct, not a text, a number or a reference.
 fn has_fields(schema: &RefOr<Schema>) -> bool {
     match schema {
         RefOr::T(Schema::Object(object)) => !object.properties.is_empty(),
-        // A struct that has the fields of another one besides its own.
+        // A struct that also has the fields of another struct.
         RefOr::T(Schema::AllOf(_)) => true,
         _ => false,
     }
 }
 
-/// What the field holds; of a list, what each of its items is.
+/// Returns the schema of the field; for a list, the schema of its items.
 fn argument_of<'a>(schema: &'a mut RefOr<Schema>, field: &str) -> Option<&'a mut RefOr<Schema>> {
     let RefOr::T(Schema::Object(object)) = schema else { return None };
     match object.properties.get_mut(field)? {
