@@ -1,14 +1,10 @@
 //! Tenants themselves: their names, limits and policies.
 
-use chrono_tz::Tz;
-
 use crate::domain::Invalid;
-use crate::domain::binding::BindingSet;
-use crate::domain::extension::ExtensionSet;
 use crate::domain::ids::TenantId;
-use crate::domain::object_key::{Prefix, Template};
 use crate::domain::page::{Page, PageRequest};
-use crate::domain::tenant::{Expiry, MAX_SIZE_BYTES, Policy, RateLimit, Slug, Tenant, TenantStatus};
+pub use crate::domain::policy::PolicyChanges;
+use crate::domain::tenant::{Policy, RateLimit, Slug, Tenant, TenantStatus};
 use crate::store::tenants;
 pub use crate::store::tenants::TenantFilter;
 
@@ -33,20 +29,6 @@ pub struct TenantChanges {
     pub policy: PolicyChanges,
 }
 
-/// What changes of a tenant's policy; what is `None` stays, `Some(None)` takes a value away.
-#[derive(Debug, Clone, Default)]
-pub struct PolicyChanges {
-    pub allowed_extensions: Option<ExtensionSet>,
-    pub max_size_bytes: Option<Option<u64>>,
-    pub required_bindings: Option<BindingSet>,
-    pub verify_arrival: Option<bool>,
-    pub default_expiry_seconds: Option<u32>,
-    pub longest_expiry_seconds: Option<u32>,
-    pub object_key_template: Option<String>,
-    pub object_key_prefix: Option<Option<String>>,
-    pub time_zone: Option<Tz>,
-}
-
 impl Admin {
     /// # Errors
     /// The slug is taken, or a value does not fit.
@@ -63,10 +45,10 @@ impl Admin {
             updated_at: now,
             revision: 1,
         };
-        apply_policy(&mut tenant.policy, new.policy.for_a_new_tenant())?;
+        tenant.policy.apply(new.policy.for_a_new_tenant())?;
         let mut transaction = self.store.begin().await?;
-        let saved = tenants::save(&mut transaction, &tenant).await;
-        saved.map_err(|error| taken(error, "tenant", "slug", tenant.slug.as_str()))?;
+        let inserted = tenants::insert(&mut transaction, &tenant).await;
+        inserted.map_err(|error| taken(error, "tenant", "slug", tenant.slug.as_str()))?;
         self.audit(&mut transaction, change_of("tenant.create", &tenant, &[])).await?;
         self.commit(transaction).await?;
         Ok(tenant)
@@ -149,7 +131,7 @@ impl Admin {
         let fields = change(&mut tenant)?;
         if !fields.is_empty() {
             tenant.updated_at = self.clock.now();
-            tenant.revision = tenants::save(&mut transaction, &tenant).await?;
+            tenant.revision = tenants::update(&mut transaction, &tenant).await?;
             self.audit(&mut transaction, change_of(action, &tenant, &fields)).await?;
         }
         self.commit(transaction).await?;
@@ -161,14 +143,6 @@ fn change_of<'a>(action: &'static str, tenant: &'a Tenant, fields: &'a [&'a str]
     AuditEntry { action, tenant_id: Some(tenant.id), id: tenant.id.uuid(), name: tenant.slug.as_str(), fields }
 }
 
-impl PolicyChanges {
-    /// A short longest expiry makes the usual one shorter, where none is named.
-    fn for_a_new_tenant(self) -> Self {
-        let usual = self.longest_expiry_seconds.map(|longest| longest.min(Policy::DEFAULT_EXPIRY_SECONDS));
-        Self { default_expiry_seconds: self.default_expiry_seconds.or(usual), ..self }
-    }
-}
-
 /// Applies the changes and names the fields that differ afterwards.
 fn apply(tenant: &mut Tenant, changes: TenantChanges) -> Result<Vec<&'static str>, Invalid> {
     let name = changes.name.map_or_else(|| Ok(tenant.name.clone()), |name| check_text("name", name))?;
@@ -177,7 +151,7 @@ fn apply(tenant: &mut Tenant, changes: TenantChanges) -> Result<Vec<&'static str
         changes.rate_per_second.unwrap_or(current.per_second.get()),
         changes.burst.unwrap_or(current.burst.get()),
     )?;
-    let policy_fields = apply_policy(&mut tenant.policy, changes.policy)?;
+    let policy_fields = tenant.policy.apply(changes.policy)?;
     let differs = [
         ("name", tenant.name != name),
         ("rate_per_second", rate_limit.per_second != current.per_second),
@@ -186,43 +160,6 @@ fn apply(tenant: &mut Tenant, changes: TenantChanges) -> Result<Vec<&'static str
     tenant.name = name;
     tenant.rate_limit = rate_limit;
     Ok(named(&differs).chain(policy_fields).collect())
-}
-
-fn apply_policy(policy: &mut Policy, changes: PolicyChanges) -> Result<Vec<&'static str>, Invalid> {
-    let old = policy.clone();
-    let prefix = match changes.object_key_prefix {
-        Some(text) => text.as_deref().map(Prefix::parse).transpose()?,
-        None => old.object_key_prefix.clone(),
-    };
-    let template = changes.object_key_template.unwrap_or_else(|| old.object_key_template.as_str().to_owned());
-    *policy = Policy {
-        allowed_extensions: changes.allowed_extensions.unwrap_or_else(|| old.allowed_extensions.clone()),
-        max_size_bytes: changes.max_size_bytes.unwrap_or(old.max_size_bytes),
-        required_bindings: changes.required_bindings.unwrap_or(old.required_bindings),
-        verify_arrival: changes.verify_arrival.unwrap_or(old.verify_arrival),
-        expiry: Expiry::new(
-            changes.default_expiry_seconds.unwrap_or(old.expiry.default_seconds),
-            changes.longest_expiry_seconds.unwrap_or(old.expiry.longest_seconds),
-        )?,
-        object_key_template: Template::parse(&template, prefix.as_ref())?,
-        object_key_prefix: prefix,
-        time_zone: changes.time_zone.unwrap_or(old.time_zone),
-    };
-    if policy.max_size_bytes.is_some_and(|bytes| !(1..=MAX_SIZE_BYTES).contains(&bytes)) {
-        return Err(Invalid::new("max_size_bytes", format!("must be 1 to {MAX_SIZE_BYTES}")));
-    }
-    Ok(named(&[
-        ("allowed_extensions", policy.allowed_extensions != old.allowed_extensions),
-        ("max_size_bytes", policy.max_size_bytes != old.max_size_bytes),
-        ("required_bindings", policy.required_bindings != old.required_bindings),
-        ("verify_arrival", policy.verify_arrival != old.verify_arrival),
-        ("default_expiry_seconds", policy.expiry.default_seconds != old.expiry.default_seconds),
-        ("longest_expiry_seconds", policy.expiry.longest_seconds != old.expiry.longest_seconds),
-        ("object_key_template", policy.object_key_template.as_str() != old.object_key_template.as_str()),
-        ("object_key_prefix", policy.object_key_prefix != old.object_key_prefix),
-        ("time_zone", policy.time_zone != old.time_zone),
-    ])
-    .collect())
 }
 
 /// The names of the fields that differ.

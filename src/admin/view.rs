@@ -14,73 +14,56 @@ use crate::domain::bucket::Bucket;
 use crate::domain::cors::CorsRule;
 use crate::domain::ids::TenantId;
 use crate::domain::jwt_issuer::{JwtIssuer, Verification};
-use crate::domain::object_key::Prefix;
+use crate::domain::policy::policy_fields;
 use crate::domain::tenant::Tenant;
 
 use super::KeyringStatus;
 
-/// A tenant.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[schema(as = Tenant)]
-pub struct TenantView {
-    pub id: Uuid,
-    #[schema(example = "my-app")]
-    pub slug: String,
-    pub name: String,
-    /// `active`, `suspended` or `archived`.
-    #[schema(example = "active")]
-    pub status: &'static str,
-    /// Presigns a second.
-    pub rate_per_second: u32,
-    /// Presigns at once after a pause.
-    pub burst: u32,
-    pub allowed_extensions: Vec<&'static str>,
-    /// Largest object, where a size is declared; none leaves it to the bucket.
-    pub max_size_bytes: Option<u64>,
-    /// What every URL must be bound to: `size`, `content_type`, `sha256`, `write_once`. Where there is any, bare URLs are refused.
-    pub required_bindings: Vec<&'static str>,
-    /// Whether uploads are looked for in the bucket when their URL has run out.
-    pub verify_arrival: bool,
-    pub default_expiry_seconds: u32,
-    pub longest_expiry_seconds: u32,
-    #[schema(example = "{yyyy}/{mm}/{dd}/{uuid}.{ext}")]
-    pub object_key_template: String,
-    /// What the template's `{prefix}` stands for.
-    pub object_key_prefix: Option<String>,
-    /// The zone of the date in object keys.
-    #[schema(example = "UTC")]
-    pub time_zone: String,
-    pub created_at: DateTime<Utc>,
-    pub updated_at: DateTime<Utc>,
-    /// Counts the changes; the `ETag`.
-    pub revision: i32,
+/// Defines the view: the tenant's own fields, and those of its policy.
+macro_rules! tenant_view {
+    ($($(#[$said:meta])* $field:ident: $Type:ty as $Json:ty = $default:expr;)*) => {
+        /// A tenant.
+        #[derive(Debug, Clone, Serialize, ToSchema)]
+        #[schema(as = Tenant)]
+        pub struct TenantView {
+            pub id: Uuid,
+            #[schema(example = "my-app")]
+            pub slug: String,
+            pub name: String,
+            /// `active`, `suspended` or `archived`.
+            #[schema(example = "active")]
+            pub status: &'static str,
+            /// Presigns a second.
+            pub rate_per_second: u32,
+            /// Presigns at once after a pause.
+            pub burst: u32,
+            $($(#[$said])* #[schema(value_type = $Json)] pub $field: $Type,)*
+            pub created_at: DateTime<Utc>,
+            pub updated_at: DateTime<Utc>,
+            /// Counts the changes; the `ETag`.
+            pub revision: i32,
+        }
+
+        impl From<&Tenant> for TenantView {
+            fn from(tenant: &Tenant) -> Self {
+                Self {
+                    id: tenant.id.uuid(),
+                    slug: tenant.slug.to_string(),
+                    name: tenant.name.clone(),
+                    status: tenant.status.as_str(),
+                    rate_per_second: tenant.rate_limit.per_second.get(),
+                    burst: tenant.rate_limit.burst.get(),
+                    $($field: tenant.policy.$field.clone(),)*
+                    created_at: tenant.created_at,
+                    updated_at: tenant.updated_at,
+                    revision: tenant.revision,
+                }
+            }
+        }
+    };
 }
 
-impl From<&Tenant> for TenantView {
-    fn from(tenant: &Tenant) -> Self {
-        let policy = &tenant.policy;
-        Self {
-            id: tenant.id.uuid(),
-            slug: tenant.slug.to_string(),
-            name: tenant.name.clone(),
-            status: tenant.status.as_str(),
-            rate_per_second: tenant.rate_limit.per_second.get(),
-            burst: tenant.rate_limit.burst.get(),
-            allowed_extensions: policy.allowed_extensions.texts().collect(),
-            max_size_bytes: policy.max_size_bytes,
-            required_bindings: policy.required_bindings.texts().collect(),
-            verify_arrival: policy.verify_arrival,
-            default_expiry_seconds: policy.expiry.default_seconds,
-            longest_expiry_seconds: policy.expiry.longest_seconds,
-            object_key_template: policy.object_key_template.as_str().to_owned(),
-            object_key_prefix: policy.object_key_prefix.as_ref().map(Prefix::as_str).map(str::to_owned),
-            time_zone: policy.time_zone.name().to_owned(),
-            created_at: tenant.created_at,
-            updated_at: tenant.updated_at,
-            revision: tenant.revision,
-        }
-    }
-}
+policy_fields!(tenant_view);
 
 /// A bucket of a tenant. Its secret access key can be written, and never read back.
 #[derive(Debug, Clone, Serialize, ToSchema)]

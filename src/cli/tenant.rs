@@ -7,6 +7,7 @@ use crate::admin::{Admin, AdminError, NewTenant, PolicyChanges, TenantChanges, T
 use crate::domain::Invalid;
 use crate::domain::binding::{Binding, BindingSet};
 use crate::domain::extension::ExtensionSet;
+use crate::domain::object_key::Prefix;
 use crate::domain::page::Page;
 use crate::domain::tenant::{RateLimit, Slug, Tenant, TenantStatus, parse_time_zone};
 
@@ -133,19 +134,26 @@ struct PolicyArguments {
 
 impl PolicyArguments {
     fn changes(self) -> anyhow::Result<PolicyChanges> {
-        let extensions = self.extensions.map(|list| ExtensionSet::parse(list.split(',').map(str::trim)));
         Ok(PolicyChanges {
-            allowed_extensions: extensions.transpose()?,
+            allowed_extensions: self.extensions.as_deref().map(extensions).transpose()?,
             max_size_bytes: self.max_size.map(|bytes| (bytes > 0).then_some(bytes)),
             required_bindings: self.require.as_deref().map(bindings).transpose()?,
             verify_arrival: self.verify_arrival,
             default_expiry_seconds: self.default_expiry,
             longest_expiry_seconds: self.longest_expiry,
             object_key_template: self.template,
-            object_key_prefix: self.prefix.map(|text| (!text.is_empty()).then_some(text)),
-            time_zone: self.time_zone.map(|text| parse_time_zone(&text)).transpose()?,
+            object_key_prefix: self.prefix.as_deref().map(prefix).transpose()?,
+            time_zone: self.time_zone.as_deref().map(parse_time_zone).transpose()?,
         })
     }
+}
+
+fn extensions(list: &str) -> Result<ExtensionSet, Invalid> {
+    ExtensionSet::parse(list.split(',').map(str::trim))
+}
+
+fn prefix(text: &str) -> Result<Option<Prefix>, Invalid> {
+    if text.is_empty() { Ok(None) } else { Prefix::parse(text).map(Some) }
 }
 
 fn bindings(list: &str) -> Result<BindingSet, Invalid> {
@@ -211,9 +219,9 @@ fn show_all(context: &Context, page: &Page<TenantView>) -> anyhow::Result<()> {
             tenant.rate_per_second.to_string(),
             tenant.burst.to_string(),
             format!("{} s", tenant.default_expiry_seconds),
-            tenant.allowed_extensions.join(" "),
+            tenant.allowed_extensions.texts().collect::<Vec<_>>().join(" "),
             tenant.object_key_template.clone(),
-            tenant.time_zone.clone(),
+            tenant.time_zone.to_string(),
         ]
     })
 }

@@ -1,14 +1,12 @@
-//! A tenant: its name, its limit, its policy.
+//! A tenant: its name and its limit. Its policy has a file of its own.
 
 use std::num::NonZeroU32;
 
 use chrono::{DateTime, Utc};
 use strum::{EnumString, IntoStaticStr};
 
-use super::binding::BindingSet;
-use super::extension::ExtensionSet;
 use super::ids::TenantId;
-use super::object_key::{Prefix, Template};
+pub use super::policy::Policy;
 use super::{Invalid, is_plain_name};
 
 /// An app, or a customer, with its own limits, policy, bucket and callers.
@@ -97,48 +95,6 @@ impl RateLimit {
     }
 }
 
-/// What a tenant's uploads may be, and how their object keys look.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    pub allowed_extensions: ExtensionSet,
-    /// Largest object in bytes; `None` leaves it to the bucket. Held where a size is declared.
-    pub max_size_bytes: Option<u64>,
-    /// What every URL must be bound to. A bare URL is refused where there is any.
-    pub required_bindings: BindingSet,
-    /// Whether uploads are looked for in the bucket when their URL has run out.
-    pub verify_arrival: bool,
-    pub expiry: Expiry,
-    pub object_key_template: Template,
-    /// What the template's `{prefix}` stands for.
-    pub object_key_prefix: Option<Prefix>,
-    /// The time zone in which the template's date is read.
-    pub time_zone: chrono_tz::Tz,
-}
-
-impl Policy {
-    /// The usual default expiry, in seconds.
-    pub const DEFAULT_EXPIRY_SECONDS: u32 = 300;
-    /// The usual longest expiry, in seconds.
-    pub const DEFAULT_MAX_EXPIRY_SECONDS: u32 = 3600;
-
-    /// The policy of a tenant of whom nothing else was said: every extension, the contract's object keys.
-    ///
-    /// # Errors
-    /// None: all of it is valid.
-    pub fn default_policy() -> Result<Self, Invalid> {
-        Ok(Self {
-            allowed_extensions: ExtensionSet::all(),
-            max_size_bytes: None,
-            required_bindings: BindingSet::default(),
-            verify_arrival: false,
-            expiry: Expiry::new(Self::DEFAULT_EXPIRY_SECONDS, Self::DEFAULT_MAX_EXPIRY_SECONDS)?,
-            object_key_template: Template::parse(Template::CONTRACT, None)?,
-            object_key_prefix: None,
-            time_zone: chrono_tz::UTC,
-        })
-    }
-}
-
 /// The largest object of S3 and of R2: 5 TiB.
 pub const MAX_SIZE_BYTES: u64 = 5 << 40;
 
@@ -170,10 +126,21 @@ impl Expiry {
     }
 }
 
+/// A time zone of the IANA database; UTC by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TimeZone(pub chrono_tz::Tz);
+
+impl std::fmt::Display for TimeZone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.name())
+    }
+}
+
 /// Reads an IANA time zone name such as `Asia/Shanghai`.
 ///
 /// # Errors
 /// A name that the time zone database does not have.
-pub fn parse_time_zone(text: &str) -> Result<chrono_tz::Tz, Invalid> {
-    text.parse().map_err(|_| Invalid::new("time_zone", "must be an IANA time zone such as UTC or Asia/Shanghai"))
+pub fn parse_time_zone(text: &str) -> Result<TimeZone, Invalid> {
+    let zone = text.parse().map(TimeZone);
+    zone.map_err(|_| Invalid::new("time_zone", "must be an IANA time zone such as UTC or Asia/Shanghai"))
 }

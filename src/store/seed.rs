@@ -35,11 +35,12 @@ pub async fn copy_first_tenant_any_tenant(store: &Store, slug: &str, ids: [Uuid;
     let mut transaction = store.begin().await?;
     let [tenant_id, bucket_id] = ids;
     let made = sqlx::query!(
-        "INSERT INTO tenants (id, slug, name, rate_per_second, burst, allowed_extensions, default_expiry_seconds, longest_expiry_seconds,
-                              object_key_template, time_zone, created_at, updated_at)
-         SELECT $1, $2, 'Seeded app ' || $2, rate_per_second, burst, allowed_extensions, default_expiry_seconds, longest_expiry_seconds,
-                object_key_template, time_zone, created_at, updated_at
-         FROM tenants WHERE object_key_prefix IS NULL ORDER BY id LIMIT 1
+        "INSERT INTO tenants
+         SELECT copy.*
+         FROM tenants, jsonb_populate_record(
+             tenants, jsonb_build_object('id', $1::uuid, 'slug', $2::text, 'name', 'Seeded app ' || $2, 'status', 'active', 'revision', 1)
+         ) AS copy
+         WHERE tenants.object_key_prefix IS NULL ORDER BY tenants.id LIMIT 1
          ON CONFLICT (slug) DO NOTHING",
         tenant_id,
         slug

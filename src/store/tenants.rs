@@ -1,15 +1,12 @@
 //! Table `tenants`.
 
 use chrono::{DateTime, Utc};
-
-use sqlx::PgExecutor;
+use serde_json::Value;
+use sqlx::types::Json;
 
 use crate::domain::Invalid;
-use crate::domain::binding::{Binding, BindingSet};
-use crate::domain::extension::ExtensionSet;
 use crate::domain::ids::TenantId;
-use crate::domain::object_key::{Prefix, Template};
-use crate::domain::tenant::{Expiry, Policy, RateLimit, Slug, Tenant, TenantStatus, parse_time_zone};
+use crate::domain::tenant::{Policy, RateLimit, Slug, Tenant, TenantStatus};
 
 use super::{Store, StoreError, Transaction};
 
@@ -20,15 +17,7 @@ struct Row {
     status: String,
     rate_per_second: i32,
     burst: i32,
-    allowed_extensions: Vec<String>,
-    max_size_bytes: Option<i64>,
-    default_expiry_seconds: i32,
-    longest_expiry_seconds: i32,
-    object_key_template: String,
-    object_key_prefix: Option<String>,
-    time_zone: String,
-    required_bindings: Vec<String>,
-    verify_arrival: bool,
+    policy: Value,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     revision: i32,
@@ -38,29 +27,16 @@ impl TryFrom<Row> for Tenant {
     type Error = Invalid;
 
     fn try_from(row: Row) -> Result<Self, Invalid> {
-        // The table's checks keep these positive; a nought would be refused by the types in the next step.
+        // The table's checks keep these positive; the types in the next step would reject a zero.
         let positive = |value: i32| u32::try_from(value).unwrap_or(0);
-        let object_key_prefix = row.object_key_prefix.as_deref().map(Prefix::parse).transpose()?;
+        let policy: Result<Policy, _> = serde_json::from_value(row.policy);
         Ok(Self {
             id: row.id.into(),
             slug: Slug::parse(&row.slug)?,
             name: row.name,
             status: row.status.parse()?,
             rate_limit: RateLimit::new(positive(row.rate_per_second), positive(row.burst))?,
-            policy: Policy {
-                allowed_extensions: ExtensionSet::parse(row.allowed_extensions.iter().map(String::as_str))?,
-                max_size_bytes: row.max_size_bytes.and_then(|bytes| bytes.try_into().ok()),
-                required_bindings: BindingSet::parse(
-                    "required_bindings",
-                    &Binding::ALL,
-                    row.required_bindings.iter().map(String::as_str),
-                )?,
-                verify_arrival: row.verify_arrival,
-                expiry: Expiry::new(positive(row.default_expiry_seconds), positive(row.longest_expiry_seconds))?,
-                object_key_template: Template::parse(&row.object_key_template, object_key_prefix.as_ref())?,
-                object_key_prefix,
-                time_zone: parse_time_zone(&row.time_zone)?,
-            },
+            policy: policy.map_err(|error| Invalid::new("policy", error.to_string()))?,
             created_at: row.created_at,
             updated_at: row.updated_at,
             revision: row.revision,
@@ -68,24 +44,59 @@ impl TryFrom<Row> for Tenant {
     }
 }
 
-async fn fetch(executor: impl PgExecutor<'_>, id: uuid::Uuid) -> Result<Option<Tenant>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT id, slug, name, status, rate_per_second, burst, allowed_extensions, max_size_bytes,
-                default_expiry_seconds, longest_expiry_seconds, object_key_template, object_key_prefix, time_zone,
-                required_bindings, verify_arrival, created_at, updated_at, revision
-         FROM tenants WHERE id = $1",
-        id
-    )
-    .fetch_optional(executor)
-    .await?;
-    Ok(row.map(Tenant::try_from).transpose()?)
+/// Passes the columns of a policy to the macro `$query`. They are listed here only, each by the name of its field in [`Policy`].
+/// Reading fails if a field has no column here, or a column no field.
+macro_rules! policy_columns {
+    ($query:ident!($($arguments:tt)*)) => {
+        $query!(
+            "allowed_extensions, max_size_bytes, default_expiry_seconds, longest_expiry_seconds,
+             object_key_template, object_key_prefix, time_zone, required_bindings, verify_arrival",
+            $($arguments)*
+        )
+    };
+}
+
+/// Reads tenants; `$which` is the rest of the statement.
+macro_rules! select {
+    ($policy:literal, $which:literal, $($arguments:tt)*) => {
+        sqlx::query_as!(
+            Row,
+            "SELECT id, slug, name, status, rate_per_second, burst, created_at, updated_at, revision,
+                    (SELECT to_jsonb(policy) FROM (SELECT " + $policy + r#") policy) AS "policy!"
+             FROM tenants "# + $which,
+            $($arguments)*
+        )
+    };
+}
+
+macro_rules! insert {
+    ($policy:literal, $($arguments:tt)*) => {
+        sqlx::query!(
+            "INSERT INTO tenants (id, slug, name, status, rate_per_second, burst, created_at, updated_at, " + $policy + ")
+             SELECT $1, $2, $3, $4, $5, $6, $7, $8, " + $policy + " FROM jsonb_populate_record(NULL::tenants, $9)",
+            $($arguments)*
+        )
+    };
+}
+
+macro_rules! update {
+    ($policy:literal, $($arguments:tt)*) => {
+        sqlx::query_scalar!(
+            "UPDATE tenants
+             SET name = $2, status = $3, rate_per_second = $4, burst = $5, updated_at = $6, revision = revision + 1,
+                 (" + $policy + ") = (SELECT " + $policy + " FROM jsonb_populate_record(NULL::tenants, $7))
+             WHERE id = $1 RETURNING revision",
+            $($arguments)*
+        )
+    };
 }
 
 /// # Errors
 /// The database is away, or the row does not parse.
 pub async fn find(store: &Store, id: TenantId) -> Result<Option<Tenant>, StoreError> {
-    store.within(("SELECT", "tenants"), fetch(&store.pool, id.uuid())).await
+    let row = policy_columns!(select!("WHERE id = $1", id.uuid()));
+    let row = store.within(("SELECT", "tenants"), row.fetch_optional(&store.pool)).await?;
+    Ok(row.map(Tenant::try_from).transpose()?)
 }
 
 /// # Errors
@@ -101,13 +112,8 @@ pub async fn find_id_by_slug(store: &Store, slug: &Slug) -> Result<Option<Tenant
 /// # Errors
 /// The database is away, or the row does not parse.
 pub async fn lock(transaction: &mut Transaction, slug: &Slug) -> Result<Option<Tenant>, StoreError> {
-    let id = sqlx::query_scalar!("SELECT id FROM tenants WHERE slug = $1 FOR UPDATE", slug.as_str())
-        .fetch_optional(&mut **transaction)
-        .await?;
-    match id {
-        Some(id) => fetch(&mut **transaction, id).await,
-        None => Ok(None),
-    }
+    let row = policy_columns!(select!("WHERE slug = $1 FOR UPDATE", slug.as_str()));
+    Ok(row.fetch_optional(&mut **transaction).await?.map(Tenant::try_from).transpose()?)
 }
 
 /// Which tenants a list shows.
@@ -129,64 +135,52 @@ pub async fn list_any_tenant(
     after: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Tenant>, StoreError> {
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT id, slug, name, status, rate_per_second, burst, allowed_extensions, max_size_bytes,
-                default_expiry_seconds, longest_expiry_seconds, object_key_template, object_key_prefix, time_zone,
-                required_bindings, verify_arrival, created_at, updated_at, revision
-         FROM tenants
-         WHERE CASE WHEN $1::text IS NULL THEN status <> 'archived' ELSE status = $1 END
+    let rows = policy_columns!(select!(
+        "WHERE CASE WHEN $1::text IS NULL THEN status <> 'archived' ELSE status = $1 END
            AND ($2::text IS NULL OR starts_with(slug, $2)) AND ($3::text IS NULL OR slug > $3)
          ORDER BY slug LIMIT $4",
         filter.status.map(TenantStatus::as_str),
         filter.slug_prefix,
         after,
         limit
-    );
+    ));
     let rows = store.within(("SELECT", "tenants"), rows.fetch_all(&store.pool)).await?;
     Ok(rows.into_iter().map(Tenant::try_from).collect::<Result<_, _>>()?)
 }
 
-/// Writes the whole tenant: a new row, or every column of the one that has its id, and gives its revision.
+/// Inserts a tenant, at revision 1.
 ///
 /// # Errors
-/// [`StoreError::Taken`] when another tenant has the slug.
-pub async fn save(transaction: &mut Transaction, tenant: &Tenant) -> Result<i32, StoreError> {
-    let policy = &tenant.policy;
-    let allowed_extensions: Vec<String> = policy.allowed_extensions.texts().map(str::to_owned).collect();
-    let required_bindings: Vec<String> = policy.required_bindings.texts().map(str::to_owned).collect();
-    let revision = sqlx::query_scalar!(
-        "INSERT INTO tenants (id, slug, name, status, rate_per_second, burst, allowed_extensions, max_size_bytes,
-                              default_expiry_seconds, longest_expiry_seconds, object_key_template, time_zone, created_at, updated_at,
-                              object_key_prefix, required_bindings, verify_arrival)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-         ON CONFLICT (id) DO UPDATE SET
-           name = excluded.name, status = excluded.status, rate_per_second = excluded.rate_per_second, burst = excluded.burst,
-           allowed_extensions = excluded.allowed_extensions, max_size_bytes = excluded.max_size_bytes,
-           default_expiry_seconds = excluded.default_expiry_seconds, longest_expiry_seconds = excluded.longest_expiry_seconds,
-           object_key_template = excluded.object_key_template, object_key_prefix = excluded.object_key_prefix,
-           required_bindings = excluded.required_bindings, verify_arrival = excluded.verify_arrival,
-           time_zone = excluded.time_zone, updated_at = excluded.updated_at, revision = tenants.revision + 1
-         RETURNING revision",
+/// [`StoreError::Taken`] if another tenant has the slug.
+pub async fn insert(transaction: &mut Transaction, tenant: &Tenant) -> Result<(), StoreError> {
+    let row = policy_columns!(insert!(
         tenant.id.uuid(),
         tenant.slug.as_str(),
         tenant.name,
         tenant.status.as_str(),
         tenant.rate_limit.per_second.get().cast_signed(),
         tenant.rate_limit.burst.get().cast_signed(),
-        &allowed_extensions,
-        policy.max_size_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
-        policy.expiry.default_seconds.cast_signed(),
-        policy.expiry.longest_seconds.cast_signed(),
-        policy.object_key_template.as_str(),
-        policy.time_zone.name(),
         tenant.created_at,
         tenant.updated_at,
-        policy.object_key_prefix.as_ref().map(Prefix::as_str),
-        &required_bindings,
-        policy.verify_arrival
-    )
-    .fetch_one(&mut **transaction)
-    .await?;
-    Ok(revision)
+        Json(&tenant.policy) as _
+    ));
+    row.execute(&mut **transaction).await?;
+    Ok(())
+}
+
+/// Updates a tenant, which keeps its slug, and returns its next revision.
+///
+/// # Errors
+/// There is no such tenant, or the database is unreachable.
+pub async fn update(transaction: &mut Transaction, tenant: &Tenant) -> Result<i32, StoreError> {
+    let revision = policy_columns!(update!(
+        tenant.id.uuid(),
+        tenant.name,
+        tenant.status.as_str(),
+        tenant.rate_limit.per_second.get().cast_signed(),
+        tenant.rate_limit.burst.get().cast_signed(),
+        tenant.updated_at,
+        Json(&tenant.policy) as _
+    ));
+    Ok(revision.fetch_one(&mut **transaction).await?)
 }

@@ -61,7 +61,7 @@ impl Uploads {
         request: DownloadRequest,
     ) -> Result<Download, UploadError> {
         let caller = demand(admitted, Scope::UploadsRead)?;
-        let expiry = caller.tenant.policy.expiry;
+        let expiry = caller.tenant.policy.expiry();
         let seconds = request.expires_in_seconds.unwrap_or(expiry.default_seconds);
         if !(1..=expiry.longest_seconds).contains(&seconds) {
             let longest = expiry.longest_seconds;

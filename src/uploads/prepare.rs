@@ -36,8 +36,8 @@ impl Uploads {
 
         let issued_at = self.clock.now();
         let id = UploadId::generate(issued_at, &self.randomness);
-        let naming = Naming { id, ext: file.ext, kind: file.kind, issued_at, time_zone: policy.time_zone };
-        let object_key = policy.object_key_template.object_key(&naming);
+        let naming = Naming { id, ext: file.ext, kind: file.kind, issued_at, time_zone: policy.time_zone.0 };
+        let object_key = policy.template().object_key(&naming);
 
         let opening = pin!(self.credentials.bucket(caller.tenant.id, bucket.as_ref()));
         let open = trace::within(&tracing::info_span!("credential"), opening).await?;
@@ -83,13 +83,13 @@ fn check_policy(policy: &Policy, request: &UploadRequest) -> Result<u32, IssueEr
     if let Some(most) = most {
         return Err(Invalid::new("size", format!("must be at most {most} bytes: this app's limit")).into());
     }
-    let longest = policy.expiry.longest_seconds;
+    let longest = policy.expiry().longest_seconds;
     match request.expires_in_seconds {
         Some(seconds) if !(1..=longest).contains(&seconds) => {
             Err(Invalid::new("expires_in", format!("must be 1 to {longest} seconds: this app's longest")).into())
         }
         Some(seconds) => Ok(seconds),
-        None => Ok(policy.expiry.default_seconds),
+        None => Ok(policy.expiry().default_seconds),
     }
 }
 

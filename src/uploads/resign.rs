@@ -50,7 +50,7 @@ impl Uploads {
             return Err(UploadError::BucketArchived);
         }
         let policy = &caller.tenant.policy;
-        let (now, seconds) = (self.clock.now(), policy.expiry.default_seconds);
+        let (now, seconds) = (self.clock.now(), policy.expiry().default_seconds);
         let (tenant_id, id) = (upload.tenant_id, upload.id);
         let issued = issued(&open, upload, seconds, now);
         let renewal = Renewal {

@@ -5,10 +5,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::admin::view::TenantView;
 use crate::admin::{Admin, NewTenant, PolicyChanges, TenantChanges, TenantFilter};
-use crate::domain::binding::{Binding, BindingSet};
-use crate::domain::extension::ExtensionSet;
+use crate::domain::Invalid;
 use crate::domain::page::PageRequest;
-use crate::domain::tenant::{RateLimit, Slug, Tenant, TenantStatus, parse_time_zone};
+use crate::domain::policy::policy_fields;
+use crate::domain::tenant::{RateLimit, Slug, Tenant, TenantStatus};
 use crate::http::envelope::{Success, SuccessBody};
 use crate::http::error::ApiError;
 use crate::http::extract::if_match::{Created, IfMatch, Versioned};
@@ -17,49 +17,70 @@ use crate::http::extract::path::Path;
 
 use super::PageView;
 use crate::http::extract::operator::Operator;
-use crate::http::extract::patch::{not_null, nullable};
+use crate::http::extract::patch::not_null;
 
-/// A new tenant; what is left out is as usual.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TenantCreate {
-    /// Its short name: 2 to 63 of `a-z 0-9 -`. It never changes.
-    #[schema(example = "my-app", pattern = "^[a-z0-9-]{2,63}$")]
-    slug: String,
-    /// Its name for people; by default the short name.
-    name: Option<String>,
-    /// Presigns a second.
-    #[serde(default = "default_rate")]
-    #[schema(default = 100, minimum = 1, maximum = 1_000_000)]
-    rate_per_second: u32,
-    /// Presigns at once after a pause.
-    #[serde(default = "default_burst")]
-    #[schema(default = 200, minimum = 1, maximum = 1_000_000)]
-    burst: u32,
-    /// Extensions that may be uploaded; all, where left out.
-    #[schema(example = json!(["jpg", "png", "mp4"]))]
-    allowed_extensions: Option<Vec<String>>,
-    /// Largest object, where a size is declared.
-    max_size_bytes: Option<u64>,
-    /// What every URL must be bound to: `size`, `content_type`, `sha256`, `write_once`; nothing, where left out. Where there is any,
-    /// `/oss/presign` is refused, since its URLs are bare.
-    #[schema(example = json!(["size"]))]
-    required_bindings: Option<Vec<String>>,
-    /// Look for uploads in the bucket when their URL has run out; no, where left out.
-    verify_arrival: Option<bool>,
-    /// How long a URL lives; 300, where left out.
-    default_expiry_seconds: Option<u32>,
-    /// How long a URL may live at most; 3600, where left out.
-    longest_expiry_seconds: Option<u32>,
-    /// Pattern of object keys, of `{prefix} {yyyy} {mm} {dd} {uuid} {ext} {kind}` and text; it must hold `{uuid}`.
-    #[schema(example = "{yyyy}/{mm}/{dd}/{uuid}.{ext}")]
-    object_key_template: Option<String>,
-    /// What `{prefix}` stands for.
-    object_key_prefix: Option<String>,
-    /// An IANA time zone, in which the date in object keys is read; UTC, where left out.
-    #[schema(example = "Asia/Shanghai")]
-    time_zone: Option<String>,
+/// Defines the bodies: their own fields, then those of a policy. With serde's `flatten` an error would not name its field.
+macro_rules! bodies {
+    ($($(#[$said:meta])* $field:ident: $Type:ty as $Json:ty = $default:expr;)*) => {
+        /// A new tenant; what is left out is as usual.
+        #[derive(Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct TenantCreate {
+            /// Its short name: 2 to 63 of `a-z 0-9 -`. It never changes.
+            #[schema(example = "my-app", pattern = "^[a-z0-9-]{2,63}$")]
+            slug: String,
+            /// Its name for people; by default the short name.
+            name: Option<String>,
+            /// Presigns a second.
+            #[serde(default = "default_rate")]
+            #[schema(default = 100, minimum = 1, maximum = 1_000_000)]
+            rate_per_second: u32,
+            /// Presigns at once after a pause.
+            #[serde(default = "default_burst")]
+            #[schema(default = 200, minimum = 1, maximum = 1_000_000)]
+            burst: u32,
+            $($(#[$said])* #[serde(default)] #[schema(value_type = Option<$Json>)] $field: Option<$Type>,)*
+        }
+
+        /// What changes of a tenant; what is left out stays, `null` takes a value away.
+        #[derive(Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub(super) struct TenantPatch {
+            #[serde(default, deserialize_with = "not_null")]
+            #[schema(nullable = false)]
+            name: Option<String>,
+            #[schema(minimum = 1, maximum = 1_000_000)]
+            #[serde(default, deserialize_with = "not_null")]
+            #[schema(nullable = false)]
+            rate_per_second: Option<u32>,
+            #[schema(minimum = 1, maximum = 1_000_000)]
+            #[serde(default, deserialize_with = "not_null")]
+            #[schema(nullable = false)]
+            burst: Option<u32>,
+            $($(#[$said])* #[serde(default, deserialize_with = "not_null")] #[schema(value_type = $Json)] $field: Option<$Type>,)*
+        }
+
+        impl TryFrom<TenantCreate> for NewTenant {
+            type Error = Invalid;
+
+            fn try_from(body: TenantCreate) -> Result<Self, Invalid> {
+                let slug = Slug::parse(&body.slug)?;
+                let policy = PolicyChanges { $($field: body.$field,)* };
+                let rate_limit = RateLimit::new(body.rate_per_second, body.burst)?;
+                Ok(Self { name: body.name.unwrap_or(body.slug), slug, rate_limit, policy })
+            }
+        }
+
+        impl From<TenantPatch> for TenantChanges {
+            fn from(body: TenantPatch) -> Self {
+                let policy = PolicyChanges { $($field: body.$field,)* };
+                Self { name: body.name, rate_per_second: body.rate_per_second, burst: body.burst, policy }
+            }
+        }
+    };
 }
+
+policy_fields!(bodies);
 
 const fn default_rate() -> u32 {
     100
@@ -67,50 +88,6 @@ const fn default_rate() -> u32 {
 
 const fn default_burst() -> u32 {
     200
-}
-
-/// What changes of a tenant; what is left out stays, `null` takes a value away.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TenantPatch {
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    name: Option<String>,
-    #[schema(minimum = 1, maximum = 1_000_000)]
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    rate_per_second: Option<u32>,
-    #[schema(minimum = 1, maximum = 1_000_000)]
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    burst: Option<u32>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    allowed_extensions: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<u64>)]
-    max_size_bytes: Option<Option<u64>>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    required_bindings: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    verify_arrival: Option<bool>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    default_expiry_seconds: Option<u32>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    longest_expiry_seconds: Option<u32>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    object_key_template: Option<String>,
-    #[serde(default, deserialize_with = "nullable")]
-    #[schema(value_type = Option<String>)]
-    object_key_prefix: Option<Option<String>>,
-    #[serde(default, deserialize_with = "not_null")]
-    #[schema(nullable = false)]
-    time_zone: Option<String>,
 }
 
 /// Which tenants are listed.
@@ -155,21 +132,7 @@ pub(super) async fn create(
     Operator(tenants): Operator,
     Body(body): Body<TenantCreate>,
 ) -> Result<Created<TenantView>, ApiError> {
-    let slug = Slug::parse(&body.slug)?;
-    let policy = PolicyChanges {
-        allowed_extensions: extensions(body.allowed_extensions)?,
-        max_size_bytes: body.max_size_bytes.map(Some),
-        required_bindings: bindings(body.required_bindings)?,
-        verify_arrival: body.verify_arrival,
-        default_expiry_seconds: body.default_expiry_seconds,
-        longest_expiry_seconds: body.longest_expiry_seconds,
-        object_key_template: body.object_key_template,
-        object_key_prefix: body.object_key_prefix.map(Some),
-        time_zone: body.time_zone.as_deref().map(parse_time_zone).transpose()?,
-    };
-    let rate_limit = RateLimit::new(body.rate_per_second, body.burst)?;
-    let new = NewTenant { name: body.name.unwrap_or_else(|| slug.to_string()), slug, rate_limit, policy };
-    let tenant = tenants.create_tenant(new).await?;
+    let tenant = tenants.create_tenant(body.try_into()?).await?;
     let location = format!("/admin/v1/tenants/{}", tenant.slug);
     Ok(Created { row: versioned(&tenant), location })
 }
@@ -201,23 +164,7 @@ pub(super) async fn update(
     IfMatch(expected): IfMatch,
     Body(body): Body<TenantPatch>,
 ) -> Result<Versioned<TenantView>, ApiError> {
-    let changes = TenantChanges {
-        name: body.name,
-        rate_per_second: body.rate_per_second,
-        burst: body.burst,
-        policy: PolicyChanges {
-            allowed_extensions: extensions(body.allowed_extensions)?,
-            max_size_bytes: body.max_size_bytes,
-            required_bindings: bindings(body.required_bindings)?,
-            verify_arrival: body.verify_arrival,
-            default_expiry_seconds: body.default_expiry_seconds,
-            longest_expiry_seconds: body.longest_expiry_seconds,
-            object_key_template: body.object_key_template,
-            object_key_prefix: body.object_key_prefix,
-            time_zone: body.time_zone.as_deref().map(parse_time_zone).transpose()?,
-        },
-    };
-    Ok(versioned(&tenants.update_tenant(&Slug::parse(&tenant)?, changes, expected).await?))
+    Ok(versioned(&tenants.update_tenant(&Slug::parse(&tenant)?, body.into(), expected).await?))
 }
 
 /// Serve a tenant's callers no more.
@@ -263,16 +210,6 @@ pub(super) async fn archive(
 
 async fn set_status(tenants: &Admin, tenant: &str, status: TenantStatus) -> Result<Versioned<TenantView>, ApiError> {
     Ok(versioned(&tenants.set_tenant_status(&Slug::parse(tenant)?, status).await?))
-}
-
-fn extensions(texts: Option<Vec<String>>) -> Result<Option<ExtensionSet>, ApiError> {
-    Ok(texts.map(|texts| ExtensionSet::parse(texts.iter().map(String::as_str))).transpose()?)
-}
-
-fn bindings(texts: Option<Vec<String>>) -> Result<Option<BindingSet>, ApiError> {
-    let parse =
-        |texts: Vec<String>| BindingSet::parse("required_bindings", &Binding::ALL, texts.iter().map(String::as_str));
-    Ok(texts.map(parse).transpose()?)
 }
 
 fn versioned(tenant: &Tenant) -> Versioned<TenantView> {

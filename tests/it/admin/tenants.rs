@@ -1,7 +1,12 @@
 //! `/admin/v1/tenants`.
 
+use presign_gateway::domain::clock::Clock;
+use presign_gateway::domain::ids::TenantId;
+use presign_gateway::domain::randomness::Randomness;
+use presign_gateway::store::{StoreError, tenants};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use sqlx::Executor;
 
 use crate::support::stack::{Answer, TestStack};
 
@@ -232,4 +237,92 @@ async fn a_policy_demands_bindings_and_has_uploads_looked_for() {
         let answer = patch(&stack, "alpha", json!({ "required_bindings": wrong })).await;
         answer.assert_field(400, "invalid_field", "required_bindings");
     }
+}
+
+/// A value for every field that a `PATCH` takes, none of them the usual one.
+fn unusual() -> Map<String, Value> {
+    let values = json!({
+        "name": "Unusual", "rate_per_second": 3, "burst": 4, "allowed_extensions": ["png", "gif"], "max_size_bytes": 5,
+        "required_bindings": ["size", "sha256"], "verify_arrival": true, "default_expiry_seconds": 6, "longest_expiry_seconds": 7,
+        "object_key_template": "{prefix}/{uuid}", "object_key_prefix": "apps/unusual", "time_zone": "Asia/Shanghai",
+    });
+    let document = serde_json::to_value(presign_gateway::http::openapi::admin_document()).unwrap();
+    let fields = document["components"]["schemas"]["TenantPatch"]["properties"].as_object().unwrap();
+    let values = values.as_object().unwrap();
+    assert!(fields.keys().all(|field| values.contains_key(field)), "this test has a value for each of {fields:?}");
+    values.clone()
+}
+
+fn assert_holds(tenant: &Value, values: &Map<String, Value>) {
+    for (field, value) in values {
+        assert_eq!(&tenant[field], value, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn every_field_is_stored_shown_and_audited() {
+    let stack = TestStack::start().await;
+    let values = unusual();
+    let changed = patch(&stack, "alpha", json!(values)).await;
+    assert_holds(changed.data(200), &values);
+    assert_holds(get(&stack, "/tenants/alpha").await.data(200), &values);
+    let events = get(&stack, "/audit-events?tenant=alpha&limit=1").await;
+    assert_eq!(events.data(200)["items"][0]["changed_fields"], json!(values.keys().collect::<Vec<_>>()));
+
+    let mut body = values.clone();
+    body.insert("slug".to_owned(), json!("another"));
+    assert_holds(create(&stack, json!(body)).await.data(201), &values);
+    assert_holds(get(&stack, "/tenants/another").await.data(200), &values);
+}
+
+#[tokio::test]
+async fn null_on_creation_is_as_good_as_left_out() {
+    let stack = TestStack::start().await;
+    let mut body: Map<String, Value> = unusual().keys().map(|field| (field.clone(), Value::Null)).collect();
+    body.retain(|field, _| field != "rate_per_second" && field != "burst");
+    body.insert("slug".to_owned(), json!("with-nulls"));
+    let with_nulls = create(&stack, json!(body)).await;
+    let plain = create(&stack, json!({ "slug": "plain" })).await;
+    for field in unusual().keys().filter(|field| *field != "name") {
+        assert_eq!(with_nulls.data(201)[field], plain.data(201)[field], "{field}");
+    }
+}
+
+#[tokio::test]
+async fn bad_policy_values_are_refused_by_the_table() {
+    let stack = TestStack::start().await;
+    let mut connection = stack.connect().await;
+    for bad in [
+        "allowed_extensions = '{}'",
+        "max_size_bytes = 0",
+        "max_size_bytes = 5497558138881",
+        "required_bindings = '{md5}'",
+        "default_expiry_seconds = 3601",
+        "longest_expiry_seconds = 604801",
+        "object_key_template = '{ext}'",
+        "object_key_prefix = ''",
+    ] {
+        let refused = connection.execute(sqlx::AssertSqlSafe(format!("UPDATE tenants SET {bad}"))).await;
+        let error = refused.unwrap_err().into_database_error().expect(bad);
+        assert!(error.is_check_violation(), "{bad}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn insert_overwrites_nothing_and_update_creates_nothing() {
+    let stack = TestStack::start().await;
+    let store = &stack.tenants.store;
+    let mut tenant = stack.tenants.get_tenant(&stack.alpha()).await.unwrap();
+    tenant.name = "Overwritten".to_owned();
+    let mut transaction = store.begin().await.unwrap();
+    let inserted = tenants::insert(&mut transaction, &tenant).await;
+    assert!(matches!(inserted, Err(StoreError::Taken { .. })), "{inserted:?}");
+    drop(transaction);
+
+    tenant.id = TenantId::generate(Clock::System.now(), &Randomness::System);
+    let mut transaction = store.begin().await.unwrap();
+    tenants::update(&mut transaction, &tenant).await.unwrap_err();
+    transaction.commit().await.unwrap();
+    assert_ne!(get(&stack, "/tenants/alpha").await.data(200)["name"], "Overwritten");
+    assert!(tenants::find(store, tenant.id).await.unwrap().is_none());
 }
