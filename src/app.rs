@@ -35,7 +35,7 @@ use crate::telemetry::error_chain::chain;
 use crate::telemetry::metrics::Metrics;
 use crate::uploads::export::ExportSlots;
 use crate::uploads::recorder::{Recorder, RecorderOptions};
-use crate::uploads::{BatchWriter, Uploads};
+use crate::uploads::{BatchWriter, KnownBuckets, Uploads};
 
 mod gauges;
 
@@ -151,14 +151,13 @@ impl App {
         let ops = listen(config.server.ops_listen, "server.ops_listen").await?;
 
         let vault_age = invalidation::max_age(config.vault.cache_seconds.as_seconds());
-        let nobody = Actor { name: "server".to_owned(), origin: None };
         let outbound = Egress::new(config.outbound.allowed_hosts.clone());
         let tenants = Admin {
             store: store.clone(),
             clock: clock.clone(),
             randomness: randomness.clone(),
             outbound: outbound.clone(),
-            actor: nobody,
+            actor: Actor { name: "server".to_owned(), origin: None },
         };
         let readiness = Readiness::new(store.clone(), Arc::clone(&keyring), clock.clone());
         let bucket_timeout = config.uploads.bucket_timeout_ms.as_milliseconds();
@@ -196,6 +195,7 @@ impl App {
                 randomness,
                 exports: ExportSlots::new(config.uploads.max_exports.count()),
                 buckets,
+                known_buckets: KnownBuckets::default(),
                 metrics: upload_metrics,
             },
             sweeper: Arc::new(sweeper),
@@ -239,8 +239,7 @@ impl App {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) {
         let Self { gateway, stores, announcements, public, ops, timing } = self;
         // The operators' listener stays until the very end, so that /readyz can say what goes on.
-        let metrics = gateway.telemetry.signals.metrics.clone();
-        let connections = |listener| metrics.connections(listener);
+        let connections = |listener| gateway.telemetry.signals.metrics.connections(listener);
         let (stop_ops, ops_stopped) = watch::channel(());
         let ops_options =
             ServerOptions { max_connections: OPS_CONNECTIONS, drain_timeout: OPS_DRAIN_TIMEOUT, ..timing.public };
@@ -380,6 +379,7 @@ fn edge(config: &Config) -> Edge {
         anonymous_tenant: config.oss.anonymous_tenant.clone(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         cors_origins: config.server.cors_origins.clone(),
+        default_language: config.server.default_language,
         request_timeout: config.server.request_timeout_seconds.as_seconds(),
         export_timeout: config.uploads.export_timeout_seconds.as_seconds(),
         max_query_bytes: config.server.max_query_bytes.count(),

@@ -21,6 +21,7 @@ pub mod fault;
 pub mod ids;
 mod json;
 pub mod jwt_issuer;
+pub mod language;
 pub mod moment;
 pub mod object_key;
 pub mod origin;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::TimeDelta;
 
+use crate::buckets::credentials;
 use crate::crypto::keyring::Keyring;
 use crate::domain::clock::Clock;
 use crate::store::{Store, StoreError, keyring, partitions};
@@ -58,11 +59,24 @@ impl Readiness {
                 return Ok(Some(NO_PARTITION));
             }
         }
+        self.look_at_secrets().await
+    }
+
+    /// Opens real secrets: a wrong sealing key can have the right id. A few are enough, and cheap enough for every probe; one
+    /// that opens is enough, because a single broken row is one tenant's trouble.
+    async fn look_at_secrets(&self) -> Result<Option<&'static str>, StoreError> {
         let key_ids: Vec<String> = self.keyring.key_ids().map(str::to_owned).collect();
-        let some_open = keyring::is_any_under_any_tenant(&self.store, &key_ids).await?;
-        Ok((!some_open).then_some("no secret in the database is sealed under a key of vault.keys"))
+        let secrets = keyring::sample_any_tenant(&self.store, &key_ids).await?;
+        if secrets.is_empty() {
+            return Ok(keyring::is_any_bucket_any_tenant(&self.store).await?.then_some(UNKNOWN_KEY));
+        }
+        let some_open = secrets.iter().any(|secret| vault::opens(&self.keyring, secret));
+        Ok((!some_open).then_some(NAMESAKE))
     }
 }
+
+const UNKNOWN_KEY: &str = "no secret in the database is sealed under a key of vault.keys";
+const NAMESAKE: &str = "no secret in the database opens: vault.keys has another key under the same id";
 
 /// How long before an upload would have no place this is said.
 const PARTITION_WARNING: TimeDelta = TimeDelta::days(3);

@@ -25,6 +25,7 @@ use crate::telemetry::metrics::uploads::UploadMetrics;
 pub use self::batch::{BatchError, BatchRequest, BatchWriter, ItemError};
 use self::export::ExportSlots;
 use self::recorder::{RecordError, Recorder};
+pub use self::verify::KnownBuckets;
 
 mod batch;
 mod download;
@@ -63,6 +64,9 @@ pub enum IssueError {
     Replay(#[from] UploadError),
     #[error("this Idempotency-Key was used for another request")]
     IdempotencyMismatch,
+    /// A bug, or a row that somebody changed by hand.
+    #[error("this cannot be: {0}")]
+    Inconsistent(&'static str),
 }
 
 impl IssueError {
@@ -84,6 +88,7 @@ impl IssueError {
             Self::Record(RecordError::NotCommitted(_)) => "not_committed",
             Self::Replay(_) => "replay_failed",
             Self::IdempotencyMismatch => "idempotency_mismatch",
+            Self::Inconsistent(_) => "inconsistent",
         }
     }
 }
@@ -159,6 +164,8 @@ pub struct Uploads {
     pub exports: ExportSlots,
     /// How buckets are reached; never on the way of a presign.
     pub buckets: BucketConnections,
+    /// What `complete` has learned of them.
+    pub known_buckets: KnownBuckets,
     pub metrics: Arc<UploadMetrics>,
 }
 

@@ -15,8 +15,4 @@ impl Fingerprint {
         static KEYED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         Self(KEYED.hash_one(content))
     }
-
-    pub(super) const fn bits(self) -> u64 {
-        self.0
-    }
 }

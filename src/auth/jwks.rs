@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use quick_cache::sync::{Cache, EntryAction, EntryResult};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -89,9 +90,9 @@ impl Jwks {
     /// How all of them fare whose tokens come at all. Keys that nobody asks for are not fetched, and stay as they are.
     pub(super) fn facts(&self) -> JwksStats {
         let mut facts = JwksStats::default();
-        for (_, keys) in self.published.iter().filter(|(_, keys)| keys.fresh.was_used_within(IN_USE)) {
+        for (_, keys) in self.published.iter().filter(|(_, keys)| keys.last_use.is_within(IN_USE)) {
             let state = keys.lock();
-            let age = state.known.as_ref().map(|(_, at)| at.elapsed()).unwrap_or_default();
+            let age = keys.fetched.load().as_ref().map(|fetched| fetched.at.elapsed()).unwrap_or_default();
             let (count, oldest) = match state.failed_at {
                 None => (&mut facts.fresh, &mut facts.oldest_fresh),
                 Some(_) => (&mut facts.failing, &mut facts.oldest_failing),
@@ -115,7 +116,8 @@ impl Jwks {
                 algorithm,
                 outbound: self.outbound.clone(),
                 timing: self.timing,
-                fresh: Fresh::new(),
+                last_use: LastUse::new(),
+                fetched: ArcSwapOption::empty(),
                 state: Mutex::default(),
                 metrics: Arc::clone(&self.metrics),
             })
@@ -141,50 +143,38 @@ pub struct PublishedKeys {
     algorithm: JwtAlgorithm,
     outbound: Egress,
     timing: JwksTiming,
-    fresh: Fresh,
+    last_use: LastUse,
+    /// What each request reads without a lock that all of an issuer's share. Written only while `state` is locked.
+    fetched: ArcSwapOption<Fetched>,
     state: Mutex<State>,
     metrics: Arc<JwksMetrics>,
 }
 
-/// Which keys need no refresh yet, and until when: what each request asks, without a lock that all of an issuer's share.
-struct Fresh {
-    fingerprint: AtomicU64,
-    until_ms: AtomicU64,
-    /// When a token last asked.
-    used_ms: AtomicU64,
-    /// From which milliseconds count.
+/// What the last fetch that succeeded gave, and when.
+struct Fetched {
+    keys: Arc<KeySet>,
+    at: Instant,
+}
+
+/// When a token last asked.
+struct LastUse {
+    /// Milliseconds since `origin`.
+    ms: AtomicU64,
     origin: Instant,
 }
 
-impl Fresh {
+impl LastUse {
     fn new() -> Self {
-        let (fingerprint, until_ms, used_ms) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-        Self { fingerprint, until_ms, used_ms, origin: Instant::now() }
+        Self { ms: AtomicU64::new(0), origin: Instant::now() }
     }
 
-    /// Notes that a token asks, and tells when that is.
-    fn touch(&self) -> u64 {
-        let now_ms = milliseconds(self.origin.elapsed());
-        self.used_ms.store(now_ms, Ordering::Relaxed);
-        now_ms
+    fn touch(&self) {
+        self.ms.store(milliseconds(self.origin.elapsed()), Ordering::Relaxed);
     }
 
-    /// Whether a token asked within this time.
-    fn was_used_within(&self, time: Duration) -> bool {
-        let unused_ms = milliseconds(self.origin.elapsed()).saturating_sub(self.used_ms.load(Ordering::Relaxed));
+    fn is_within(&self, time: Duration) -> bool {
+        let unused_ms = milliseconds(self.origin.elapsed()).saturating_sub(self.ms.load(Ordering::Relaxed));
         unused_ms <= milliseconds(time)
-    }
-
-    fn set(&self, keys: Fingerprint, period: Duration) {
-        // Never the old keys with the new time: nothing is fresh in between.
-        self.until_ms.store(0, Ordering::SeqCst);
-        self.fingerprint.store(keys.bits(), Ordering::SeqCst);
-        self.until_ms.store(milliseconds(self.origin.elapsed() + period), Ordering::SeqCst);
-    }
-
-    fn is(&self, keys: Fingerprint) -> bool {
-        let until_ms = self.until_ms.load(Ordering::SeqCst);
-        self.touch() < until_ms && self.fingerprint.load(Ordering::SeqCst) == keys.bits()
     }
 }
 
@@ -194,8 +184,6 @@ fn milliseconds(time: Duration) -> u64 {
 
 #[derive(Default)]
 struct State {
-    /// What the last fetch that succeeded gave, and when.
-    known: Option<(Arc<KeySet>, Instant)>,
     /// When the last fetch failed; `None` once one succeeds.
     failed_at: Option<Instant>,
     /// When an unknown `kid` last caused a fetch.
@@ -224,7 +212,7 @@ impl PublishedKeys {
         may_look_up: &impl Fn() -> bool,
     ) -> Result<Arc<KeySet>, AuthError> {
         let mut has_waited = false;
-        self.fresh.touch();
+        self.last_use.touch();
         loop {
             match self.next_step(kid, has_waited, may_look_up) {
                 Step::Use(keys) => return Ok(keys),
@@ -239,20 +227,18 @@ impl PublishedKeys {
     /// Whether these are the keys that a token would be checked with now. Has them fetched anew where that is due, as a check
     /// would: an issuer whose tokens are all remembered must not be believed for ever.
     pub(super) fn are_still(self: &Arc<Self>, keys: Fingerprint) -> bool {
-        if self.fresh.is(keys) {
-            return true;
-        }
-        let mut state = self.lock();
-        let Some((known, at)) = state.known.clone() else { return false };
+        self.last_use.touch();
+        let fetched = self.fetched.load();
+        let Some(Fetched { keys: known, at }) = fetched.as_deref() else { return false };
         let are_still = known.fingerprint() == keys && at.elapsed() <= self.timing.refresh + self.timing.stale;
-        if are_still {
-            self.refresh_if_old(&mut state, at);
+        if are_still && at.elapsed() > self.timing.refresh {
+            self.refresh_if_old(&mut self.lock());
         }
         are_still
     }
 
-    fn refresh_if_old(self: &Arc<Self>, state: &mut State, fetched_at: Instant) {
-        let is_old = fetched_at.elapsed() > self.timing.refresh;
+    fn refresh_if_old(self: &Arc<Self>, state: &mut State) {
+        let is_old = self.fetched.load().as_ref().is_some_and(|fetched| fetched.at.elapsed() > self.timing.refresh);
         if is_old && state.may_try(UNHURRIED_RETRY_PAUSE) && state.running().is_none() {
             self.start(state);
         }
@@ -263,16 +249,13 @@ impl PublishedKeys {
         let unavailable = || Step::Fail(AuthError::IssuerUnavailable(self.issuer.uuid()));
         let oldest = self.timing.refresh + self.timing.stale;
         let just_fetched = has_waited && state.failed_at.is_none();
-        let usable = state.known.clone().filter(|(_, at)| just_fetched || at.elapsed() <= oldest);
+        let usable = self.fetched.load_full().filter(|fetched| just_fetched || fetched.at.elapsed() <= oldest);
         let may_try = state.may_try(RETRY_PAUSE);
-        let is_known = usable.as_ref().is_some_and(|(keys, _)| keys.find(kid).is_some());
-        if let Some((keys, at)) = &usable
-            && is_known
-        {
+        if let Some(fetched) = usable.as_ref().filter(|fetched| fetched.keys.find(kid).is_some()) {
             if !just_fetched {
-                self.refresh_if_old(&mut state, *at);
+                self.refresh_if_old(&mut state);
             }
-            return Step::Use(Arc::clone(keys));
+            return Step::Use(Arc::clone(&fetched.keys));
         }
         if !has_waited && let Some(running) = state.running() {
             return Step::Wait(running);
@@ -284,7 +267,7 @@ impl PublishedKeys {
         if has_waited || is_cooling || !may_try {
             return match usable {
                 // The last word of the issuer is that there is no such key.
-                Some((keys, _)) if state.failed_at.is_none() => Step::Use(keys),
+                Some(fetched) if state.failed_at.is_none() => Step::Use(Arc::clone(&fetched.keys)),
                 _ => unavailable(),
             };
         }
@@ -336,8 +319,8 @@ impl PublishedKeys {
         match fetched {
             Ok(keys) => {
                 tracing::debug!(presign_gateway.jwt_issuer = %self.issuer, server.address = self.url.host(), "keys of a JWT issuer fetched");
-                self.fresh.set(keys.fingerprint(), self.timing.refresh);
-                (state.known, state.failed_at) = (Some((Arc::new(keys), Instant::now())), None);
+                self.fetched.store(Some(Arc::new(Fetched { keys: Arc::new(keys), at: Instant::now() })));
+                state.failed_at = None;
             }
             // Once for each fetch: the requests that it fails do not say it again.
             Err(fault) => {

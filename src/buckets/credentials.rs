@@ -14,6 +14,7 @@ use crate::domain::ids::{BucketId, TenantId};
 use crate::presign::Signer;
 use crate::store::buckets::SealedBucket;
 use crate::store::change_feed::ChangedRow;
+use crate::store::sealed::SealedSecret;
 use crate::store::{Store, StoreError, buckets};
 use crate::telemetry::metrics::Metrics;
 
@@ -209,6 +210,13 @@ fn open_credential(keyring: &Keyring, sealed: &SealedBucket) -> Result<Credentia
         secret_access_key: open(SECRET_COLUMN, &sealed.sealed_secret_access_key)?,
         session_token: sealed.sealed_session_token.as_deref().map(|token| open(TOKEN_COLUMN, token)).transpose()?,
     })
+}
+
+/// Whether a bucket's secret opens; what is in it is wiped at once.
+#[must_use]
+pub fn opens(keyring: &Keyring, sealed: &SealedSecret) -> bool {
+    let place = binding(sealed.bucket_id, SECRET_COLUMN, sealed.credential_version);
+    keyring.open(&sealed.sealing_key_id, place, &sealed.sealed_secret_access_key).is_ok()
 }
 
 /// Seals a credential for the row of `bucket`, as the one of its `credential_version`.

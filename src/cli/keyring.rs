@@ -31,7 +31,7 @@ pub(super) enum KeyringCommand {
     ///
     /// Keep a copy where the database's backups are not: without it, the sealed secrets in them are lost.
     Generate {
-        /// The key's id; by default the date.
+        /// The key's id; by default the date and six random digits, so that no two keys have the same.
         #[arg(long)]
         id: Option<String>,
     },
@@ -56,7 +56,10 @@ impl KeyringCommand {
 }
 
 fn generate(context: &Context, id: Option<String>) -> anyhow::Result<()> {
-    let id = id.unwrap_or_else(|| Clock::System.now().format("k%Y%m%d").to_string());
+    let id = id.unwrap_or_else(|| {
+        let [a, b, c] = Randomness::System.bytes();
+        format!("{}-{a:02x}{b:02x}{c:02x}", Clock::System.now().format("k%Y%m%d"))
+    });
     let key = SealingKey::generate(&id, &Randomness::System);
     // Reading it back checks the id.
     SealingKey::parse(key.expose_secret())?;

@@ -1,4 +1,4 @@
-//! Waits to be told to stop.
+//! Signals: waits for the request to stop, and ignores SIGHUP.
 
 use std::future::Future;
 use std::io;
@@ -26,4 +26,18 @@ pub(super) fn requested() -> io::Result<impl Future<Output = ()> + Send + 'stati
             std::process::exit(1);
         });
     })
+}
+
+/// From now on SIGHUP no longer ends the process. Nothing is reloaded; each signal is logged with what to do instead.
+///
+/// # Errors
+/// The operating system rejects the handler.
+pub(super) fn ignore_hangups() -> io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            tracing::warn!("SIGHUP is ignored: restart to apply new settings");
+        }
+    });
+    Ok(())
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::Error;
 use std::net::SocketAddr;
 
+use crate::domain::language::Language;
 use crate::domain::origin::WebOrigin;
 
 use super::bounded::{Bounded, Count, Seconds, SecondsOrNone};
@@ -17,6 +18,7 @@ pub struct ServerConfig {
     pub trusted_proxies: Vec<IpNet>,
     #[serde(deserialize_with = "origins")]
     pub cors_origins: Vec<String>,
+    pub default_language: Language,
     pub max_connections: Count,
     pub header_timeout_seconds: Seconds,
     pub max_header_bytes: Bounded<8192, 1_048_576>,

@@ -130,7 +130,9 @@ impl From<IssueError> for ApiError {
             IssueError::Invalid(invalid) => invalid.clone().into(),
             IssueError::Credential(CredentialError::NoSuchBucket(_)) => no_such_bucket(),
             IssueError::Credential(CredentialError::NoBucket) => server_fault(Reason::TenantNotReady, &error),
-            IssueError::Credential(CredentialError::Sealed { .. }) => server_fault(Reason::Internal, &error),
+            IssueError::Credential(CredentialError::Sealed { .. }) | IssueError::Inconsistent(_) => {
+                server_fault(Reason::Internal, &error)
+            }
             IssueError::Credential(CredentialError::Store(_))
             | IssueError::Record(
                 RecordError::QueueFull | RecordError::TimedOut | RecordError::Closed | RecordError::NotCommitted(_),

@@ -9,6 +9,7 @@ use crate::admin::Admin;
 use crate::auth::Auth;
 use crate::crypto::keyring::Keyring;
 use crate::domain::egress::AllowedHosts;
+use crate::domain::language::Language;
 use crate::domain::tenant::Slug;
 use crate::jobs::invalidation::Listening;
 use crate::jobs::sweeper::Sweeper;
@@ -59,6 +60,8 @@ pub struct Edge {
     pub anonymous_tenant: Option<Slug>,
     pub trusted_proxies: Vec<IpNet>,
     pub cors_origins: Vec<String>,
+    /// Of error texts outside `/oss/`, unless the client asks for another.
+    pub default_language: Language,
     pub request_timeout: Duration,
     /// How long an export may take, which is a request of its own kind.
     pub export_timeout: Duration,

@@ -1,5 +1,7 @@
 //! What is sealed, in whichever table.
 
+use crate::domain::ids::BucketId;
+
 use super::{Store, StoreError};
 
 /// How many rows are sealed under each key.
@@ -16,14 +18,44 @@ pub async fn count_by_key_any_tenant(store: &Store) -> Result<Vec<(String, i64)>
     Ok(rows.into_iter().map(|row| (row.sealing_key_id, row.rows)).collect())
 }
 
-/// Whether any bucket's credential is sealed under one of these keys, or there is no bucket at all.
+/// A bucket's secret, as it rests.
+#[derive(Debug, Clone)]
+pub struct SealedSecret {
+    pub bucket_id: BucketId,
+    pub credential_version: i32,
+    pub sealing_key_id: String,
+    pub sealed_secret_access_key: Vec<u8>,
+}
+
+/// The secrets of up to eight buckets in use that are sealed under one of these keys: the oldest and the newest.
 ///
 /// # Errors
 /// The database is away.
-pub async fn is_any_under_any_tenant(store: &Store, sealing_key_ids: &[String]) -> Result<bool, StoreError> {
-    let found = sqlx::query_scalar!(
-        r#"SELECT (EXISTS (SELECT FROM buckets WHERE sealing_key_id = ANY ($1)) OR NOT EXISTS (SELECT FROM buckets)) AS "found!""#,
+pub async fn sample_any_tenant(store: &Store, sealing_key_ids: &[String]) -> Result<Vec<SealedSecret>, StoreError> {
+    let rows = sqlx::query!(
+        r#"(SELECT id AS "id!", credential_version AS "credential_version!", sealing_key_id AS "sealing_key_id!",
+                   sealed_secret_access_key AS "sealed_secret_access_key!"
+            FROM buckets WHERE archived_at IS NULL AND sealing_key_id = ANY ($1) ORDER BY id LIMIT 4)
+           UNION
+           (SELECT id, credential_version, sealing_key_id, sealed_secret_access_key
+            FROM buckets WHERE archived_at IS NULL AND sealing_key_id = ANY ($1) ORDER BY id DESC LIMIT 4)"#,
         sealing_key_ids
     );
+    let rows = store.within(("SELECT", "sealed_secrets"), rows.fetch_all(&store.pool)).await?;
+    let secrets = rows.into_iter().map(|row| SealedSecret {
+        bucket_id: row.id.into(),
+        credential_version: row.credential_version,
+        sealing_key_id: row.sealing_key_id,
+        sealed_secret_access_key: row.sealed_secret_access_key,
+    });
+    Ok(secrets.collect())
+}
+
+/// Whether any bucket is in use.
+///
+/// # Errors
+/// The database is away.
+pub async fn is_any_bucket_any_tenant(store: &Store) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM buckets WHERE archived_at IS NULL) AS "found!""#);
     store.within(("SELECT", "sealed_secrets"), found.fetch_one(&store.pool)).await
 }

@@ -1,5 +1,6 @@
 //! Several uploads in one commit, and requests that may be sent again.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -18,11 +19,13 @@ use super::idempotency::Idempotency;
 use super::recorder::RecordError;
 use super::{IssueError, IssuedUpload, UploadError, Uploads};
 
-/// Several places to upload to.
+/// How often a request is prepared and recorded whose idempotency key is taken, and then not found.
+const MAX_ATTEMPTS: usize = 3;
+
+/// Several places to upload to. `R` is why an item was refused before it came here; `Infallible` if none can be.
 #[derive(Debug)]
-pub struct BatchRequest {
-    /// `None` stands for one that was refused before it came here.
-    pub items: Vec<Option<UploadRequest>>,
+pub struct BatchRequest<R> {
+    pub items: Vec<Result<UploadRequest, R>>,
     /// Whether one that is refused stops the others too.
     pub all_or_nothing: bool,
     pub idempotency: Option<Idempotency>,
@@ -30,17 +33,25 @@ pub struct BatchRequest {
 
 /// Why one of several was not issued.
 #[derive(Debug)]
-pub enum ItemError {
-    /// As the request's own `None` has it.
-    Before,
+pub enum ItemError<R> {
+    /// As the request has it.
+    Before(R),
     ByPolicy(IssueError),
+}
+
+impl From<ItemError<Infallible>> for IssueError {
+    fn from(refusal: ItemError<Infallible>) -> Self {
+        match refusal {
+            ItemError::ByPolicy(error) => error,
+        }
+    }
 }
 
 /// Why none of several was issued.
 #[derive(Debug, thiserror::Error)]
-pub enum BatchError {
+pub enum BatchError<R> {
     #[error("item {index} is refused, and all or nothing was asked for")]
-    Item { index: usize, refusal: ItemError },
+    Item { index: usize, refusal: ItemError<R> },
     #[error(transparent)]
     Whole(#[from] IssueError),
 }
@@ -79,19 +90,13 @@ impl BatchWriter {
     }
 }
 
-type Outcome = Result<IssuedUpload, ItemError>;
+type Outcome<R> = Result<IssuedUpload, ItemError<R>>;
 
 /// What became of several.
-struct BatchOutcome {
-    outcomes: Vec<Outcome>,
+struct BatchOutcome<R> {
+    outcomes: Vec<Outcome<R>>,
     /// Whether the same request came before, and nothing new is on record.
     is_replay: bool,
-}
-
-impl BatchOutcome {
-    fn again(outcomes: Vec<Outcome>, all_or_nothing: bool) -> Result<Self, BatchError> {
-        Ok(Self { outcomes: whole(outcomes, all_or_nothing)?, is_replay: true })
-    }
 }
 
 impl Uploads {
@@ -106,15 +111,15 @@ impl Uploads {
         idempotency: Idempotency,
         source: RequestSource,
     ) -> Result<IssuedUpload, IssueError> {
-        let batch = BatchRequest { items: vec![Some(request)], all_or_nothing: true, idempotency: Some(idempotency) };
+        let items: Vec<Result<_, Infallible>> = vec![Ok(request)];
+        let batch = BatchRequest { items, all_or_nothing: true, idempotency: Some(idempotency) };
         match self.issue_batch(admitted, batch, source).await {
             Ok(mut outcomes) => match outcomes.pop() {
-                Some(Ok(issued)) => Ok(issued),
-                Some(Err(ItemError::ByPolicy(error))) => Err(error),
-                Some(Err(ItemError::Before)) | None => Err(IssueError::IdempotencyMismatch),
+                Some(outcome) => Ok(outcome?),
+                None => Err(IssueError::Inconsistent("one upload was requested, and has no outcome")),
             },
-            Err(BatchError::Whole(error) | BatchError::Item { refusal: ItemError::ByPolicy(error), .. }) => Err(error),
-            Err(BatchError::Item { refusal: ItemError::Before, .. }) => Err(IssueError::IdempotencyMismatch),
+            Err(BatchError::Whole(error)) => Err(error),
+            Err(BatchError::Item { refusal, .. }) => Err(refusal.into()),
         }
     }
 
@@ -123,20 +128,20 @@ impl Uploads {
     /// # Errors
     /// None was issued: the caller may not, the commit failed, the key was used for another request, or one was refused and
     /// all or nothing was asked for.
-    pub async fn issue_batch(
+    pub async fn issue_batch<R: Clone>(
         &self,
         admitted: &Admitted,
-        batch: BatchRequest,
+        batch: BatchRequest<R>,
         source: RequestSource,
-    ) -> Result<Vec<Outcome>, BatchError> {
-        let kinds: Vec<_> = batch.items.iter().map(|item| item.as_ref().map(|item| item.file.kind)).collect();
+    ) -> Result<Vec<Outcome<R>>, BatchError<R>> {
+        let kinds: Vec<_> = batch.items.iter().map(|item| item.as_ref().ok().map(|item| item.file.kind)).collect();
         let issued = self.issue_all(admitted.caller(), batch, source).await;
         self.count_batch(kinds, issued.as_ref());
         issued.map(|BatchOutcome { outcomes, .. }| outcomes)
     }
 
     /// Counts what came of each; what was refused before it came here is none of it.
-    fn count_batch(&self, kinds: Vec<Option<Option<UploadKind>>>, issued: Result<&BatchOutcome, &BatchError>) {
+    fn count_batch<R>(&self, kinds: Vec<Option<Option<UploadKind>>>, issued: Result<&BatchOutcome<R>, &BatchError<R>>) {
         match issued {
             Ok(BatchOutcome { outcomes, is_replay }) => {
                 for (kind, outcome) in kinds.into_iter().zip(outcomes) {
@@ -146,7 +151,7 @@ impl Uploads {
                         }
                         (Some(kind), Ok(_)) => self.count(kind, None),
                         (Some(kind), Err(ItemError::ByPolicy(error))) => self.count(kind, Some(error)),
-                        (None, _) | (_, Err(ItemError::Before)) => {}
+                        (None, _) | (_, Err(ItemError::Before(_))) => {}
                     }
                 }
             }
@@ -155,23 +160,47 @@ impl Uploads {
                     self.count(kind, Some(error));
                 }
             }
-            Err(BatchError::Item { refusal: ItemError::Before, .. }) => {}
+            Err(BatchError::Item { refusal: ItemError::Before(_), .. }) => {}
         }
     }
 
-    async fn issue_all(
+    async fn issue_all<R: Clone>(
         &self,
         caller: &Caller,
-        batch: BatchRequest,
+        batch: BatchRequest<R>,
         source: RequestSource,
-    ) -> Result<BatchOutcome, BatchError> {
+    ) -> Result<BatchOutcome<R>, BatchError<R>> {
         if !caller.scopes.contains(Scope::UploadsIssue) {
             return Err(IssueError::ScopeMissing(Scope::UploadsIssue).into());
         }
         let BatchRequest { items, all_or_nothing, idempotency } = batch;
-        if let Some(known) = self.known(caller, idempotency.as_ref()).await? {
-            return BatchOutcome::again(self.replay(caller, known, items, source).await?, all_or_nothing);
+        let mut attempts = 0;
+        loop {
+            if let Some(known) = self.known(caller, idempotency.as_ref()).await? {
+                let outcomes = self.replay(caller, known, items, all_or_nothing, source).await?;
+                return Ok(BatchOutcome { outcomes: whole(outcomes, all_or_nothing)?, is_replay: true });
+            }
+            if attempts == MAX_ATTEMPTS {
+                let cause = "the idempotency key is taken, and not found, again and again";
+                return Err(IssueError::Inconsistent(cause).into());
+            }
+            attempts += 1;
+            let (rows, outcomes) = self.prepare_together(caller, &items, all_or_nothing, source).await?;
+            if self.record_batch(caller, &rows, &outcomes, idempotency.as_ref()).await? {
+                return Ok(BatchOutcome { outcomes, is_replay: false });
+            }
+            // Somebody else sent the same at the same time, and was first. Its key can vanish before it is read: it expires.
         }
+    }
+
+    /// The rows of what is not refused, and the outcome of each item.
+    async fn prepare_together<R: Clone>(
+        &self,
+        caller: &Caller,
+        items: &[Result<UploadRequest, R>],
+        all_or_nothing: bool,
+        source: RequestSource,
+    ) -> Result<(Vec<NewUpload>, Vec<Outcome<R>>), BatchError<R>> {
         let mut rows = Vec::with_capacity(items.len());
         let mut outcomes = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
@@ -184,37 +213,33 @@ impl Uploads {
                 Err(refusal) => outcomes.push(Err(refusal)),
             }
         }
-        if self.record_batch(caller, &rows, &outcomes, idempotency.as_ref()).await? {
-            return Ok(BatchOutcome { outcomes, is_replay: false });
-        }
-        // Somebody else sent the same at the same time, and was first.
-        match self.known(caller, idempotency.as_ref()).await? {
-            Some(known) => BatchOutcome::again(self.replay(caller, known, items, source).await?, all_or_nothing),
-            None => Err(IssueError::Record(RecordError::TimedOut).into()),
-        }
+        Ok((rows, outcomes))
     }
 
     /// An item's row, or why it is refused; what befalls us is no refusal.
-    async fn prepare_item(
+    async fn prepare_item<R>(
         &self,
         caller: &Caller,
-        item: Option<UploadRequest>,
+        item: Result<UploadRequest, R>,
         source: RequestSource,
-    ) -> Result<Result<(NewUpload, IssuedUpload), ItemError>, BatchError> {
-        let Some(request) = item else { return Ok(Err(ItemError::Before)) };
+    ) -> Result<Result<(NewUpload, IssuedUpload), ItemError<R>>, IssueError> {
+        let request = match item {
+            Ok(request) => request,
+            Err(refusal) => return Ok(Err(ItemError::Before(refusal))),
+        };
         match self.prepare(caller, request, source).await {
             Ok(prepared) => Ok(Ok(prepared)),
             Err(error) if error.is_refusal() => Ok(Err(ItemError::ByPolicy(error))),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 
     /// Commits; says `false` where the same request was recorded meanwhile.
-    async fn record_batch(
+    async fn record_batch<R>(
         &self,
         caller: &Caller,
         rows: &[NewUpload],
-        outcomes: &[Outcome],
+        outcomes: &[Outcome<R>],
         idempotency: Option<&Idempotency>,
     ) -> Result<bool, IssueError> {
         if rows.is_empty() {
@@ -244,20 +269,25 @@ impl Uploads {
     }
 
     /// Answers as the first time: the same uploads, with a fresh URL where the first ran out.
-    async fn replay(
+    async fn replay<R>(
         &self,
         caller: &Caller,
         known: KnownRequest,
-        items: Vec<Option<UploadRequest>>,
+        items: Vec<Result<UploadRequest, R>>,
+        all_or_nothing: bool,
         source: RequestSource,
-    ) -> Result<Vec<Outcome>, BatchError> {
+    ) -> Result<Vec<Outcome<R>>, IssueError> {
+        let is_whole = !all_or_nothing || known.upload_ids.iter().all(Option::is_some);
+        if known.upload_ids.len() != items.len() || !is_whole {
+            return Err(IssueError::Inconsistent("the idempotency key has not the uploads of its request"));
+        }
         let mut outcomes = Vec::with_capacity(items.len());
         for (item, upload_id) in items.into_iter().zip(known.upload_ids) {
             outcomes.push(match upload_id {
                 Some(id) => match self.reissue(caller, id).await.map_err(IssueError::from) {
                     Ok(issued) => Ok(issued),
                     Err(error) if error.is_refusal() => Err(ItemError::ByPolicy(error)),
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(error),
                 },
                 // It was refused, and is judged again; nothing of it was recorded, so nothing of it is now.
                 None => match self.prepare_item(caller, item, source).await? {
@@ -271,7 +301,7 @@ impl Uploads {
 }
 
 /// All of them, or the first refusal where all or nothing was asked for.
-fn whole(outcomes: Vec<Outcome>, all_or_nothing: bool) -> Result<Vec<Outcome>, BatchError> {
+fn whole<R>(outcomes: Vec<Outcome<R>>, all_or_nothing: bool) -> Result<Vec<Outcome<R>>, BatchError<R>> {
     if !all_or_nothing {
         return Ok(outcomes);
     }
@@ -299,7 +329,7 @@ impl IssueError {
                 | UploadError::BucketArchived,
             )
             | Self::IdempotencyMismatch => true,
-            Self::Credential(_) | Self::Record(_) | Self::Replay(_) => false,
+            Self::Credential(_) | Self::Record(_) | Self::Replay(_) | Self::Inconsistent(_) => false,
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Looks for an upload in its bucket, compares what is there with what was promised, and settles what has become of it.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::buckets::credentials::CredentialCache;
+use crate::buckets::credentials::{CredentialCache, OpenBucket};
 use crate::buckets::{BucketClient, BucketConnections, BucketError, Failure};
+use crate::domain::bucket::Location;
 use crate::domain::caller::Scope;
 use crate::domain::clock::Clock;
 use crate::domain::ids::{BucketId, TenantId, UploadId};
@@ -40,9 +41,46 @@ pub struct Verifier {
     pub known: KnownBuckets,
 }
 
-/// Buckets that are known to be there, so that each is asked for that once.
+/// How long a bucket that was seen is taken to exist.
+const KNOWN_FOR: TimeDelta = TimeDelta::minutes(1);
+/// Buckets that are remembered; every missing file of any other one costs a HeadBucket.
+const MAX_KNOWN_BUCKETS: usize = 10_000;
+
+/// Buckets that were seen to exist, so that each is asked for that once a minute: where it was, and when it was seen there.
+/// Clones share what they know.
 #[derive(Debug, Clone, Default)]
-pub struct KnownBuckets(Arc<Mutex<HashSet<BucketId>>>);
+pub struct KnownBuckets(Arc<Mutex<HashMap<BucketId, (Location, DateTime<Utc>)>>>);
+
+impl KnownBuckets {
+    /// Whether the bucket was seen at this location within the last minute.
+    fn contains(&self, id: BucketId, location: &Location, now: DateTime<Utc>) -> bool {
+        self.lock().get(&id).is_some_and(|(seen_at, when)| seen_at == location && is_recent(*when, now))
+    }
+
+    fn insert(&self, id: BucketId, location: Location, now: DateTime<Utc>) {
+        let mut known = self.lock();
+        if known.len() >= MAX_KNOWN_BUCKETS {
+            known.retain(|_, (_, when)| is_recent(*when, now));
+        }
+        if known.len() < MAX_KNOWN_BUCKETS {
+            known.insert(id, (location, now));
+        }
+    }
+
+    /// The bucket failed: whether it exists has to be asked again.
+    fn remove(&self, id: BucketId) {
+        self.lock().remove(&id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<BucketId, (Location, DateTime<Utc>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A clock that was set back makes nothing recent.
+fn is_recent(when: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    when <= now && now - when < KNOWN_FOR
+}
 
 /// What came of looking for an upload.
 #[derive(Debug, Clone)]
@@ -65,8 +103,7 @@ impl Verifier {
         if upload.state == UploadState::Deleted {
             return Ok(Verified::Deleted(upload));
         }
-        let client = self.client(upload.tenant_id, upload.bucket_id).await?;
-        let seen = self.look(&client, &upload).await?;
+        let seen = self.look(&upload).await?;
         let is_late = upload.url_expires_at + GRACE <= self.clock.now();
         let state = match &seen {
             Some(seen) => upload.state_when(seen),
@@ -101,21 +138,26 @@ impl Verifier {
         Ok(list_of_state(&self.store, tenant_id, state, from, to, limit).await?)
     }
 
-    async fn client(&self, tenant_id: TenantId, bucket_id: BucketId) -> Result<BucketClient, UploadError> {
-        let open = self.credentials.bucket_by_id(tenant_id, bucket_id).await?;
-        self.buckets.client(&open).map_err(UploadError::Bucket)
+    async fn client(&self, upload: &Upload) -> Result<(BucketClient, Arc<OpenBucket>), UploadError> {
+        let open = self.credentials.bucket_by_id(upload.tenant_id, upload.bucket_id).await?;
+        Ok((self.buckets.client(&open).map_err(UploadError::Bucket)?, open))
     }
 
-    /// Asks the bucket for an upload. That nothing is there is taken from a bucket only that is there itself.
-    async fn look(&self, client: &BucketClient, upload: &Upload) -> Result<Option<SeenObject>, UploadError> {
-        let of_bucket = |error| UploadError::of_bucket(error, TO_LOOK);
-        let seen = look(client, upload, &self.clock).await.map_err(of_bucket)?;
-        let known = || self.known.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.is_none() && !known().contains(&upload.bucket_id) {
-            if !client.exists().await.map_err(of_bucket)? {
+    /// Asks the bucket for an upload. A bucket that does not exist answers as if the file were missing, so a missing file
+    /// counts only if the bucket exists.
+    async fn look(&self, upload: &Upload) -> Result<Option<SeenObject>, UploadError> {
+        let (client, open) = self.client(upload).await?;
+        let failed = |error| {
+            self.known.remove(upload.bucket_id);
+            UploadError::of_bucket(error, TO_LOOK)
+        };
+        let seen = look(&client, upload, &self.clock).await.map_err(failed)?;
+        let location = &open.bucket.location;
+        if seen.is_none() && !self.known.contains(upload.bucket_id, location, self.clock.now()) {
+            if !client.exists().await.map_err(failed)? {
                 return Err(UploadError::Bucket(BucketError::no_such_bucket()));
             }
-            known().insert(upload.bucket_id);
+            self.known.insert(upload.bucket_id, location.clone(), self.clock.now());
         }
         Ok(seen)
     }
@@ -166,7 +208,7 @@ impl Uploads {
             credentials: Arc::clone(&self.credentials),
             buckets: self.buckets.clone(),
             clock: self.clock.clone(),
-            known: KnownBuckets::default(),
+            known: self.known_buckets.clone(),
         }
     }
 
@@ -188,8 +230,7 @@ impl Uploads {
             UploadState::Uploaded | UploadState::Issued | UploadState::Mismatched | UploadState::Expired => {}
         }
         let verifier = self.verifier();
-        let client = verifier.client(upload.tenant_id, upload.bucket_id).await?;
-        let Some(seen) = verifier.look(&client, &upload).await? else {
+        let Some(seen) = verifier.look(&upload).await? else {
             // It had arrived: whoever took it away since does not make that untrue.
             return if upload.state == UploadState::Uploaded { Ok(upload) } else { Err(UploadError::NotArrived) };
         };
@@ -211,7 +252,7 @@ impl Uploads {
     /// There is no such upload, or the bucket or the database does not do it: it may be asked for again.
     pub async fn delete(&self, admitted: &Admitted, id: UploadId) -> Result<Upload, UploadError> {
         let upload = self.find_for(demand(admitted, Scope::UploadsDelete)?, id).await?;
-        let client = self.verifier().client(upload.tenant_id, upload.bucket_id).await?;
+        let (client, _) = self.verifier().client(&upload).await?;
         client.delete(&upload.object_key).await.map_err(|error| UploadError::of_bucket(error, TO_DELETE))?;
         mark_deleted(&self.store, upload.tenant_id, id, GRACE, self.clock.now()).await?;
         if upload.state != UploadState::Deleted {
@@ -230,4 +271,35 @@ fn is_final(upload: &Upload, now: DateTime<Utc>) -> bool {
 struct Found {
     state: UploadState,
     seen: Option<SeenObject>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KNOWN_FOR, KnownBuckets, MAX_KNOWN_BUCKETS};
+    use crate::domain::bucket::{Addressing, BucketName, Endpoint, Location, Provider, Region};
+    use crate::domain::clock::Clock;
+    use crate::domain::egress::AllowedHosts;
+    use crate::domain::ids::BucketId;
+
+    #[test]
+    fn known_buckets_are_bounded_and_make_room_when_old() {
+        let location = Location {
+            endpoint: Endpoint::parse("https://s3.example.com", &AllowedHosts::any()).unwrap(),
+            region: Region::parse("auto").unwrap(),
+            bucket_name: BucketName::parse("uploads").unwrap(),
+            addressing: Addressing::Path,
+            provider: Provider::Generic,
+        };
+        let (known, now) = (KnownBuckets::default(), Clock::System.now());
+        let id = |number: usize| BucketId::from(uuid::Uuid::from_u128(number as u128));
+        for number in 0..=MAX_KNOWN_BUCKETS {
+            known.insert(id(number), location.clone(), now);
+        }
+        assert!(known.contains(id(0), &location, now) && !known.contains(id(MAX_KNOWN_BUCKETS), &location, now));
+        assert_eq!(known.lock().len(), MAX_KNOWN_BUCKETS);
+        let later = now + KNOWN_FOR;
+        known.insert(id(MAX_KNOWN_BUCKETS), location.clone(), later);
+        assert!(!known.contains(id(0), &location, later) && known.contains(id(MAX_KNOWN_BUCKETS), &location, later));
+        assert_eq!(known.lock().len(), 1);
+    }
 }

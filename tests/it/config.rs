@@ -54,6 +54,7 @@ fn all_faults_are_told_together_each_with_its_place() {
         ("PRESIGN__OSS__ANONYMOUS_TENANT", "Not A Slug"),
         ("PRESIGN__TELEMETRY__LEVEL", "loud"),
         ("PRESIGN__SERVER__CORS_ORIGINS", "https://a.example/path"),
+        ("PRESIGN__SERVER__DEFAULT_LANGUAGE", "fr"),
         ("PRESIGN__OUTBOUND__ALLOWED_HOSTS", "store,10.0.0.0/8"),
         ("PRESIGN__NOSUCH", "1"),
     ];
@@ -68,12 +69,13 @@ fn all_faults_are_told_together_each_with_its_place() {
         "oss.anonymous_tenant (PRESIGN__OSS__ANONYMOUS_TENANT)",
         "telemetry.level (PRESIGN__TELEMETRY__LEVEL)",
         "server.cors_origins (PRESIGN__SERVER__CORS_ORIGINS)",
+        "server.default_language (PRESIGN__SERVER__DEFAULT_LANGUAGE): unknown variant `fr`, expected `zh` or `en`",
         "outbound.allowed_hosts (PRESIGN__OUTBOUND__ALLOWED_HOSTS): must be hosts",
         "nosuch (PRESIGN__NOSUCH)",
     ] {
         assert!(faults.iter().any(|fault| fault.starts_with(expected)), "{expected} is missing in {faults:#?}");
     }
-    assert_eq!(faults.len(), 11, "{faults:#?}");
+    assert_eq!(faults.len(), 12, "{faults:#?}");
     assert!(
         faults.iter().any(|fault| fault.contains("[server] has") && fault.contains("listen")),
         "says what there is"

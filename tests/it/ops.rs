@@ -123,3 +123,24 @@ async fn readyz_says_that_nothing_could_be_written_or_opened() {
     assert_eq!(answer.status().as_u16(), 503);
     assert!(answer.text().await.unwrap().contains("read-only"));
 }
+
+#[tokio::test]
+async fn readyz_says_that_a_namesake_of_the_sealing_key_opens_nothing() {
+    let stack = TestStack::start().await;
+    let namesake = SealingKey::generate("test", &Randomness::System);
+    let wrong = stack.another(&[("VAULT__KEYS", namesake.expose_secret())]).await;
+    let answer = stack.client.get(format!("{}/readyz", wrong.ops_url)).send().await.unwrap();
+    let (code, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+    assert_eq!(code, 503, "{text}");
+    assert!(text.contains("vault.keys has another key under the same id"), "{text}");
+    // One row that does not open is one tenant's trouble.
+    let broken =
+        "UPDATE buckets SET sealed_secret_access_key = '\\x00' FROM tenants WHERE tenants.id = tenant_id AND slug = $1";
+    sqlx::query(broken).bind(&stack.demo.alpha.slug).execute(&mut stack.connect().await).await.unwrap();
+    assert_eq!(status(&stack, "/readyz").await.0, 200);
+    // Buckets that were archived open no more once their key is gone, which does not matter.
+    let archived = "UPDATE buckets SET archived_at = now(), is_default = false";
+    sqlx::query(archived).execute(&mut stack.connect().await).await.unwrap();
+    let answer = stack.client.get(format!("{}/readyz", wrong.ops_url)).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 200);
+}

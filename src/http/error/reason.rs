@@ -4,12 +4,7 @@
 
 use axum::http::StatusCode;
 
-/// The languages that errors are told in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
-    Chinese,
-    English,
-}
+pub use crate::domain::language::Language;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident $word:literal $status:ident $chinese:literal $english:literal;)*) => {

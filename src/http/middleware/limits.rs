@@ -33,7 +33,7 @@ where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
     let context = RequestContext::of(request.extensions()).cloned();
-    let language = accept_language::of(request.uri().path(), request.headers());
+    let language = accept_language::of(request.uri().path(), request.headers(), edge.default_language);
     let is_head = request.method() == Method::HEAD;
     let answer = check_sizes(edge, &request).map(|()| inner.call(request));
     async move {

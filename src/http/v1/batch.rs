@@ -102,25 +102,19 @@ pub(super) async fn issue(
     if let Some(more) = u32::try_from(parts.len() - 1).ok().and_then(NonZeroU32::new) {
         charge(&gateway, &context, &admitted, more)?;
     }
-    let parsed: Vec<Result<UploadRequest, ApiError>> =
-        parts.into_iter().map(|part| part.and_then(UploadCreate::parse)).collect();
-    let (items, refused): (Vec<_>, Vec<_>) =
-        parsed.into_iter().map(|item| (item.as_ref().ok().cloned(), item.err())).unzip();
+    let items = parts.into_iter().map(|part| part.and_then(UploadCreate::parse)).collect();
     let batch = BatchRequest { items, all_or_nothing, idempotency };
     let outcomes = gateway.uploads.issue_batch(&admitted, batch, context.source()).await;
-    let language = accept_language::of("/v1", &headers);
+    let language = accept_language::of("/v1", &headers, gateway.edge.default_language);
     match outcomes {
         Ok(outcomes) => {
-            let item = |(outcome, refused): (_, Option<ApiError>)| match outcome {
+            let item = |outcome| match outcome {
                 Ok(issued) => ItemView { upload: Some(IssuedView::from(issued)), error: None },
-                Err(refusal) => ItemView { upload: None, error: Some(item_error(refusal, refused).view(language)) },
+                Err(refusal) => ItemView { upload: None, error: Some(item_error(refusal).view(language)) },
             };
-            Ok(Success(BatchView { items: outcomes.into_iter().zip(refused).map(item).collect() }))
+            Ok(Success(BatchView { items: outcomes.into_iter().map(item).collect() }))
         }
-        Err(BatchError::Item { index, refusal }) => {
-            let refused = refused.into_iter().nth(index).flatten();
-            Err(item_error(refusal, refused).within(&format!("uploads[{index}]")))
-        }
+        Err(BatchError::Item { index, refusal }) => Err(item_error(refusal).within(&format!("uploads[{index}]"))),
         Err(BatchError::Whole(error)) => Err(error.into()),
     }
 }
@@ -156,10 +150,10 @@ fn asked<'a>(
     (items.collect(), all_or_nothing)
 }
 
-fn item_error(refusal: ItemError, refused_before: Option<ApiError>) -> ApiError {
+fn item_error(refusal: ItemError<ApiError>) -> ApiError {
     match refusal {
         ItemError::ByPolicy(error) => error.into(),
-        ItemError::Before => refused_before.unwrap_or_else(|| Reason::Internal.into()),
+        ItemError::Before(error) => error,
     }
 }
 

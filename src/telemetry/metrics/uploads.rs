@@ -7,8 +7,15 @@ use super::Metrics;
 
 /// Why uploads are not issued where that is ours to mend. They are there from the start, or what watches for the first one would
 /// not see it.
-const OURS: [&str; 6] =
-    ["credential_sealed", "credential_unavailable", "queue_full", "timed_out", "closed", "not_committed"];
+const OURS: [&str; 7] = [
+    "credential_sealed",
+    "credential_unavailable",
+    "queue_full",
+    "timed_out",
+    "closed",
+    "not_committed",
+    "inconsistent",
+];
 const KINDS: [&str; 4] = ["thumb", "origin", "video", "none"];
 
 #[derive(Debug)]

@@ -1,13 +1,17 @@
 //! From an empty database to a picture in a bucket, by the commands of the README.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use crate::support::binary::{Server, Workbench};
+use crate::support::binary::{Server, Workbench, stderr};
+use crate::support::eventually;
 use crate::support::postgres;
+use crate::support::proxy::Proxy;
 use crate::support::stack::TestStack;
 use crate::support::tokens::{self, IssuerKey};
 
@@ -121,20 +125,86 @@ fn empty_workbench(database_url: SecretString) -> Workbench {
     Workbench::new(database_url, SealingKey::generate("k1", &Randomness::System).expose_secret())
 }
 
+/// Runs `serve` to its end; it must fail, and this is what it says.
+async fn refused(workbench: &Workbench) -> String {
+    let mut serve = workbench.command(&["serve"]);
+    serve.env("PRESIGN__SERVER__LISTEN", "127.0.0.1:0").env("PRESIGN__SERVER__OPS_LISTEN", "127.0.0.1:0");
+    let output = tokio::time::timeout(Duration::from_secs(30), serve.output()).await.unwrap().unwrap();
+    assert!(!output.status.success(), "{}", stderr(&output));
+    stderr(&output)
+}
+
 #[tokio::test]
-async fn serve_is_not_ready_before_the_tables_are_there_and_makes_them_when_asked() {
+async fn serve_on_an_unmigrated_database_says_once_what_to_run() {
+    let empty = postgres::empty_database().await;
+    let older = postgres::fresh_database().await;
+    let last = "DELETE FROM _sqlx_migrations WHERE version = (SELECT max(version) FROM _sqlx_migrations)";
+    sqlx::query(last).execute(&mut postgres::connect(&older).await).await.unwrap();
+    for url in [postgres::url_as(&empty, postgres::OWNER), older] {
+        let said = refused(&empty_workbench(url)).await;
+        for command in ["`presign-gateway migrate`", "`presign-gateway serve --migrate`"] {
+            assert_eq!(said.matches(command).count(), 1, "{said}");
+        }
+        assert!(!said.contains("listening") && !said.contains(r#""level":"WARN""#), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn serve_migrates_an_empty_database_without_a_warning() {
     let url = postgres::empty_database().await;
-    // Whoever has tables made at the start owns them.
+    // The role that creates the tables owns them.
     let workbench = empty_workbench(postgres::url_as(&url, postgres::OWNER));
+    let server = Server::start_with(&workbench, &["--migrate"], &[]).await;
+    assert_eq!(readiness(&server).await, 200);
+    server.signal(Signal::SIGTERM);
+    let (status, log) = server.ended_with_log().await;
+    assert!(status.success());
+    assert!(log.contains("listening") && !log.contains(r#""level":"WARN""#), "{log}");
+}
+
+#[tokio::test]
+async fn serve_starts_without_its_database_and_sees_it_migrated() {
+    let direct = postgres::url_as(&postgres::empty_database().await, postgres::OWNER);
+    let proxy = Proxy::to(&direct).await;
+    proxy.cut();
+    let workbench = empty_workbench(proxy.url(&direct));
     let server = Server::start(&workbench, &[]).await;
     assert_eq!(readiness(&server).await, 503);
-    let migrating = Server::start_with(&workbench, &["--migrate"], &[]).await;
-    assert_eq!(readiness(&migrating).await, 200);
-    assert_eq!(readiness(&server).await, 200, "the other one notices");
-    for server in [server, migrating] {
-        server.signal(Signal::SIGTERM);
-        assert!(server.ended().await.success());
+    proxy.mend();
+    let unmigrated = || async {
+        let answer = reqwest::get(format!("{}/readyz", server.ops_url)).await.unwrap();
+        answer.text().await.unwrap().contains("`presign-gateway migrate`").then_some(())
+    };
+    eventually("the database is seen to be empty", unmigrated).await;
+    workbench.run(&["migrate"]).await;
+    assert_eq!(readiness(&server).await, 200, "it notices");
+    server.signal(Signal::SIGTERM);
+    assert!(server.ended().await.success());
+}
+
+#[tokio::test]
+async fn serve_starts_on_a_newer_schema() {
+    let url = postgres::fresh_database().await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+                 VALUES (99999999999999, 'of a newer version', true, '\\x00', 0)";
+    sqlx::query(newer).execute(&mut postgres::connect(&url).await).await.unwrap();
+    let server = Server::start(&empty_workbench(url), &[]).await;
+    assert_eq!(readiness(&server).await, 200);
+    server.signal(Signal::SIGTERM);
+    assert!(server.ended().await.success());
+}
+
+#[tokio::test]
+async fn serve_survives_sighup_and_says_what_to_do() {
+    let server = Server::start(&empty_workbench(postgres::fresh_database().await), &[]).await;
+    for _ in 0..2 {
+        server.signal(Signal::SIGHUP);
+        assert_eq!(readiness(&server).await, 200);
     }
+    server.signal(Signal::SIGTERM);
+    let (status, log) = server.ended_with_log().await;
+    assert!(status.success(), "{status}");
+    assert!(log.contains("SIGHUP is ignored: restart to apply new settings"), "{log}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What the command line refuses, and that it says what would be right.
 
+use chrono::NaiveDate;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use secrecy::ExposeSecret;
@@ -90,6 +91,18 @@ async fn a_generated_sealing_key_is_one_that_serve_takes() {
     assert_eq!(SealingKey::parse(generated.trim()).unwrap().id, "k7");
     let bad = program().args(["keyring", "generate", "--id", "not good"]).output().await.unwrap();
     assert!(!bad.status.success());
+}
+
+#[tokio::test]
+async fn generated_sealing_keys_have_ids_that_differ() {
+    let generate = async || stdout(&program().args(["keyring", "generate"]).output().await.unwrap());
+    let ids = [generate().await, generate().await].map(|key| SealingKey::parse(key.trim()).unwrap().id);
+    assert_ne!(ids[0], ids[1]);
+    for id in ids {
+        let (date, suffix) = id.split_once('-').unwrap();
+        NaiveDate::parse_from_str(date, "k%Y%m%d").unwrap();
+        assert_eq!(suffix.len(), 6, "{id}");
+    }
 }
 
 #[tokio::test]

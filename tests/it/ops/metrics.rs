@@ -250,7 +250,9 @@ async fn the_age_of_the_sealing_key_is_known_by_the_date_in_its_id() {
     let stack = TestStack::start().await;
     let age = |scrape: &Scrape| scrape.value::<f64>("presign_gateway_sealing_key_age_seconds", &[]);
     assert_eq!(age(&Scrape::of(&stack).await), None, "its id is no date");
-    let dated = stack.sealing_key.expose_secret().replacen("test:", "k20260101:", 1);
-    let another = stack.another(&[("VAULT__KEYS", &dated)]).await;
-    assert!(age(&Scrape::at(&stack, &another.ops_url).await).unwrap() > 86_400.0);
+    for id in ["k20260101:", "k20260101-0a1b2c:"] {
+        let dated = stack.sealing_key.expose_secret().replacen("test:", id, 1);
+        let another = stack.another(&[("VAULT__KEYS", &dated)]).await;
+        assert!(age(&Scrape::at(&stack, &another.ops_url).await).unwrap() > 86_400.0, "{id}");
+    }
 }

@@ -85,11 +85,22 @@ async fn accept_language_chooses_the_words_and_the_contracts_clients_read_chines
         ("en;q=0", CONTRACT_MESSAGE),
         ("en;q=nonsense", CONTRACT_MESSAGE),
         ("", CONTRACT_MESSAGE),
+        ("en;Q=0.5, zh;q=0.9", CONTRACT_MESSAGE),
+        ("en;q=5", CONTRACT_MESSAGE),
+        ("en;q=inf", CONTRACT_MESSAGE),
+        ("en;q=0.1234", CONTRACT_MESSAGE),
+        ("*", CONTRACT_MESSAGE),
+        ("zh;q=0, *", english),
     ] {
         let call = stack.get("/oss/presign").bearer(&stack.demo.alpha.api_key).header("accept-language", accepted);
         assert_eq!(call.send().await.message(), expected, "{accepted}");
     }
     assert_eq!(stack.get("/elsewhere").send().await.message(), "There is nothing at this path");
+    let chinese = stack.another(&[("SERVER__DEFAULT_LANGUAGE", "zh")]).await;
+    for (accepted, expected) in [("*", "路径不存在"), ("en", "There is nothing at this path")] {
+        let call = stack.call(Method::GET, format!("{}/elsewhere", chinese.url)).header("accept-language", accepted);
+        assert_eq!(call.send().await.message(), expected, "{accepted}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Request, State};
@@ -38,6 +39,8 @@ struct Inner {
     /// Objects that are answered with a status of their own.
     broken: Mutex<HashMap<String, StatusCode>>,
     calls: Mutex<HashMap<(Method, String), usize>>,
+    /// Requests about the bucket itself.
+    bucket_calls: AtomicUsize,
 }
 
 impl FaultyStore {
@@ -52,7 +55,9 @@ impl FaultyStore {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (fault, _) = watch::channel(Fault::None);
-        let inner = Arc::new(Inner { fault, broken: Mutex::default(), calls: Mutex::default() });
+        let inner =
+            Inner { fault, broken: Mutex::default(), calls: Mutex::default(), bucket_calls: AtomicUsize::new(0) };
+        let inner = Arc::new(inner);
         let store = object_store::router(&stack.files.path().join("buckets"), &stack.demo.accounts()).unwrap();
         let router = store.layer(from_fn_with_state(Arc::clone(&inner), pass));
         tokio::spawn(object_store::run(listener, router, std::future::pending()));
@@ -81,6 +86,11 @@ impl FaultyStore {
         of_method.map(|((_, path), count)| (path.clone(), *count)).collect()
     }
 
+    /// How often it was asked whether the bucket exists.
+    pub fn bucket_count(&self) -> usize {
+        self.inner.bucket_calls.load(Ordering::Relaxed)
+    }
+
     pub fn count(&self, method: &Method) -> usize {
         self.calls(method).iter().map(|(_, count)| count).sum()
     }
@@ -103,6 +113,7 @@ async fn pass(State(inner): State<Arc<Inner>>, request: Request, next: Next) -> 
     }
     // Whether there is a bucket is asked of the bucket itself: no object has so short a path.
     if !request.uri().path().trim_matches('/').contains('/') {
+        inner.bucket_calls.fetch_add(1, Ordering::Relaxed);
         let is_missing = *inner.fault.borrow() == Fault::NoBucket;
         return if is_missing { StatusCode::NOT_FOUND.into_response() } else { next.run(request).await };
     }

@@ -1,10 +1,13 @@
 //! `POST /v1/uploads/{id}/complete`: what is found in the bucket, compared with what was promised.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use presign_gateway::domain::binding::Sha256;
+use presign_gateway::domain::clock::Clock;
+use presign_gateway::domain::randomness::Randomness;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -86,13 +89,64 @@ async fn an_etag_is_of_one_put_and_a_look_without_one_forgets_it() {
 
 #[tokio::test]
 async fn a_bucket_that_is_not_there_is_told_apart_from_a_file_that_is_not() {
+    let shift = Arc::new(AtomicI64::new(0));
+    let setup = Setup::new().at(Clock::Shifted(Arc::clone(&shift)), Randomness::System);
+    let stack = setup.start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    let (id, _) = issue(&stack).await;
+    store.set(Fault::NoBucket);
+    complete(&stack, &id, &json!({})).await.assert_error(502, "bucket_failed");
+    store.set(Fault::None);
+    complete(&stack, &id, &json!({})).await.assert_error(409, "not_arrived");
+    store.set(Fault::NoBucket);
+    shift.store(61, Ordering::SeqCst);
+    complete(&stack, &id, &json!({})).await.assert_error(502, "bucket_failed");
+    assert_eq!(state(&stack, &id).await, "issued");
+}
+
+#[tokio::test]
+async fn a_bucket_is_checked_once_a_minute_for_missing_files() {
+    let shift = Arc::new(AtomicI64::new(0));
+    let setup = Setup::new().at(Clock::Shifted(Arc::clone(&shift)), Randomness::System);
+    let stack = setup.start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    let (id, _) = issue(&stack).await;
+    let missing = async || complete(&stack, &id, &json!({})).await.assert_error(409, "not_arrived");
+    for _ in 0..3 {
+        missing().await;
+    }
+    assert_eq!((store.count(&Method::HEAD), store.bucket_count()), (3, 1));
+    shift.store(61, Ordering::SeqCst);
+    missing().await;
+    missing().await;
+    assert_eq!(store.bucket_count(), 2, "a minute later");
+    // Another instance's clock, or this one's, was set back.
+    shift.store(0, Ordering::SeqCst);
+    missing().await;
+    assert_eq!(store.bucket_count(), 3, "the clock went back");
+}
+
+#[tokio::test]
+async fn a_bucket_that_failed_or_changed_is_checked_again() {
     let stack = TestStack::start().await;
     let store = FaultyStore::before_alpha(&stack).await;
     let (id, _) = issue(&stack).await;
-    complete(&stack, &id, &json!({})).await.assert_error(409, "not_arrived");
-    store.set(Fault::NoBucket);
+    let missing = async || complete(&stack, &id, &json!({})).await.assert_error(409, "not_arrived");
+    missing().await;
+    store.set(Fault::Status(500, "InternalError"));
+    complete(&stack, &id, &json!({})).await.assert_error(503, "bucket_unavailable");
+    store.set(Fault::None);
+    missing().await;
+    assert_eq!(store.bucket_count(), 2, "after a failure");
+    let moved = FaultyStore::before_alpha(&stack).await;
+    missing().await;
+    missing().await;
+    assert_eq!((moved.bucket_count(), store.bucket_count()), (1, 2), "after it moved");
+    moved.set(Fault::NoBucket);
+    store.serve(&stack, "alpha").await;
+    missing().await;
+    moved.serve(&stack, "alpha").await;
     complete(&stack, &id, &json!({})).await.assert_error(502, "bucket_failed");
-    assert_eq!(state(&stack, &id).await, "issued");
 }
 
 #[tokio::test]

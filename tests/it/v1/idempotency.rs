@@ -179,3 +179,53 @@ async fn all_or_nothing_holds_for_a_request_that_is_sent_again() {
         (409, "upload_deleted", &json!("uploads[1]"))
     );
 }
+
+/// Lets Postgres say of the next `times` new keys that they are taken, although none is there.
+async fn lose_keys(stack: &TestStack, times: u32) {
+    let mut connection = stack.connect().await;
+    for statement in [
+        "CREATE SEQUENCE lost_keys".to_owned(),
+        format!(
+            "CREATE FUNCTION lose_key() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS
+             $$ BEGIN RETURN CASE WHEN nextval('lost_keys') > {times} THEN NEW END; END $$"
+        ),
+        "CREATE TRIGGER lose_key BEFORE INSERT ON idempotency_keys FOR EACH ROW EXECUTE FUNCTION lose_key()".to_owned(),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_vanishes_meanwhile_is_tried_again() {
+    let stack = TestStack::start().await;
+    lose_keys(&stack, 2).await;
+    issue(&stack, "one", &json!({"ext": "jpg"})).await.data(201);
+    assert_eq!(stack.recorded().await, 1);
+}
+
+#[tokio::test]
+async fn a_key_that_always_vanishes_gets_500_within_bounds() {
+    let stack = TestStack::start().await;
+    lose_keys(&stack, 1_000_000).await;
+    let answer = issue(&stack, "one", &json!({"ext": "jpg"})).await;
+    answer.assert_error(500, "internal");
+    let tried: i64 =
+        sqlx::query_scalar("SELECT last_value FROM lost_keys").fetch_one(&mut stack.connect().await).await.unwrap();
+    assert_eq!((tried, stack.recorded().await), (3, 0));
+}
+
+#[tokio::test]
+async fn a_key_whose_row_is_not_whole_gets_500() {
+    let stack = TestStack::start().await;
+    let body = json!({"uploads": [{"ext": "jpg"}, {"ext": "png"}], "all_or_nothing": true});
+    let batch = || stack.post("/v1/uploads/batch").header("idempotency-key", "b").json(&body).send();
+    issue(&stack, "one", &json!({"ext": "jpg"})).await.data(201);
+    batch().await.data(200);
+    for broken in ["'{}'", "ARRAY[NULL]::uuid[]", "upload_ids || upload_ids || upload_ids"] {
+        let broken = format!("UPDATE idempotency_keys SET upload_ids = {broken}");
+        sqlx::query(sqlx::AssertSqlSafe(broken)).execute(&mut stack.connect().await).await.unwrap();
+        issue(&stack, "one", &json!({"ext": "jpg"})).await.assert_error(500, "internal");
+        batch().await.assert_error(500, "internal");
+    }
+    assert_eq!(stack.recorded().await, 3);
+}
