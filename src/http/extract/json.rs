@@ -165,3 +165,109 @@ fn in_words(expected: &str) -> &str {
         expected => expected,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! What clients read comes from texts of serde and serde_json, which no version promises: a newer one that says it in
+    //! other words fails here.
+
+    use std::fmt::Debug;
+
+    use chrono::{DateTime, Utc};
+    use serde::Deserialize;
+    use serde::de::DeserializeOwned;
+
+    use crate::http::error::reason::Language;
+    use crate::http::{ApiError, read_body, read_query};
+
+    /// A field of each type that bodies and queries have.
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    #[expect(dead_code, reason = "only its errors are looked at")]
+    struct Every {
+        text: Option<String>,
+        flag: bool,
+        u16: Option<u16>,
+        u32: Option<u32>,
+        u64: Option<u64>,
+        i32: Option<i32>,
+        i64: Option<i64>,
+        f64: Option<f64>,
+        list: Vec<String>,
+        time: Option<DateTime<Utc>>,
+        nested: Option<Nested>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its errors are looked at")]
+    struct Nested {
+        wanted: String,
+    }
+
+    fn told<T: Debug>(read: Result<T, ApiError>) -> String {
+        let error = read.unwrap_err();
+        format!(
+            "{} {}: {}",
+            error.reason.as_str(),
+            error.field.clone().unwrap_or_default(),
+            error.message(Language::English)
+        )
+    }
+
+    fn body<T: DeserializeOwned + Debug>(text: &str) -> String {
+        told(read_body::<T>(text.as_bytes()))
+    }
+
+    #[test]
+    fn every_serde_error_of_a_body_is_told_in_our_words() {
+        let whole = "a whole number that is not negative, and not too large";
+        let table = [
+            (r#"{"text": 1}"#, "text must be a string".to_owned()),
+            (r#"{"flag": "yes"}"#, "flag must be true or false".to_owned()),
+            (r#"{"u16": "1"}"#, "u16 must be a whole number from 0 to 65535".to_owned()),
+            (r#"{"u16": 65536}"#, "u16 must be a whole number from 0 to 65535".to_owned()),
+            (r#"{"u16": -1}"#, "u16 must be a whole number from 0 to 65535".to_owned()),
+            (r#"{"u32": 1.5}"#, "u32 must be a whole number from 0 to 4294967295".to_owned()),
+            (r#"{"u64": -1}"#, "u64 must be a whole number from 0 to 18446744073709551615".to_owned()),
+            (r#"{"i32": 2147483648}"#, "i32 must be a whole number from -2147483648 to 2147483647".to_owned()),
+            (
+                r#"{"i64": "1"}"#,
+                "i64 must be a whole number from -9223372036854775808 to 9223372036854775807".to_owned(),
+            ),
+            (r#"{"f64": "1"}"#, "f64 must be a number".to_owned()),
+            (r#"{"list": "a"}"#, "list must be a list".to_owned()),
+            (r#"{"list": ["a", 1]}"#, "list[1] must be a string".to_owned()),
+            (r#"{"time": 1}"#, "time must be a time such as 2026-11-22T00:00:00Z".to_owned()),
+            (r#"{"nested": 1}"#, "nested must be an object".to_owned()),
+            (r#"{"nested": {"wanted": 1}}"#, "nested.wanted must be a string".to_owned()),
+            ("1", "the body must be an object".to_owned()),
+            ("null", "the body must be an object".to_owned()),
+        ];
+        let mut wrong = Vec::new();
+        for (text, expected) in table {
+            let told = body::<Every>(text);
+            if !told.starts_with("invalid_field ") || !told.ends_with(&expected) {
+                wrong.push(format!("{text}: {told}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{whole}: {wrong:#?}");
+    }
+
+    #[test]
+    fn names_that_are_unknown_missing_or_repeated_are_told() {
+        assert_eq!(body::<Nested>("{}"), "invalid_field wanted: wanted is missing");
+        for (text, expected) in
+            [("{}", ""), (r#"{"wanted": "a", "other": 1}"#, ""), (r#"{"wanted": "a", "wanted": "b"}"#, "")]
+        {
+            assert_eq!(body::<Nested>(text), expected);
+        }
+        let query = |text| told(read_query::<Every>(text));
+        for text in ["u16=x", "u16=65536", "u16=-1", "u16=", "flag=yes", "f64=x", "time=x", "other=1"] {
+            assert_eq!(query(text), "");
+        }
+        for text in ["{", "", "{\"text\": \"\\ud800\"}"] {
+            assert_eq!(body::<Every>(text), "");
+        }
+    }
+}
