@@ -79,10 +79,7 @@ fn check_policy(policy: &Policy, request: &UploadRequest) -> Result<u32, IssueEr
     if !missing.is_empty() {
         return Err(IssueError::BindingRequired(missing));
     }
-    let most = policy.max_size_bytes.filter(|most| request.bindings.size_bytes.is_some_and(|bytes| bytes > *most));
-    if let Some(most) = most {
-        return Err(Invalid::new("size", format!("must be at most {most} bytes: this app's limit")).into());
-    }
+    check_maximum("size", "bytes", policy.max_size_bytes, request.bindings.size_bytes)?;
     let longest = policy.expiry().longest_seconds;
     match request.expires_in_seconds {
         Some(seconds) if !(1..=longest).contains(&seconds) => {
@@ -90,6 +87,16 @@ fn check_policy(policy: &Policy, request: &UploadRequest) -> Result<u32, IssueEr
         }
         Some(seconds) => Ok(seconds),
         None => Ok(policy.expiry().default_seconds),
+    }
+}
+
+/// Checks a declared value against a limit of the policy.
+fn check_maximum(field: &'static str, unit: &str, maximum: Option<u64>, declared: Option<u64>) -> Result<(), Invalid> {
+    match maximum {
+        Some(maximum) if declared > Some(maximum) => {
+            Err(Invalid::new(field, format!("must be at most {maximum} {unit}: this app's limit")))
+        }
+        _ => Ok(()),
     }
 }
 
