@@ -9,6 +9,7 @@ ENV SQLX_OFFLINE=true
 COPY Cargo.toml Cargo.lock ./
 COPY .sqlx .sqlx
 COPY config config
+COPY deploy/postgres deploy/postgres
 COPY migrations migrations
 COPY src src
 # The touch: with a cached target folder, Cargo would not notice a new migration, nor sources older than the last build.

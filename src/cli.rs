@@ -13,6 +13,7 @@ mod audit;
 mod bucket;
 mod config;
 mod context;
+mod database;
 #[cfg(feature = "dev")]
 mod dev;
 mod doctor;
@@ -64,6 +65,9 @@ enum Command {
     Dev(dev::Dev),
     /// Create the tables, or bring them up to date.
     Migrate,
+    /// Print the database's roles and rights, and grant the rights.
+    #[command(subcommand)]
+    Database(database::DatabaseCommand),
     /// Add, list, change, suspend and archive tenants.
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
@@ -126,6 +130,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         #[cfg(feature = "dev")]
         Command::Dev(command) => command.run(&context).await?,
         Command::Migrate => migrate::run(&context).await?,
+        Command::Database(command) => command.run(&context).await?,
         Command::Tenant(command) => command.run(&context).await?,
         Command::Bucket(command) => command.run(&context).await?,
         Command::ApiKey(command) => command.run(&context).await?,

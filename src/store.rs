@@ -27,6 +27,7 @@ pub mod buckets;
 pub mod change_feed;
 pub mod expired;
 mod failover;
+pub mod grants;
 pub mod idempotency_keys;
 pub mod jwt_issuers;
 pub mod keyring;

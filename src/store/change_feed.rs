@@ -1,4 +1,4 @@
-//! Changes that Postgres announces (`LISTEN`/`NOTIFY`), by the triggers of the migration `announce_changes`.
+//! Changes that Postgres announces (`LISTEN`/`NOTIFY`), by the triggers of the migration `notify_changes`.
 //!
 //! An announcement is delivered after its change can be read. While the connection is lost, announcements are too: whoever
 //! listens must take everything for changed when it listens again.

@@ -1,5 +1,6 @@
 //! The command line, run as a user would.
 
+mod database;
 mod dev;
 mod from_nothing;
 mod jwt_issuer;

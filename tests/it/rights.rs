@@ -1,4 +1,4 @@
-//! The second line: what the roles of `docs/operating.md` may not do, whatever the program would have them do. (That they may do all
+//! The second line: what the roles of `deploy/postgres` may not do, whatever the program would have them do. (That they may do all
 //! that is needed, every other test shows: `support::postgres`.)
 
 use presign_gateway::domain::policy::Policy;
@@ -98,7 +98,7 @@ async fn the_gateways_role_rewrites_only_what_changes_in_a_row() {
     expected.sort_unstable();
     assert_eq!(
         fixed, expected,
-        "a new column: does the program ever change it? Say so here and in docs/operating.md, 1.5"
+        "a new column: does the program ever change it? Say so here and in deploy/postgres/grants.sql"
     );
     // Each that may be changed is named by some statement that changes it.
     let store: String = crate::tidy::sources()
@@ -220,7 +220,7 @@ async fn rights_that_are_given_again_take_away_what_was_given_beside_them() {
     let url = postgres::fresh_database().await;
     let mut gateway = postgres::connect_as(&url, GATEWAY).await;
     let mut owner = postgres::connect_as(&url, OWNER).await;
-    // As an earlier version of the manual had it, and as somebody may in need.
+    // As somebody may do in an emergency.
     owner
         .execute("GRANT UPDATE, DELETE ON uploads TO presign; GRANT INSERT ON tenants TO presign_reader")
         .await

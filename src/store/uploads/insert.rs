@@ -16,7 +16,7 @@ use crate::domain::caller::CallerKind;
 use crate::domain::upload::{NewUpload, Pixels, Seconds, UploadKind};
 use crate::store::StoreError;
 
-/// An upload as the type `upload_to_record` has it, field by field in its order.
+/// An upload as the type `upload_record` has it, field by field in its order.
 #[derive(sqlx::Encode)]
 struct Row<'a> {
     id: Uuid,
@@ -46,13 +46,13 @@ struct Row<'a> {
 
 impl sqlx::Type<Postgres> for Row<'_> {
     fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("upload_to_record")
+        PgTypeInfo::with_name("upload_record")
     }
 }
 
 impl PgHasArrayType for Row<'_> {
     fn array_type_info() -> PgTypeInfo {
-        PgTypeInfo::array_of("upload_to_record")
+        PgTypeInfo::array_of("upload_record")
     }
 }
 
@@ -92,7 +92,7 @@ fn stored(bytes: u64) -> Option<i64> {
     bytes.try_into().ok()
 }
 
-/// What a group of the rows adds to the usage, as the type `usage_to_count` has it, field by field in its order.
+/// What a group of the rows adds to the usage, as the type `usage_count` has it, field by field in its order.
 #[derive(sqlx::Encode)]
 struct Count {
     tenant_id: Uuid,
@@ -107,13 +107,13 @@ struct Count {
 
 impl sqlx::Type<Postgres> for Count {
     fn type_info() -> PgTypeInfo {
-        PgTypeInfo::with_name("usage_to_count")
+        PgTypeInfo::with_name("usage_count")
     }
 }
 
 impl PgHasArrayType for Count {
     fn array_type_info() -> PgTypeInfo {
-        PgTypeInfo::array_of("usage_to_count")
+        PgTypeInfo::array_of("usage_count")
     }
 }
 
@@ -141,7 +141,7 @@ pub(super) async fn insert(connection: &mut PgConnection, uploads: &[&NewUpload]
     let counts = count(uploads);
     sqlx::query!(
         "WITH counted AS (
-             INSERT INTO usage_batches (counts) VALUES ($2::usage_to_count[])
+             INSERT INTO usage_batches (counts) VALUES ($2::usage_count[])
          )
          INSERT INTO uploads (id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds,
                               caller_kind, caller_id, caller_subject, client_address,
@@ -152,7 +152,7 @@ pub(super) async fn insert(connection: &mut PgConnection, uploads: &[&NewUpload]
                 caller_id, caller_subject, client_address, access_key_id, issued_at,
                 url_expires_at, declared_size_bytes, declared_content_type, declared_sha256, write_once, metadata, check_at,
                 trace_id
-         FROM UNNEST($1::upload_to_record[])",
+         FROM UNNEST($1::upload_record[])",
         rows as _,
         counts as _,
     )

@@ -3,8 +3,8 @@
 //! The table is meant for a billion rows, so a page examines no more than a window of them: in the order of ids, of one
 //! tenant by `uploads_tenant_time`, of all by the primary key. Where fewer matched, the page is short and says how far it
 //! came. Subjects and the rare states have indexes of their own, and a time is a range of ids, so that other months'
-//! partitions are not touched. The one query that is not checked when it is compiled, since it holds only the conditions
-//! that are asked for; it is planned with their values, and a test holds it against a naive model.
+//! partitions are not touched. The statement holds only the conditions that are asked for and is planned with their values.
+//! So the compiler cannot check it, as it does most others; a test compares it with a naive model.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
 //! One Postgres for the whole run, and a fresh database for each test, cloned from a migrated template.
 //!
-//! Its roles, and what each may do, are those of `docs/operating.md`: gateways and commands work under no other. Tests look, and make
-//! faults, as a superuser.
+//! Its roles and their rights are those of `deploy/postgres`: gateways and commands work under no other. Tests inspect the database, and
+//! break it, as a superuser.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,6 +14,8 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio::sync::Mutex;
 
 const TEMPLATE: &str = "template_presign";
+
+const ROLES: &str = include_str!("../../../deploy/postgres/roles.sql");
 
 /// The role of the gateway and of its commands.
 pub const GATEWAY: &str = "presign";
@@ -45,7 +47,7 @@ async fn start() -> Cluster {
     cluster
 }
 
-/// Makes the manual's roles in a new cluster, and a database that is migrated. All roles have the same password.
+/// Creates the roles in a new cluster, and a migrated database with their rights. All roles have the same password.
 pub async fn furnish(cluster: &Cluster, database: &str) {
     // The cluster's own superuser has the name that the gateway's role is to have.
     let anywhere = cluster.url("postgres");
@@ -55,11 +57,8 @@ pub async fn furnish(cluster: &Cluster, database: &str) {
     execute(&mut first, &format!("CREATE ROLE {SUPERUSER} SUPERUSER LOGIN PASSWORD '{password}'")).await;
     let mut superuser = connect(&anywhere).await;
     execute(&mut superuser, &format!("ALTER ROLE {} RENAME TO first_superuser", url.username())).await;
-    for statement in manual("### 1.1 ") {
-        if statement.starts_with("CREATE ROLE") {
-            let (role, _) = statement.rsplit_once(" PASSWORD ").unwrap();
-            execute(&mut superuser, &format!("{role} PASSWORD '{password}'")).await;
-        }
+    for statement in statements(ROLES).filter(|statement| statement.starts_with("CREATE ROLE")) {
+        execute(&mut superuser, &format!("{statement} PASSWORD '{password}'")).await;
     }
     make_database(&mut superuser, database, "template0").await;
     let url = cluster.url(database);
@@ -69,20 +68,15 @@ pub async fn furnish(cluster: &Cluster, database: &str) {
     give_rights(&url).await;
 }
 
-/// The statements of the manual's first block of SQL below this heading.
-fn manual(heading: &str) -> Vec<String> {
-    let manual = include_str!("../../../docs/operating.md");
-    let (_, section) = manual.split_once(&format!("\n{heading}")).unwrap();
-    let (_, block) = section.split_once("```sql\n").unwrap();
-    let (block, _) = block.split_once("```").unwrap();
-    let lines = block.lines().map(|line| line.split("--").next().unwrap());
-    let text = lines.collect::<Vec<_>>().join("\n");
-    text.split(';').map(|statement| statement.trim().to_owned()).filter(|statement| !statement.is_empty()).collect()
+fn statements(sql: &str) -> impl Iterator<Item = String> {
+    let lines: Vec<&str> = sql.lines().map(|line| line.split("--").next().unwrap()).collect();
+    let statements: Vec<String> = lines.join("\n").split(';').map(|statement| statement.trim().to_owned()).collect();
+    statements.into_iter().filter(|statement| !statement.is_empty())
 }
 
-/// Makes a database as the manual has it, as a copy of another one.
+/// Creates a database as `deploy/postgres/roles.sql` does, as a copy of another one.
 async fn make_database(superuser: &mut PgConnection, name: &str, template: &str) {
-    for statement in manual("### 1.1 ") {
+    for statement in statements(ROLES) {
         let statement = statement.replace("DATABASE presign", &format!("DATABASE {name}"));
         if statement.starts_with("CREATE DATABASE") {
             execute(superuser, &format!("{statement} TEMPLATE {template}")).await;
@@ -92,20 +86,20 @@ async fn make_database(superuser: &mut PgConnection, name: &str, template: &str)
     }
 }
 
-/// Gives the gateway and the reader their rights in a migrated database, as the manual has it.
+/// Gives the gateway and the reader their rights in a migrated database, as `database grant` does.
 pub async fn give_rights(url: &SecretString) {
-    let mut owner = connect_as(url, OWNER).await;
-    for statement in manual("### 1.5 ") {
-        execute(&mut owner, &statement).await;
-    }
+    grant(url, false).await;
 }
 
-/// Lets the gateway drop old months, as the manual has it.
+/// Lets the gateway drop old months as well.
 pub async fn allow_drops(url: &SecretString) {
-    let mut owner = connect_as(url, OWNER).await;
-    for statement in manual("### 10.4 ") {
-        execute(&mut owner, &statement).await;
-    }
+    grant(url, true).await;
+}
+
+async fn grant(url: &SecretString, allow_drops: bool) {
+    let owner = open(url_as(url, OWNER));
+    owner.grant(allow_drops).await.unwrap();
+    owner.close().await;
 }
 
 async fn execute(connection: &mut PgConnection, statement: &str) {
