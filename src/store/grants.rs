@@ -17,7 +17,7 @@ pub enum GrantError {
     /// The message is the one of Postgres, which names the role.
     #[error("{0}: create the roles with the statements of `presign-gateway database roles`")]
     RoleMissing(String),
-    /// Postgres itself only warns of this, and grants nothing.
+    /// If the role has some right on each table, Postgres only warns of this, and grants nothing.
     #[error("the role {role} does not own {table}: set DATABASE_URL to the role that owns the tables")]
     NotOwner { role: String, table: String },
     #[error(transparent)]
