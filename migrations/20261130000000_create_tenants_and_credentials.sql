@@ -31,7 +31,7 @@ CREATE TABLE tenants (
     CONSTRAINT tenants_rate_per_second_check CHECK (rate_per_second BETWEEN 1 AND 1000000),
     CONSTRAINT tenants_burst_check CHECK (burst BETWEEN 1 AND 1000000),
     CONSTRAINT tenants_allowed_extensions_check CHECK (cardinality(allowed_extensions) > 0),
-    CONSTRAINT tenants_max_size_bytes_check CHECK (max_size_bytes > 0),
+    CONSTRAINT tenants_max_size_bytes_check CHECK (max_size_bytes BETWEEN 1 AND 5497558138880),
     CONSTRAINT tenants_default_expiry_seconds_check CHECK (default_expiry_seconds BETWEEN 1 AND longest_expiry_seconds),
     -- SigV4 presigned URLs are valid for seven days at most.
     CONSTRAINT tenants_longest_expiry_seconds_check CHECK (longest_expiry_seconds BETWEEN 1 AND 604800),
@@ -70,7 +70,7 @@ CREATE TABLE buckets (
     CONSTRAINT buckets_alias_check CHECK (alias ~ '^[a-z0-9-]{1,63}$'),
     CONSTRAINT buckets_addressing_check CHECK (addressing IN ('path', 'virtual-hosted')),
     CONSTRAINT buckets_provider_check CHECK (provider IN ('r2', 'aws', 'generic')),
-    CONSTRAINT buckets_enforces_check CHECK (enforced_bindings <@ ARRAY['sha256', 'write_once']),
+    CONSTRAINT buckets_enforced_bindings_check CHECK (enforced_bindings <@ ARRAY['sha256', 'write_once']),
     CONSTRAINT buckets_access_key_id_check CHECK (length(access_key_id) BETWEEN 1 AND 256),
     CONSTRAINT buckets_credential_version_check CHECK (credential_version > 0),
     CONSTRAINT buckets_archived_at_check CHECK (archived_at IS NULL OR NOT is_default),

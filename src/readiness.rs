@@ -70,7 +70,7 @@ impl Readiness {
         if secrets.is_empty() {
             return Ok(keyring::is_any_bucket_any_tenant(&self.store).await?.then_some(UNKNOWN_KEY));
         }
-        let some_open = secrets.iter().any(|secret| vault::opens(&self.keyring, secret));
+        let some_open = secrets.iter().any(|secret| credentials::opens(&self.keyring, secret));
         Ok((!some_open).then_some(NAMESAKE))
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::ids::{BucketId, TenantId};
 use crate::presign::Signer;
 use crate::store::buckets::SealedBucket;
 use crate::store::change_feed::ChangedRow;
-use crate::store::sealed::SealedSecret;
+use crate::store::keyring::SealedSecret;
 use crate::store::{Store, StoreError, buckets};
 use crate::telemetry::metrics::Metrics;
 

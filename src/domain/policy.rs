@@ -72,7 +72,7 @@ macro_rules! define {
             ///
             /// # Errors
             /// None: all of it is valid.
-            pub fn usual() -> Result<Self, Invalid> {
+            pub fn default_policy() -> Result<Self, Invalid> {
                 Ok(Self { $($field: $default,)* template: Template::parse(Template::CONTRACT, None)? })
             }
 
@@ -100,7 +100,7 @@ macro_rules! define {
                 $(if values.$field.is_none() {
                     return Err(Invalid::new(stringify!($field), "is missing"));
                 })*
-                let mut policy = Self::usual()?;
+                let mut policy = Self::default_policy()?;
                 policy.apply(values)?;
                 Ok(policy)
             }

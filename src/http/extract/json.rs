@@ -177,8 +177,8 @@ mod tests {
     use serde::Deserialize;
     use serde::de::DeserializeOwned;
 
+    use super::{ApiError, read_body, read_query};
     use crate::http::error::reason::Language;
-    use crate::http::{ApiError, read_body, read_query};
 
     /// A field of each type that bodies and queries have.
     #[derive(Debug, Default, Deserialize)]

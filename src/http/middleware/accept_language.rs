@@ -125,8 +125,8 @@ fn weight(parameter: &str) -> Option<Weight> {
 mod tests {
     use axum::http::{HeaderMap, HeaderValue, header};
 
+    use super::{Weight, of, weight};
     use crate::http::error::reason::Language::{self, Chinese, English};
-    use crate::http::{Weight, of, weight};
 
     fn chosen(path: &str, lines: &[&str], default: Language) -> Language {
         let mut headers = HeaderMap::new();
