@@ -37,6 +37,7 @@ pub mod seed;
 pub mod tenants;
 pub mod uploads;
 pub mod usage;
+mod written;
 
 /// A transaction; what it holds is visible to others once `commit` has returned, and undone when it is dropped before.
 pub type Transaction = sqlx::Transaction<'static, Postgres>;
@@ -73,6 +74,9 @@ pub enum StoreError {
     /// A row with the same unique value is there already.
     #[error("already taken: {constraint}")]
     Taken { constraint: String },
+    /// A row that must be there was not written.
+    #[error("{written} rows were written where {expected} had to be")]
+    WrongRowCount { expected: u64, written: u64 },
     /// A stored value does not parse: the row was written by another version, or by hand.
     #[error("a stored value is not valid: {0}")]
     Corrupt(#[from] Invalid),
@@ -99,7 +103,7 @@ impl StoreError {
             Self::Unavailable(_) | Self::Conflict(_) | Self::TimedOut | Self::Disconnected | Self::NotMigrated(_) => {
                 Fault::Unavailable
             }
-            Self::FeedSilent | Self::NoPartition(_) | Self::Taken { .. } | Self::Corrupt(_) | Self::Other(_) => {
+            Self::FeedSilent | Self::NoPartition(_) | Self::Taken { .. } | Self::Corrupt(_) | Self::WrongRowCount { .. } | Self::Other(_) => {
                 Fault::Internal
             }
         }
@@ -124,6 +128,8 @@ impl From<sqlx::Error> for StoreError {
                 | sqlx::Error::Protocol(_) => Self::Unavailable(error),
                 // Types of our own come with the tables.
                 sqlx::Error::TypeNotFound { .. } => Self::NotMigrated(error),
+                // Of a statement that writes one row and returns something of it.
+                sqlx::Error::RowNotFound => Self::WrongRowCount { expected: 1, written: 0 },
                 _ => Self::Other(error),
             };
         };

@@ -8,7 +8,7 @@ use crate::domain::credential::Credential;
 use crate::domain::ids::{BucketId, TenantId};
 use crate::domain::tenant::Slug;
 use crate::store::buckets::SealedBucket;
-use crate::store::{Transaction, buckets};
+use crate::store::{Transaction, buckets, tenants};
 
 use super::credentials::check_credential;
 use super::{Admin, AdminError, AuditEntry, check_revision, not_found, taken};
@@ -43,10 +43,10 @@ impl Admin {
     pub async fn add_bucket(&self, slug: &Slug, new: NewBucket, keyring: &Keyring) -> Result<Bucket, AdminError> {
         check_credential(&new.credential)?;
         let location = new.location.check()?;
-        let tenant_id = self.get_tenant_id(slug).await?;
         let now = self.clock.now();
         let mut transaction = self.store.begin().await?;
-        let is_first = buckets::lock(&mut transaction, tenant_id, None).await?.is_none();
+        let tenant_id = lock_buckets(&mut transaction, slug).await?;
+        let is_first = buckets::find_locked(&mut transaction, tenant_id, None).await?.is_none();
         if new.is_default && !is_first {
             buckets::clear_default(&mut transaction, tenant_id).await?;
         }
@@ -101,7 +101,7 @@ impl Admin {
         expected_revision: Option<i32>,
     ) -> Result<Bucket, AdminError> {
         let mut transaction = self.store.begin().await?;
-        let mut bucket = self.lock_bucket(&mut transaction, slug, Some(alias)).await?.bucket;
+        let mut bucket = lock_bucket(&mut transaction, slug, alias).await?.bucket;
         check_revision(expected_revision, bucket.revision)?;
         let fields = apply(&mut bucket, changes)?;
         if !fields.is_empty() {
@@ -117,7 +117,7 @@ impl Admin {
     /// There is no such bucket.
     pub async fn set_default_bucket(&self, slug: &Slug, alias: &Alias) -> Result<Bucket, AdminError> {
         let mut transaction = self.store.begin().await?;
-        let mut bucket = self.lock_bucket(&mut transaction, slug, Some(alias)).await?.bucket;
+        let mut bucket = lock_bucket(&mut transaction, slug, alias).await?.bucket;
         if !bucket.is_default {
             buckets::clear_default(&mut transaction, bucket.tenant_id).await?;
             bucket.is_default = true;
@@ -133,7 +133,7 @@ impl Admin {
     /// There is no such bucket, or it is the default one.
     pub async fn archive_bucket(&self, slug: &Slug, alias: &Alias) -> Result<Bucket, AdminError> {
         let mut transaction = self.store.begin().await?;
-        let mut bucket = self.lock_bucket(&mut transaction, slug, Some(alias)).await?.bucket;
+        let mut bucket = lock_bucket(&mut transaction, slug, alias).await?.bucket;
         if bucket.is_default {
             let told = "this is the tenant's default bucket: make another one the default first, or suspend the tenant";
             return Err(AdminError::Conflict(told.to_owned()));
@@ -153,16 +153,6 @@ impl Admin {
         buckets::find(&self.store, tenant_id, alias).await?.ok_or_else(|| no_bucket(alias))
     }
 
-    pub(super) async fn lock_bucket(
-        &self,
-        transaction: &mut Transaction,
-        slug: &Slug,
-        alias: Option<&Alias>,
-    ) -> Result<SealedBucket, AdminError> {
-        let tenant_id: TenantId = self.get_tenant_id(slug).await?;
-        buckets::lock(transaction, tenant_id, alias).await?.ok_or_else(|| no_bucket(alias))
-    }
-
     async fn save_bucket(
         &self,
         transaction: &mut Transaction,
@@ -175,6 +165,20 @@ impl Admin {
         bucket.revision = saved.map_err(|error| taken(error, "bucket", "alias", bucket.alias.as_str()))?;
         Ok(self.audit(transaction, change_of(action, bucket, fields)).await?)
     }
+}
+
+/// The tenant's bucket of this alias; it and all of the tenant's others are held until the transaction ends.
+pub(super) async fn lock_bucket(
+    transaction: &mut Transaction,
+    slug: &Slug,
+    alias: &Alias,
+) -> Result<SealedBucket, AdminError> {
+    let tenant_id = lock_buckets(transaction, slug).await?;
+    buckets::find_locked(transaction, tenant_id, Some(alias)).await?.ok_or_else(|| no_bucket(Some(alias)))
+}
+
+async fn lock_buckets(transaction: &mut Transaction, slug: &Slug) -> Result<TenantId, AdminError> {
+    tenants::lock_buckets(transaction, slug).await?.ok_or_else(|| not_found("tenant", slug))
 }
 
 pub(super) fn change_of<'a>(action: &'static str, bucket: &'a Bucket, fields: &'a [&'a str]) -> AuditEntry<'a> {

@@ -12,7 +12,7 @@ use crate::domain::origin::WebOrigin;
 use crate::domain::tenant::Slug;
 use crate::store::buckets;
 
-use super::buckets::change_of;
+use super::buckets::{change_of, lock_bucket};
 use super::{Admin, AdminError, check_revision};
 
 /// Longer than any access key id or secret of a known provider.
@@ -63,7 +63,7 @@ impl Admin {
             CredentialCheck::Skip => Vec::new(),
         };
         let mut transaction = self.store.begin().await?;
-        let mut bucket = self.lock_bucket(&mut transaction, slug, Some(alias)).await?.bucket;
+        let mut bucket = lock_bucket(&mut transaction, slug, alias).await?.bucket;
         // The credential may do for one place, and not for the one that the bucket has moved to meanwhile.
         if (bucket.id, bucket.revision) != tried {
             return Err(AdminError::Conflict(

@@ -134,7 +134,7 @@ impl Admin {
             match keyring.open(sealing_key_id, binding, sealed) {
                 Ok(secret) => {
                     let sealed = keyring.seal(binding, &secret);
-                    store::jwt_issuers::save_resealed_any_tenant(&mut transaction, row.id, key_id, &sealed).await?;
+                    store::jwt_issuers::save_resealed_any_tenant(&mut transaction, &row, key_id, &sealed).await?;
                     let name = jwt_issuers::name(&row);
                     let change = jwt_issuers::change("jwt_issuer.reseal", &row, &name, &CHANGED);
                     self.audit(&mut transaction, change).await?;

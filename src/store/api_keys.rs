@@ -163,12 +163,13 @@ pub async fn insert(transaction: &mut Transaction, api_key: &ApiKey) -> Result<(
 pub async fn save(transaction: &mut Transaction, api_key: &ApiKey) -> Result<i32, StoreError> {
     let revision = sqlx::query_scalar!(
         "UPDATE api_keys SET label = $2, scopes = $3, expires_at = $4, revoked_at = $5, revision = revision + 1
-         WHERE id = $1 RETURNING revision",
+         WHERE id = $1 AND tenant_id IS NOT DISTINCT FROM $6 RETURNING revision",
         api_key.id.uuid(),
         api_key.label,
         &api_key.scopes.texts(),
         api_key.expires_at,
-        api_key.revoked_at
+        api_key.revoked_at,
+        api_key.tenant_id.map(TenantId::uuid)
     )
     .fetch_one(&mut **transaction)
     .await?;

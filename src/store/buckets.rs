@@ -8,6 +8,7 @@ use crate::domain::bucket::{Alias, Bucket, BucketName, Endpoint, Location, Regio
 use crate::domain::egress::AllowedHosts;
 use crate::domain::ids::{BucketId, TenantId};
 
+use super::written::require_rows;
 use super::{Store, StoreError, Transaction};
 
 /// A bucket and its credential, sealed.
@@ -142,19 +143,15 @@ pub async fn list_with_archived(store: &Store, tenant_id: TenantId) -> Result<Ve
     rows.into_iter().map(SealedBucket::try_from).collect()
 }
 
-/// Finds a bucket and holds all of the tenant's until the transaction ends, so that two changes cannot both make a default.
+/// As [`find`], of a tenant whose buckets the transaction holds ([`super::tenants::lock_buckets`]).
 ///
 /// # Errors
 /// The database is away, or the row does not parse.
-pub async fn lock(
+pub async fn find_locked(
     transaction: &mut Transaction,
     tenant_id: TenantId,
     alias: Option<&Alias>,
 ) -> Result<Option<SealedBucket>, StoreError> {
-    // The tenant's row stands for buckets that are not there yet, too.
-    sqlx::query!("SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE", tenant_id.uuid())
-        .fetch_optional(&mut **transaction)
-        .await?;
     fetch(&mut **transaction, tenant_id, alias).await
 }
 
@@ -284,8 +281,10 @@ pub async fn lock_sealed_otherwise_any_tenant(
 /// # Errors
 /// The database is away.
 pub async fn save_resealed_any_tenant(transaction: &mut Transaction, sealed: &SealedBucket) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE buckets SET sealing_key_id = $2, sealed_secret_access_key = $3, sealed_session_token = $4 WHERE id = $1",
+    let written = sqlx::query!(
+        "UPDATE buckets SET sealing_key_id = $3, sealed_secret_access_key = $4, sealed_session_token = $5
+         WHERE tenant_id = $1 AND id = $2",
+        sealed.bucket.tenant_id.uuid(),
         sealed.bucket.id.uuid(),
         sealed.sealing_key_id,
         sealed.sealed_secret_access_key,
@@ -293,7 +292,7 @@ pub async fn save_resealed_any_tenant(transaction: &mut Transaction, sealed: &Se
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    require_rows(&written, 1)
 }
 
 fn enforces(bucket: &Bucket) -> Vec<String> {

@@ -7,6 +7,7 @@ use crate::domain::egress::AllowedHosts;
 use crate::domain::ids::{JwtIssuerId, TenantId};
 use crate::domain::jwt_issuer::{JwksUrl, JwtIssuer, Verification};
 
+use super::written::require_rows;
 use super::{Store, StoreError, Transaction};
 
 struct Row {
@@ -184,19 +185,20 @@ pub async fn lock_sealed_otherwise_any_tenant(
 /// The database is away.
 pub async fn save_resealed_any_tenant(
     transaction: &mut Transaction,
-    id: JwtIssuerId,
+    issuer: &JwtIssuer,
     sealing_key_id: &str,
     sealed: &[u8],
 ) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE jwt_issuers SET sealing_key_id = $2, sealed_hmac_secret = $3 WHERE id = $1",
-        id.uuid(),
+    let written = sqlx::query!(
+        "UPDATE jwt_issuers SET sealing_key_id = $3, sealed_hmac_secret = $4 WHERE tenant_id = $1 AND id = $2",
+        issuer.tenant_id.uuid(),
+        issuer.id.uuid(),
         sealing_key_id,
         sealed
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    require_rows(&written, 1)
 }
 
 /// Writes all that can change of an issuer.
@@ -205,7 +207,7 @@ pub async fn save_resealed_any_tenant(
 /// The database is away.
 pub async fn update(transaction: &mut Transaction, issuer: &JwtIssuer) -> Result<(), StoreError> {
     let Columns { sealing_key_id, sealed, version, jwks, jwks_url, pem } = Columns::of(&issuer.verification);
-    sqlx::query!(
+    let written = sqlx::query!(
         "UPDATE jwt_issuers SET algorithm = $3, sealed_hmac_secret = $4, jwks = $5, jwks_url = $6, public_key_pem = $7,
                 sealing_key_id = $8, hmac_secret_version = coalesce($9, hmac_secret_version), leeway_seconds = $10, scopes = $11,
                 scopes_claim = $12, updated_at = $13, archived_at = $14, revision = $15
@@ -228,7 +230,7 @@ pub async fn update(transaction: &mut Transaction, issuer: &JwtIssuer) -> Result
     )
     .execute(&mut **transaction)
     .await?;
-    Ok(())
+    require_rows(&written, 1)
 }
 
 /// The columns of which one is set, and what belongs to it.

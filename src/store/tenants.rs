@@ -116,6 +116,18 @@ pub async fn lock(transaction: &mut Transaction, slug: &Slug) -> Result<Option<T
     Ok(row.fetch_optional(&mut **transaction).await?.map(Tenant::try_from).transpose()?)
 }
 
+/// Finds a tenant's id and holds all of its buckets until the transaction ends, those that are not there yet too, so that
+/// two changes cannot both make a default.
+///
+/// # Errors
+/// The database is away.
+pub async fn lock_buckets(transaction: &mut Transaction, slug: &Slug) -> Result<Option<TenantId>, StoreError> {
+    let id = sqlx::query_scalar!("SELECT id FROM tenants WHERE slug = $1 FOR NO KEY UPDATE", slug.as_str())
+        .fetch_optional(&mut **transaction)
+        .await?;
+    Ok(id.map(TenantId::from))
+}
+
 /// Which tenants a list shows.
 #[derive(Debug, Clone, Default)]
 pub struct TenantFilter {
@@ -183,4 +195,16 @@ pub async fn update(transaction: &mut Transaction, tenant: &Tenant) -> Result<i3
         Json(&tenant.policy) as _
     ));
     Ok(revision.fetch_one(&mut **transaction).await?)
+}
+
+fn allowed_extensions(policy: &Policy) -> Vec<String> {
+    policy.allowed_extensions.texts().map(str::to_owned).collect()
+}
+
+fn required_bindings(policy: &Policy) -> Vec<String> {
+    policy.required_bindings.texts().map(str::to_owned).collect()
+}
+
+fn max_size_bytes(policy: &Policy) -> Option<i64> {
+    policy.max_size_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))
 }

@@ -111,7 +111,10 @@ pub async fn renew(store: &Store, tenant_id: TenantId, id: UploadId, renewal: Re
 /// # Errors
 /// The database is away, or the row does not parse.
 pub async fn find(store: &Store, tenant_id: TenantId, id: UploadId) -> Result<Option<Upload>, StoreError> {
-    Ok(find_any_tenant(store, id).await?.filter(|upload| upload.tenant_id == tenant_id))
+    let condition = "WHERE uploads.id = $1 AND uploads.tenant_id = $2";
+    let row = sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(format!("{} {condition}", row::SELECT)));
+    let row = row.bind(id.uuid()).bind(tenant_id.uuid()).fetch_optional(&store.pool);
+    Ok(store.within(("SELECT", "uploads"), row).await?.map(Upload::try_from).transpose()?)
 }
 
 /// Any tenant's upload; for operators.

@@ -1,6 +1,7 @@
 //! Looks for an upload in its bucket, compares what is there with what was promised, and settles what has become of it.
 
 use std::collections::HashMap;
+use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,7 +14,7 @@ use crate::domain::clock::Clock;
 use crate::domain::ids::{BucketId, TenantId, UploadId};
 use crate::domain::upload::{SeenObject, Upload, UploadState};
 use crate::rate_limit::Admitted;
-use crate::store::uploads::state::{DeclaredEtag, StateChange, mark_deleted, settle};
+use crate::store::uploads::state::{DeclaredEtag, Settler, StateChange, mark_deleted, settle};
 use crate::store::uploads::walk::list_of_state;
 use crate::store::{Store, uploads};
 
@@ -111,8 +112,8 @@ impl Verifier {
             None => return Ok(Verified::Missing(upload)),
         };
         let is_there = seen.is_some();
-        let from = [upload.state];
-        let (upload, _) = self.settle(upload, Found { state, seen }, &from, DeclaredEtag::Kept).await?;
+        let settler = Settler::Request { from: &[], declared_etag: DeclaredEtag::Kept };
+        let (upload, _) = self.settle(upload, Found { state, seen }, settler).await?;
         Ok(if is_there { Verified::Seen(upload) } else { Verified::Missing(upload) })
     }
 
@@ -164,18 +165,13 @@ impl Verifier {
 
     /// Writes down what was found, and gives the upload as it is then: as somebody else has it who was faster.
     /// Tells whether its state is new, by this finding.
-    async fn settle(
-        &self,
-        upload: Upload,
-        found: Found,
-        from: &[UploadState],
-        declared_etag: DeclaredEtag<'_>,
-    ) -> Result<(Upload, bool), UploadError> {
+    async fn settle(&self, upload: Upload, found: Found, settler: Settler<'_>) -> Result<(Upload, bool), UploadError> {
         let Found { state, seen } = found;
         let finding =
             StateChange { id: upload.id, was: upload.state, url_expires_at: upload.url_expires_at, state, seen };
         let now = self.clock.now();
-        if settle(&self.store, upload.tenant_id, &finding, from, declared_etag, GRACE, now).await? {
+        let settled = settle(&self.store, upload.tenant_id, slice::from_ref(&finding), settler, GRACE, now).await?;
+        if settled.contains(&upload.id) {
             let is_new = state != upload.state;
             return Ok((Upload { state, seen: finding.seen.or(upload.seen), ..upload }, is_new));
         }
@@ -238,7 +234,8 @@ impl Uploads {
         let found = Found { state: upload.state_when(&seen), seen: Some(seen) };
         // Another's `uploaded` is overruled only by one who has looked since.
         let from: &[UploadState] = if upload.state == UploadState::Uploaded { &ARRIVED } else { &UNSETTLED };
-        let (upload, is_new) = verifier.settle(upload, found, from, DeclaredEtag::Now(etag.as_deref())).await?;
+        let settler = Settler::Request { from, declared_etag: DeclaredEtag::Now(etag.as_deref()) };
+        let (upload, is_new) = verifier.settle(upload, found, settler).await?;
         if is_new {
             self.metrics.settled(1, upload.state.as_str(), "complete");
         }
@@ -254,8 +251,7 @@ impl Uploads {
         let upload = self.find_for(demand(admitted, Scope::UploadsDelete)?, id).await?;
         let (client, _) = self.verifier().client(&upload).await?;
         client.delete(&upload.object_key).await.map_err(|error| UploadError::of_bucket(error, TO_DELETE))?;
-        mark_deleted(&self.store, upload.tenant_id, id, GRACE, self.clock.now()).await?;
-        if upload.state != UploadState::Deleted {
+        if mark_deleted(&self.store, upload.tenant_id, id, GRACE, self.clock.now()).await? {
             self.metrics.settled(1, UploadState::Deleted.as_str(), "delete");
         }
         Ok(Upload { state: UploadState::Deleted, ..upload })

@@ -6,5 +6,6 @@ mod audit;
 mod bodies;
 mod buckets;
 mod keyring;
+mod one_connection;
 mod tenants;
 mod usage;

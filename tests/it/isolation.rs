@@ -7,7 +7,7 @@ mod callers;
 mod contents;
 mod drawing;
 mod foreign;
-mod operations;
+pub(crate) mod operations;
 
 use presign_gateway::http::openapi;
 use reqwest::Method;

@@ -8,6 +8,7 @@ mod download;
 mod export;
 mod find;
 mod find_model;
+mod find_unanalysed;
 mod idempotency;
 mod issue;
 mod renew;

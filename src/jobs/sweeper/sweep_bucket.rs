@@ -1,6 +1,6 @@
 //! The sweeper's work on one bucket.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tracing::Instrument;
 
 use crate::buckets::{BucketClient, BucketError, Failure};
 use crate::domain::clock::Clock;
-use crate::domain::ids::UploadId;
+use crate::domain::ids::{TenantId, UploadId};
 use crate::domain::upload::{Upload, UploadState};
 use crate::store::StoreError;
-use crate::store::uploads::state::StateChange;
+use crate::store::uploads::state::{Settler, StateChange, settle};
 use crate::store::uploads::sweep::{self, ClaimedUpload, DueBucket};
 use crate::uploads::verify::{GRACE, look};
 
@@ -31,8 +31,8 @@ const SEVERAL: usize = 2;
 #[derive(Default)]
 struct Batch {
     found: Vec<StateChange>,
-    /// How many deleted ones were there again.
-    reappeared: u32,
+    /// Deleted ones that were there again.
+    reappeared: HashSet<UploadId>,
     failed: Vec<Failed>,
     /// Nobody asked for these: each with the moment since which it is due, and that at which its URL ran out.
     left: HashMap<UploadId, (DateTime<Utc>, DateTime<Utc>)>,
@@ -51,7 +51,9 @@ impl Batch {
         match answer {
             Ok((finding, reappeared)) => {
                 self.found.push(finding);
-                self.reappeared += u32::from(reappeared);
+                if returned {
+                    self.returned.insert(id);
+                }
                 self.in_a_row = 0;
             }
             Err(error) => {
@@ -72,7 +74,7 @@ impl Batch {
 
     /// Where not one object was there, that may be because the bucket is not: then nothing of what was found holds.
     async fn confirm(&mut self, client: &BucketClient) {
-        let is_any_there = self.reappeared > 0 || self.found.iter().any(|finding| finding.seen.is_some());
+        let is_any_there = !self.returned.is_empty() || self.found.iter().any(|finding| finding.seen.is_some());
         if is_any_there || self.found.is_empty() {
             return;
         }
@@ -154,14 +156,14 @@ impl Sweeper {
         loop {
             let now = self.clock.now();
             let lease = now + self.options.lease;
-            let claimed = sweep::claim_any_tenant(&self.store, due.bucket_id, now, lease, most).await?;
+            let claimed = sweep::claim(&self.store, due.tenant_id, due.bucket_id, now, lease, most).await?;
             let is_whole = i64::try_from(claimed.len()).is_ok_and(|claimed| claimed == most);
             if claimed.is_empty() {
                 return Ok(None);
             }
             let mut batch = self.look_for(&client, claimed, &mut pace, stop).await;
             batch.confirm(&client).await;
-            self.write_down(lease, &batch, work).await?;
+            self.write_down(due.tenant_id, lease, &batch, work).await?;
             let is_stopping = stop.has_changed().is_err();
             if let Some(trouble) = batch.trouble() {
                 return Ok(Some(trouble));
@@ -238,11 +240,33 @@ impl Sweeper {
         }
     }
 
-    async fn write_down(&self, lease: DateTime<Utc>, batch: &Batch, work: &mut Work) -> Result<(), StoreError> {
+    /// Writes down what was found, and counts what was written: somebody else may have settled an upload meanwhile.
+    async fn write_down(
+        &self,
+        tenant_id: TenantId,
+        lease: DateTime<Utc>,
+        batch: &Batch,
+        work: &mut Work,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
         if !batch.found.is_empty() {
-            sweep::settle_any_tenant(&self.store, lease, &batch.found).await?;
+            let written = settle(&self.store, tenant_id, &batch.found, Settler::Claim(lease), GRACE, now).await?;
+            self.count_settled(batch, &written, work);
         }
-        for finding in &batch.found {
+        let back = batch.rescheduled(now);
+        if !back.is_empty() {
+            let written = sweep::rescheduled(&self.store, tenant_id, lease, now, &back).await?;
+            for (id, due_at) in back.iter().filter(|(id, _)| written.contains(id)) {
+                let is_early = batch.early.iter().any(|(early, _)| early == id);
+                work.abandoned += u32::from(due_at.is_none());
+                work.rescheduled += u32::from(due_at.is_some() && !is_early);
+            }
+        }
+        Ok(())
+    }
+
+    fn count_settled(&self, batch: &Batch, written: &HashSet<UploadId>, work: &mut Work) {
+        for finding in batch.found.iter().filter(|finding| written.contains(&finding.id)) {
             if finding.state != finding.was {
                 self.settled.settled(1, finding.state.as_str(), "sweeper");
             }
@@ -253,17 +277,8 @@ impl Sweeper {
                 UploadState::Deleted => &mut work.deleted,
             };
             *count += 1;
+            work.reappeared += u32::from(batch.returned.contains(&finding.id));
         }
-        work.reappeared += batch.reappeared;
-        let now = self.clock.now();
-        let back = batch.rescheduled(now);
-        if !back.is_empty() {
-            let abandoned = back.iter().filter(|(_, due_at)| due_at.is_none()).count();
-            work.abandoned += u32::try_from(abandoned).unwrap_or(u32::MAX);
-            work.rescheduled += u32::try_from(back.len() - batch.early.len() - abandoned).unwrap_or(u32::MAX);
-            sweep::put_back_any_tenant(&self.store, lease, now, &back).await?;
-        }
-        Ok(())
     }
 
     fn fails(&self, due: &DueBucket, trouble: String) {

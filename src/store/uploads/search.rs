@@ -101,34 +101,40 @@ struct Hit {
 async fn find(store: &Store, tenant_id: Option<TenantId>, query: SearchQuery<'_>) -> Result<FoundPage, StoreError> {
     let mut statement = Statement { sql: QueryBuilder::new(""), tenant_id, query };
     statement.write();
-    let hits = async {
+    let found = async {
         let mut transaction = begin(store).await?;
         let hits = statement.sql.build_query_as::<Hit>().persistent(false).fetch_all(&mut *transaction).await?;
+        let (ids, more_behind) = page(&hits, query.limit.into());
+        let uploads = read(&mut transaction, tenant_id, &ids).await?;
         transaction.commit().await?;
-        Ok::<_, sqlx::Error>(hits)
+        Ok::<_, StoreError>(FoundPage { uploads, more_behind: more_behind.map(UploadId::from) })
     };
-    let hits: Vec<Hit> = store.within(("SELECT", "uploads"), hits).await?;
+    store.within(("SELECT", "uploads"), found).await
+}
 
-    let limit = usize::from(query.limit);
+/// The ids of a page, and the last one that was examined for it if there is more behind.
+fn page(hits: &[Hit], limit: usize) -> (Vec<Uuid>, Option<Uuid>) {
     let mut ids: Vec<Uuid> = hits.iter().filter(|hit| hit.matches).map(|hit| hit.id).collect();
     let overfull = ids.len() > limit;
     ids.truncate(limit);
     let window_end = || hits.last().filter(|hit| hit.is_last).map(|hit| hit.id);
     let more_behind = if overfull { ids.last().copied() } else { window_end() };
-    Ok(FoundPage { uploads: read(store, tenant_id, &ids).await?, more_behind: more_behind.map(UploadId::from) })
+    (ids, more_behind)
 }
 
 /// The rows of the page, with the names of what they refer to.
-async fn read(store: &Store, tenant_id: Option<TenantId>, ids: &[Uuid]) -> Result<Vec<Upload>, StoreError> {
-    let (Some(least), Some(most)) = (ids.iter().min(), ids.iter().max()) else { return Ok(Vec::new()) };
-    let mut sql = QueryBuilder::new(row::SELECT);
-    sql.push(" WHERE uploads.id = ANY(").push_bind(ids).push(") AND uploads.id BETWEEN ").push_bind(least);
-    sql.push(" AND ").push_bind(most);
-    if let Some(tenant_id) = tenant_id {
-        sql.push(" AND uploads.tenant_id = ").push_bind(tenant_id.uuid());
+async fn read(
+    transaction: &mut Transaction,
+    tenant_id: Option<TenantId>,
+    ids: &[Uuid],
+) -> Result<Vec<Upload>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
     }
-    let rows = sql.build_query_as::<Row>().persistent(false);
-    let rows: Vec<Row> = store.within(("SELECT", "uploads"), rows.fetch_all(&store.pool)).await?;
+    let condition = if tenant_id.is_some() { " WHERE uploads.tenant_id = $2" } else { "" };
+    let rows = sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(format!("{}{}{condition}", row::BY_IDS, row::SELECT)));
+    let rows = tenant_id.into_iter().fold(rows.bind(ids), |rows, tenant_id| rows.bind(tenant_id.uuid()));
+    let rows = rows.persistent(false).fetch_all(&mut **transaction).await?;
     let uploads = rows.into_iter().map(|row| Ok(Upload::try_from(row)?));
     let mut uploads = uploads.collect::<Result<Vec<Upload>, StoreError>>()?;
     let places: HashMap<Uuid, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();

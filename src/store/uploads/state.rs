@@ -1,6 +1,8 @@
 //! What becomes of an upload: every change of a state. Each is made only where the row still has a state that it was decided
 //! on, so that of two who look at once neither undoes what the other found.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::binding::Sha256;
@@ -31,78 +33,108 @@ pub enum DeclaredEtag<'a> {
     Now(Option<&'a str>),
 }
 
-/// Settles a tenant's upload, and tells whether its state was still one of `from`. Where it could be put anew after `now`,
-/// because its URL lives, or ran out less than `grace` ago, whoever was to look at it later still does.
+/// Who settles uploads, and what must still hold for them.
+#[derive(Debug, Clone, Copy)]
+pub enum Settler<'a> {
+    /// The sweeper: the uploads that it still holds by its claim until this moment.
+    Claim(DateTime<Utc>),
+    /// Somebody who asked: an upload whose state is the one that it was, or one of `from`.
+    Request { from: &'a [UploadState], declared_etag: DeclaredEtag<'a> },
+}
+
+/// Settles a tenant's uploads, and returns those that were written: not those that somebody else settled meanwhile, and none
+/// as expired whose URL was signed anew. An upload that could be put anew after `now`, because its URL lives or ran out less
+/// than `grace` ago, is still looked for later if it was to be.
 ///
 /// # Errors
 /// The database is away.
 pub async fn settle(
     store: &Store,
     tenant_id: TenantId,
-    found: &StateChange,
-    from: &[UploadState],
-    declared_etag: DeclaredEtag<'_>,
+    found: &[StateChange],
+    settler: Settler<'_>,
     grace: TimeDelta,
     now: DateTime<Utc>,
-) -> Result<bool, StoreError> {
-    let from: Vec<&str> = from.iter().map(|state| state.as_str()).collect();
-    let seen = found.seen.as_ref();
-    let (is_kept, declared_etag) = match declared_etag {
-        DeclaredEtag::Kept => (true, None),
-        DeclaredEtag::Now(etag) => (false, etag),
+) -> Result<HashSet<UploadId>, StoreError> {
+    /// One column of the findings, as an array.
+    fn column<'a, T>(found: &'a [StateChange], of: impl Fn(&'a StateChange) -> T) -> Vec<T> {
+        found.iter().map(of).collect()
+    }
+    let (lease, from, is_declared, declared_etag) = match settler {
+        Settler::Claim(lease) => (Some(lease), Vec::new(), false, None),
+        Settler::Request { from, declared_etag } => {
+            let from = from.iter().map(|state| state.as_str()).collect();
+            match declared_etag {
+                DeclaredEtag::Kept => (None, from, false, None),
+                DeclaredEtag::Now(etag) => (None, from, true, etag),
+            }
+        }
     };
     // What is bound to its bytes, or to come once, cannot become anything else; one that is not as promised may be put anew.
-    let settled = sqlx::query!(
+    let settled = sqlx::query_scalar!(
         "UPDATE uploads
-         SET state = $3, declared_etag = CASE WHEN $12 THEN declared_etag ELSE $4 END,
-             check_at = CASE WHEN $3 = 'mismatched'
-                               OR NOT write_once AND declared_sha256 IS NULL AND url_expires_at + $13::interval > $14 THEN check_at END,
-             size_bytes = CASE WHEN $9::timestamptz IS NULL THEN size_bytes ELSE $5 END,
-             etag = CASE WHEN $9 IS NULL THEN etag ELSE $6 END,
-             content_type = CASE WHEN $9 IS NULL THEN content_type ELSE $7 END,
-             sha256 = CASE WHEN $9 IS NULL THEN sha256 ELSE $8 END,
-             seen_at = coalesce($9, seen_at)
-         WHERE id = $2 AND tenant_id = $1 AND state = ANY($10) AND ($3 <> 'expired' OR url_expires_at = $11)",
+         SET state = found.state, declared_etag = CASE WHEN $13 THEN $14 ELSE declared_etag END,
+             check_at = CASE WHEN (found.state = 'mismatched' OR NOT write_once AND declared_sha256 IS NULL)
+                               AND uploads.url_expires_at + $15::interval > $16 THEN check_at END,
+             size_bytes = CASE WHEN found.seen_at IS NULL THEN uploads.size_bytes ELSE found.size_bytes END,
+             etag = CASE WHEN found.seen_at IS NULL THEN uploads.etag ELSE found.etag END,
+             content_type = CASE WHEN found.seen_at IS NULL THEN uploads.content_type ELSE found.content_type END,
+             sha256 = CASE WHEN found.seen_at IS NULL THEN uploads.sha256 ELSE found.sha256 END,
+             seen_at = coalesce(found.seen_at, uploads.seen_at)
+         FROM UNNEST($2::uuid[], $3::text[], $4::text[], $5::int8[], $6::text[], $7::text[], $8::bytea[], $9::timestamptz[],
+                     $10::timestamptz[])
+           AS found (id, was, state, size_bytes, etag, content_type, sha256, seen_at, url_expires_at)
+         WHERE uploads.tenant_id = $1 AND uploads.id = ANY($2) AND uploads.id = found.id
+           AND (uploads.state = found.was OR uploads.state = ANY($11))
+           AND (found.state <> 'expired' OR uploads.url_expires_at = found.url_expires_at)
+           AND ($12::timestamptz IS NULL OR uploads.check_at = $12)
+         RETURNING uploads.id",
         tenant_id.uuid(),
-        found.id.uuid(),
-        found.state.as_str(),
-        declared_etag,
-        seen.and_then(|seen| i64::try_from(seen.size_bytes).ok()),
-        seen.and_then(|seen| seen.etag.as_deref()),
-        seen.and_then(|seen| seen.content_type.as_deref()),
-        seen.and_then(|seen| seen.sha256.as_ref().map(Sha256::bytes)).map(<[u8; 32]>::as_slice),
-        seen.map(|seen| seen.at),
+        &column(found, |found| found.id.uuid()),
+        &column(found, |found| found.was.as_str()) as &[&str],
+        &column(found, |found| found.state.as_str()) as &[&str],
+        &column(found, |found| found.seen.as_ref().and_then(|seen| i64::try_from(seen.size_bytes).ok())) as &[Option<i64>],
+        &column(found, |found| found.seen.as_ref().and_then(|seen| seen.etag.as_deref())) as &[Option<&str>],
+        &column(found, |found| found.seen.as_ref().and_then(|seen| seen.content_type.as_deref())) as &[Option<&str>],
+        &column(found, |found| {
+            found.seen.as_ref().and_then(|seen| seen.sha256.as_ref()).map(Sha256::bytes).map(<[u8; 32]>::as_slice)
+        }) as &[Option<&[u8]>],
+        &column(found, |found| found.seen.as_ref().map(|seen| seen.at)) as &[Option<DateTime<Utc>>],
+        &column(found, |found| found.url_expires_at),
         &from as &[&str],
-        found.url_expires_at,
-        is_kept,
+        lease,
+        is_declared,
+        declared_etag,
         grace as _,
         now,
     );
-    let settled = store.within(("UPDATE", "uploads"), settled.execute(&store.pool)).await?;
-    Ok(settled.rows_affected() > 0)
+    let settled = store.within(("UPDATE", "uploads"), settled.fetch_all(&store.pool)).await?;
+    Ok(settled.into_iter().map(UploadId::from).collect())
 }
 
-/// Marks a tenant's upload as deleted, whatever it was. Where it could come back after `now`, because a PUT may end for so long
-/// (`grace`) after its URL ran out, somebody looks for it then: as the row has it, since it may have been signed anew meanwhile.
+/// Marks a tenant's upload as deleted, whatever it was, and tells whether it was anything else. If it could come back after
+/// `now`, because a PUT may end for so long (`grace`) after its URL ran out, somebody looks for it then: as the row has it,
+/// since it may have been signed anew meanwhile.
 ///
 /// # Errors
-/// The database is away.
+/// [`StoreError::WrongRowCount`] if the upload is gone.
 pub async fn mark_deleted(
     store: &Store,
     tenant_id: TenantId,
     id: UploadId,
     grace: TimeDelta,
     now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let marked = sqlx::query!(
-        "UPDATE uploads
+) -> Result<bool, StoreError> {
+    let is_new = sqlx::query_scalar!(
+        r#"WITH before AS (SELECT id, state FROM uploads WHERE id = $2 AND tenant_id = $1 FOR UPDATE)
+         UPDATE uploads
          SET state = 'deleted', check_at = CASE WHEN url_expires_at + $3::interval > $4 THEN url_expires_at + $3::interval END
-         WHERE id = $2 AND tenant_id = $1",
+         FROM before WHERE uploads.id = $2 AND uploads.tenant_id = $1 AND uploads.id = before.id
+         RETURNING before.state <> 'deleted' AS "is_new!""#,
         tenant_id.uuid(),
         id.uuid(),
         grace as _,
         now,
     );
-    store.within(("UPDATE", "uploads"), marked.execute(&store.pool)).await?;
-    Ok(())
+    store.within(("UPDATE", "uploads"), is_new.fetch_one(&store.pool)).await
 }

@@ -1,19 +1,19 @@
-//! What the sweeper does with `uploads`: which are due, whose turn it is, what was found. All of it across tenants.
+//! What the sweeper does with `uploads`: which are due, and whose turn it is. What it finds is written by [`super::state`].
 //!
 //! A row that is due is claimed by moving its `check_at` into the future: no lock is held while its bucket is asked, and what
 //! was claimed by an instance that died becomes due again by itself. What is due is so by the instance's clock and by that of Postgres:
 //! one that is days ahead must not find living uploads missing.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 
-use crate::domain::binding::Sha256;
 use crate::domain::bucket::Alias;
 use crate::domain::ids::{BucketId, TenantId, UploadId};
 use crate::domain::tenant::Slug;
 use crate::domain::upload::Upload;
 
 use super::row::{self, Row};
-use super::state::StateChange;
 use super::{Store, StoreError};
 
 /// A bucket with uploads to look for.
@@ -96,18 +96,21 @@ pub async fn list_due_any_tenant(
     Ok((due.collect::<Result<_, StoreError>>()?, last))
 }
 
-/// Claims up to `limit` of a bucket's uploads that are due at `now`, the oldest first, until `lease`; none that another
+/// Claims up to `limit` of the uploads of a tenant's bucket that are due at `now`, the oldest first, until `lease`; none that another
 /// instance is claiming at this moment.
 ///
 /// # Errors
 /// The database is away, or a row does not parse.
-pub async fn claim_any_tenant(
+pub async fn claim(
     store: &Store,
+    tenant_id: TenantId,
     bucket_id: BucketId,
     now: DateTime<Utc>,
     lease: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<ClaimedUpload>, StoreError> {
+    // By the bucket alone, which is one tenant's: with the tenant beside it and no statistics, Postgres would read all of the
+    // tenant's rows and sort them.
     let claimed = sqlx::query!(
         r#"WITH due AS (
              SELECT id, check_at FROM uploads WHERE bucket_id = $1 AND check_at <= least($2, now())
@@ -126,8 +129,9 @@ pub async fn claim_any_tenant(
     }
     claimed.sort_unstable_by_key(|claimed| claimed.id);
     let ids: Vec<uuid::Uuid> = claimed.iter().map(|claimed| claimed.id).collect();
-    let rows = sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(format!("{} WHERE uploads.id = ANY($1)", row::SELECT)));
-    let rows = store.within(("SELECT", "uploads"), rows.bind(ids).fetch_all(&store.pool)).await?;
+    let sql = format!("{}{} WHERE uploads.tenant_id = $2", row::BY_IDS, row::SELECT);
+    let rows = sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(sql)).bind(ids).bind(tenant_id.uuid());
+    let rows = store.within(("SELECT", "uploads"), rows.fetch_all(&store.pool)).await?;
     let with_time = rows.into_iter().map(|row| {
         let upload = Upload::try_from(row)?;
         let place = claimed.binary_search_by_key(&upload.id.uuid(), |claimed| claimed.id);
@@ -139,67 +143,31 @@ pub async fn claim_any_tenant(
     Ok(uploads)
 }
 
-/// Settles what was claimed until `lease`, and tells how many still were: not those that somebody else settled
-/// meanwhile, or whose URL was signed anew: they are due again by themselves when the lease has run out.
+/// Lets go of a tenant's uploads that were claimed until `lease`, and returns those that still were: each is due again at the
+/// moment beside it, or never if there is none and its URL has not been signed anew since `now`.
 ///
 /// # Errors
 /// The database is away.
-pub async fn settle_any_tenant(store: &Store, lease: DateTime<Utc>, found: &[StateChange]) -> Result<u64, StoreError> {
-    /// One column of the batch, as an array.
-    fn column<'a, T>(found: &'a [StateChange], of: impl Fn(&'a StateChange) -> T) -> Vec<T> {
-        found.iter().map(of).collect()
-    }
-    let settled = sqlx::query!(
-        "UPDATE uploads
-         SET state = found.state, check_at = NULL,
-             size_bytes = CASE WHEN found.seen_at IS NULL THEN uploads.size_bytes ELSE found.size_bytes END,
-             etag = CASE WHEN found.seen_at IS NULL THEN uploads.etag ELSE found.etag END,
-             content_type = CASE WHEN found.seen_at IS NULL THEN uploads.content_type ELSE found.content_type END,
-             sha256 = CASE WHEN found.seen_at IS NULL THEN uploads.sha256 ELSE found.sha256 END,
-             seen_at = coalesce(found.seen_at, uploads.seen_at)
-         FROM UNNEST($2::uuid[], $3::text[], $4::text[], $5::int8[], $6::text[], $7::text[], $8::bytea[], $9::timestamptz[],
-                     $10::timestamptz[])
-           AS found (id, was, state, size_bytes, etag, content_type, sha256, seen_at, url_expires_at)
-         WHERE uploads.id = found.id AND uploads.check_at = $1 AND uploads.state = found.was
-           AND uploads.url_expires_at = found.url_expires_at",
-        lease,
-        &column(found, |found| found.id.uuid()),
-        &column(found, |found| found.was.as_str()) as &[&str],
-        &column(found, |found| found.state.as_str()) as &[&str],
-        &column(found, |found| found.seen.as_ref().and_then(|seen| i64::try_from(seen.size_bytes).ok())) as &[Option<i64>],
-        &column(found, |found| found.seen.as_ref().and_then(|seen| seen.etag.as_deref())) as &[Option<&str>],
-        &column(found, |found| found.seen.as_ref().and_then(|seen| seen.content_type.as_deref())) as &[Option<&str>],
-        &column(found, |found| {
-            found.seen.as_ref().and_then(|seen| seen.sha256.as_ref()).map(Sha256::bytes).map(<[u8; 32]>::as_slice)
-        }) as &[Option<&[u8]>],
-        &column(found, |found| found.seen.as_ref().map(|seen| seen.at)) as &[Option<DateTime<Utc>>],
-        &column(found, |found| found.url_expires_at),
-    );
-    let settled = store.within(("UPDATE", "uploads"), settled.execute(&store.pool)).await?;
-    Ok(settled.rows_affected())
-}
-
-/// Lets go of what was claimed until `lease`: each is due again at the moment beside it, or never, where there is none and its
-/// URL has not been signed anew since `now`.
-///
-/// # Errors
-/// The database is away.
-pub async fn put_back_any_tenant(
+pub async fn put_back(
     store: &Store,
+    tenant_id: TenantId,
     lease: DateTime<Utc>,
     now: DateTime<Utc>,
     rows: &[(UploadId, Option<DateTime<Utc>>)],
-) -> Result<(), StoreError> {
+) -> Result<HashSet<UploadId>, StoreError> {
     let ids: Vec<uuid::Uuid> = rows.iter().map(|(id, _)| id.uuid()).collect();
     let due_at: Vec<Option<DateTime<Utc>>> = rows.iter().map(|(_, due_at)| *due_at).collect();
-    let put_back = sqlx::query!(
-        "UPDATE uploads SET check_at = back.due_at FROM UNNEST($2::uuid[], $3::timestamptz[]) AS back (id, due_at)
-         WHERE uploads.id = back.id AND uploads.check_at = $1 AND (back.due_at IS NOT NULL OR uploads.url_expires_at < $4)",
+    let put_back = sqlx::query_scalar!(
+        "UPDATE uploads SET check_at = back.due_at FROM UNNEST($3::uuid[], $4::timestamptz[]) AS back (id, due_at)
+         WHERE uploads.tenant_id = $1 AND uploads.id = ANY($3) AND uploads.id = back.id AND uploads.check_at = $2
+           AND (back.due_at IS NOT NULL OR uploads.url_expires_at < $5)
+         RETURNING uploads.id",
+        tenant_id.uuid(),
         lease,
         &ids,
         &due_at as &[Option<DateTime<Utc>>],
         now,
     );
-    store.within(("UPDATE", "uploads"), put_back.execute(&store.pool)).await?;
-    Ok(())
+    let put_back = store.within(("UPDATE", "uploads"), put_back.fetch_all(&store.pool)).await?;
+    Ok(put_back.into_iter().map(UploadId::from).collect())
 }

@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::support::canary;
+use crate::support::ledger::ignore_updates;
 use crate::support::stack::{Instance, TestStack};
 
 async fn admin(stack: &TestStack, instance: &Instance, method: Method, path: &str) -> Value {
@@ -57,4 +58,26 @@ async fn what_does_not_open_is_left_as_it_is_and_told() {
     assert_eq!((&done["resealed"], done["failed"].as_array().unwrap().len()), (&json!(0), 3));
     assert!(done["failed"][0].as_str().unwrap().contains("not in vault.keys"), "{done}");
     stack.presign("ext=jpg").await.url();
+}
+
+#[tokio::test]
+async fn secret_that_is_not_written_is_not_counted_as_resealed() {
+    let stack = TestStack::start().await;
+    let new = SealingKey::generate("second", &Randomness::System);
+    canary::watch(new.expose_secret());
+    let both = format!("{},{}", new.expose_secret(), stack.sealing_key.expose_secret());
+    let rotating = stack.another(&[("VAULT__KEYS", &both)]).await;
+    for (table, resealed) in [("buckets", 0), ("jwt_issuers", 2)] {
+        ignore_updates(&mut stack.connect().await, table).await;
+        let url = format!("{}/admin/v1/keyring/rotate", rotating.ops_url);
+        let answer = stack.call(Method::POST, url).bearer(&stack.demo.operator_key).send().await;
+        answer.assert_error(500, "internal");
+        let query = "SELECT count(*) FROM audit_events WHERE action LIKE '%.reseal'";
+        let audited: i64 = sqlx::query_scalar(query).fetch_one(&mut stack.connect().await).await.unwrap();
+        assert_eq!(audited, resealed, "{table}");
+        sqlx::query(sqlx::AssertSqlSafe(format!("DROP TRIGGER ignore_updates ON {table}")))
+            .execute(&mut stack.connect().await)
+            .await
+            .unwrap();
+    }
 }

@@ -32,6 +32,23 @@ pub async fn insert(connection: &mut PgConnection, rows: &[Value]) {
 /// Many rows in one statement, spread evenly from one time to another, the tenants in turn.
 pub async fn fill(connection: &mut PgConnection, from: DateTime<Utc>, to: DateTime<Utc>, rows: i64) {
     sqlx::query("SELECT ensure_upload_partitions($1, $2)").bind(from).bind(to).execute(&mut *connection).await.unwrap();
+    insert_many(connection, from, to, rows).await;
+    sqlx::query("ANALYZE uploads").execute(connection).await.unwrap();
+}
+
+/// The same, of which Postgres has no statistics and never gets any.
+pub async fn fill_unanalysed(connection: &mut PgConnection, from: DateTime<Utc>, to: DateTime<Utc>, rows: i64) {
+    sqlx::query("SELECT ensure_upload_partitions($1, $2)").bind(from).bind(to).execute(&mut *connection).await.unwrap();
+    let partitions = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'uploads'::regclass";
+    let partitions: Vec<String> = sqlx::query_scalar(partitions).fetch_all(&mut *connection).await.unwrap();
+    for partition in partitions {
+        let never = format!("ALTER TABLE {partition} SET (autovacuum_enabled = false)");
+        sqlx::query(sqlx::AssertSqlSafe(never)).execute(&mut *connection).await.unwrap();
+    }
+    insert_many(connection, from, to, rows).await;
+}
+
+async fn insert_many(connection: &mut PgConnection, from: DateTime<Utc>, to: DateTime<Utc>, rows: i64) {
     let many = "
         WITH places AS (
             SELECT row_number() OVER (ORDER BY tenants.slug) - 1 AS number, count(*) OVER () AS number_of, tenants.id AS tenant_id,
@@ -55,12 +72,20 @@ pub async fn fill(connection: &mut PgConnection, from: DateTime<Utc>, to: DateTi
                    tenant_id, bucket_id
             FROM ids JOIN places ON places.number = ids.number % number_of
         ) AS made";
-    sqlx::query(many).bind(from).bind(to).bind(rows).execute(&mut *connection).await.unwrap();
-    sqlx::query("ANALYZE uploads").execute(connection).await.unwrap();
+    sqlx::query(many).bind(from).bind(to).bind(rows).execute(connection).await.unwrap();
 }
 
 /// A tenant's id, and its default bucket's.
 pub async fn place_of(connection: &mut PgConnection, slug: &str) -> (Uuid, Uuid) {
     let found = "SELECT tenants.id, buckets.id FROM tenants JOIN buckets ON buckets.tenant_id = tenants.id AND is_default WHERE slug = $1";
     sqlx::query_as(found).bind(slug).fetch_one(connection).await.unwrap()
+}
+
+/// Lets updates of a table seem to succeed, and write nothing.
+pub async fn ignore_updates(connection: &mut PgConnection, table: &str) {
+    let ignore = format!(
+        "CREATE OR REPLACE FUNCTION ignore_row() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TRIGGER ignore_updates BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION ignore_row()"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(ignore)).execute(connection).await.unwrap();
 }

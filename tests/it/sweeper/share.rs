@@ -2,11 +2,13 @@
 
 use nix::sys::signal::Signal;
 use reqwest::Method;
+use serde_json::Value;
 
 use super::{due_uploads, settled, states, sweeping_setup, workbench};
 use crate::support::binary::Server;
 use crate::support::eventually;
 use crate::support::faulty_store::{Fault, FaultyStore};
+use crate::support::scrape::Scrape;
 use crate::support::stack::{Setup, TestStack};
 use crate::v1::issue;
 
@@ -78,25 +80,44 @@ async fn what_was_settled_while_it_was_claimed_stays_as_it_is() {
     store.set(Fault::Hang);
     due_uploads(&stack, &stack.demo.alpha.api_key, 1).await;
     eventually("the bucket is asked", async || (store.count(&Method::HEAD) > 0).then_some(())).await;
+    let before = last_round(&stack).await;
     sqlx::query("UPDATE uploads SET state = 'deleted', check_at = NULL")
         .execute(&mut stack.connect().await)
         .await
         .unwrap();
     store.set(Fault::None);
-    eventually("the round ends", async || {
-        let status = super::status(&stack).await;
-        (status["last_round"]["uploaded"] == 1).then_some(())
-    })
-    .await;
+    assert_eq!(round_behind(&stack, &before).await["uploaded"], 0, "nothing of it was written");
     assert_eq!(states(&stack, "alpha").await.0, [("deleted".to_owned(), 1)]);
+    assert_eq!(swept(&stack, &stack.ops_url).await, 0);
 }
 
-/// Signs alpha's upload anew while it is being looked for.
-async fn renew_while_asked(stack: &TestStack, store: &FaultyStore, id: &str) {
+/// When the stack's own sweeper began the last round that has ended.
+async fn last_round(stack: &TestStack) -> Value {
+    super::status(stack).await["last_round"]["at"].clone()
+}
+
+/// The first round that ends and is another one than that.
+async fn round_behind(stack: &TestStack, before: &Value) -> Value {
+    eventually("the round ends", async || {
+        let round = super::status(stack).await["last_round"].clone();
+        (round.is_object() && round["at"] != *before).then_some(round)
+    })
+    .await
+}
+
+/// How many uploads a gateway's sweeper says that it has settled.
+async fn swept(stack: &TestStack, ops_url: &str) -> u64 {
+    Scrape::at(stack, ops_url).await.count("presign_gateway_uploads_settled_total", &[("by", "sweeper")])
+}
+
+/// Signs alpha's upload anew while it is being looked for; gives the last round that had ended by then.
+async fn renew_while_asked(stack: &TestStack, store: &FaultyStore, id: &str) -> Value {
     eventually("the bucket is asked", async || (store.count(&Method::HEAD) > 0).then_some(())).await;
+    let before = last_round(stack).await;
     let renewed = stack.get(&format!("/v1/uploads/{id}/url")).bearer(&stack.demo.alpha.api_key).send().await;
     renewed.data(200);
     store.set(Fault::None);
+    before
 }
 
 #[tokio::test]
@@ -106,13 +127,38 @@ async fn what_was_signed_anew_while_the_sweeper_looked_has_not_expired() {
     store.set(Fault::Hang);
     let (id, _) = issue(&stack).await;
     super::make_due(&stack, "state = 'issued'").await;
-    renew_while_asked(&stack, &store, &id).await;
-    eventually("the round ends", async || {
-        let status = super::status(&stack).await;
-        (status["last_round"]["expired"] == 1).then_some(())
+    let before = renew_while_asked(&stack, &store, &id).await;
+    assert_eq!(round_behind(&stack, &before).await["expired"], 0, "nothing of it was written");
+    assert_eq!(swept(&stack, &stack.ops_url).await, 0);
+    assert_eq!(states(&stack, "alpha").await, (vec![("issued".to_owned(), 1)], 1), "and is looked for later");
+}
+
+#[tokio::test]
+async fn finding_of_two_sweepers_is_counted_once() {
+    let stack = Setup::new().set("UPLOADS__SWEEP_SECONDS", "0").start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    due_uploads(&stack, &stack.demo.alpha.api_key, 1).await;
+    store.set(Fault::Hang);
+    let sweep = [("UPLOADS__SWEEP_SECONDS", "1"), ("UPLOADS__BUCKET_TIMEOUT_MS", "20000")];
+    let instances = [stack.another(&sweep).await, stack.another(&sweep).await];
+    eventually("one asks", async || (store.count(&Method::HEAD) == 1).then_some(())).await;
+    // As if its lease had run out: the other one claims it as well.
+    super::make_due(&stack, "state = 'issued'").await;
+    eventually("both ask", async || (store.count(&Method::HEAD) == 2).then_some(())).await;
+    store.set(Fault::None);
+    assert_eq!(settled(&stack, "alpha").await, [("uploaded".to_owned(), 1)]);
+    eventually("both have ended a round", async || {
+        let mut ended = 0;
+        for instance in &instances {
+            let url = format!("{}/admin/v1/sweeper", instance.ops_url);
+            let status = stack.call(Method::GET, url).bearer(&stack.demo.operator_key).send().await;
+            ended += usize::from(status.data(200)["last_round"].is_object());
+        }
+        (ended == 2).then_some(())
     })
     .await;
-    assert_eq!(states(&stack, "alpha").await, (vec![("issued".to_owned(), 1)], 1), "and is looked for later");
+    let counted = [swept(&stack, &instances[0].ops_url).await, swept(&stack, &instances[1].ops_url).await];
+    assert_eq!(counted.iter().sum::<u64>(), 1, "{counted:?}");
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ use super::{complete, issue, state};
 use crate::support::eventually;
 use crate::support::faulty_store::{Fault, FaultyStore};
 use crate::support::jwks_server::{Publish, Publisher};
+use crate::support::ledger::ignore_updates;
+use crate::support::scrape::Scrape;
 use crate::support::stack::{Answer, Setup, TestStack};
 
 async fn delete(stack: &TestStack, id: &str) -> Answer {
@@ -118,4 +120,33 @@ async fn an_answer_without_end_is_cut_off() {
     store.set(Publish::CutOff);
     assert!(delete(&stack, &id).await.status.is_server_error());
     assert_eq!(state(&stack, &id).await, "issued");
+}
+
+#[tokio::test]
+async fn delete_that_writes_no_row_fails_and_is_not_counted() {
+    let stack = TestStack::start().await;
+    let (id, _) = issue(&stack).await;
+    ignore_updates(&mut stack.connect().await, "uploads").await;
+    delete(&stack, &id).await.assert_error(500, "internal");
+    assert_eq!(state(&stack, &id).await, "issued");
+    assert_eq!(deletes_counted(&stack).await, 0);
+}
+
+#[tokio::test]
+async fn two_deletes_at_once_are_counted_once() {
+    let stack = TestStack::start().await;
+    let store = FaultyStore::before_alpha(&stack).await;
+    let (id, _) = issue(&stack).await;
+    store.set(Fault::Hang);
+    let release = async {
+        eventually("both ask", async || (store.count(&Method::DELETE) == 2).then_some(())).await;
+        store.set(Fault::None);
+    };
+    let (first, second, ()) = tokio::join!(delete(&stack, &id), delete(&stack, &id), release);
+    assert_eq!((&first.data(200)["state"], &second.data(200)["state"]), (&json!("deleted"), &json!("deleted")));
+    assert_eq!(deletes_counted(&stack).await, 1);
+}
+
+async fn deletes_counted(stack: &TestStack) -> u64 {
+    Scrape::of(stack).await.count("presign_gateway_uploads_settled_total", &[("state", "deleted"), ("by", "delete")])
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::stack::{Answer, TestStack};
 use crate::support::{ledger, postgres};
+use crate::v1::{id_in, promise};
 
 async fn list(stack: &TestStack, query: &str) -> Answer {
     stack.get(&format!("/v1/uploads?{query}")).bearer(&stack.demo.alpha.api_key).send().await
@@ -207,4 +208,15 @@ async fn a_page_of_a_rare_thing_is_short_and_the_next_goes_on_behind() {
     let second = list(&stack, &format!("min_width=77777&cursor={cursor}")).await;
     assert_eq!(keys(&second), [oldest]);
     assert_eq!(second.data(200)["next_cursor"], Value::Null);
+}
+
+#[tokio::test]
+async fn others_upload_is_not_even_read() {
+    let stack = TestStack::start().await;
+    let id = id_in(stack.presign_as(&stack.demo.beta.api_key).await.object_key());
+    // Whoever reads this row fails.
+    promise(&stack, &id, "ext = 'of another version'").await;
+    let show = |api_key: &str| stack.get(&format!("/v1/uploads/{id}")).bearer(api_key).send();
+    show(&stack.demo.alpha.api_key).await.assert_error(404, "resource_not_found");
+    show(&stack.demo.beta.api_key).await.assert_error(500, "internal");
 }
