@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::domain::ids::UploadId;
-use crate::domain::page::{DEFAULT_LIMIT, MAX_LIMIT, Page};
-use crate::domain::search::{Search, SearchTerms};
+use crate::domain::page::{Page, PageRequest};
+use crate::domain::search::{Order, Search, UploadFilter};
 use crate::domain::tenant::Slug;
 use crate::domain::upload::Upload;
 use crate::uploads::list::UploadReader;
@@ -16,6 +16,7 @@ use super::context::Context;
 use super::output;
 
 mod export;
+mod filter;
 mod verify;
 
 const EXAMPLES: &str = "\
@@ -50,51 +51,8 @@ pub(super) struct Filters {
     /// Of this tenant (its short name) [default: of all].
     #[arg(long)]
     tenant: Option<String>,
-    /// Issued from this time on, such as 2026-11-22 or 2026-11-22T18:00:00Z.
-    #[arg(long, value_name = "TIME")]
-    from: Option<String>,
-    /// Issued before this time.
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
-    /// thumb, origin or video.
-    #[arg(long = "type", value_name = "TYPE")]
-    kind: Option<String>,
-    /// An extension, such as jpg.
-    #[arg(long)]
-    ext: Option<String>,
-    /// issued, uploaded, mismatched, expired or deleted.
-    #[arg(long)]
-    state: Option<String>,
-    /// A whole object key, or how it begins.
-    #[arg(long, value_name = "TEXT")]
-    key: Option<String>,
-    /// The sub of the JWT that asked for it.
-    #[arg(long)]
-    subject: Option<String>,
-    /// The public id of the API key that asked for it.
-    #[arg(long, value_name = "ID")]
-    api_key: Option<String>,
-    /// The alias of the bucket that it goes to.
-    #[arg(long, value_name = "ALIAS")]
-    bucket: Option<String>,
-    #[arg(long, value_name = "PIXELS", help_heading = "Ranges")]
-    min_width: Option<String>,
-    #[arg(long, value_name = "PIXELS", help_heading = "Ranges")]
-    max_width: Option<String>,
-    #[arg(long, value_name = "PIXELS", help_heading = "Ranges")]
-    min_height: Option<String>,
-    #[arg(long, value_name = "PIXELS", help_heading = "Ranges")]
-    max_height: Option<String>,
-    #[arg(long, value_name = "SECONDS", help_heading = "Ranges")]
-    min_duration: Option<String>,
-    #[arg(long, value_name = "SECONDS", help_heading = "Ranges")]
-    max_duration: Option<String>,
-    /// As seen in the bucket, or as promised.
-    #[arg(long, value_name = "BYTES", help_heading = "Ranges")]
-    min_size: Option<String>,
-    /// As seen in the bucket, or as promised.
-    #[arg(long, value_name = "BYTES", help_heading = "Ranges")]
-    max_size: Option<String>,
+    #[command(flatten)]
+    filter: UploadFilter,
     /// newest first, or oldest first.
     #[arg(long, default_value = "newest")]
     order: String,
@@ -132,8 +90,8 @@ impl List {
     async fn run(self, context: &Context) -> anyhow::Result<()> {
         let Self { filters, cursor, limit } = self;
         let tenant = filters.tenant()?;
-        let search = Search::parse(&filters.terms(), cursor.as_deref(), limit)?;
-        let page = fill(&context.ledger()?, tenant.as_ref(), &filters.terms(), search, limit).await?;
+        let search = filters.search(cursor.as_deref(), limit)?;
+        let page = fill(&context.ledger()?, tenant.as_ref(), search).await?;
         let header = ["id", "tenant", "state", "type", "ext", "size", "object key", "issued"];
         output::show_page(context.output, header, &page.view(), |upload: &UploadView| {
             let size = upload.seen.as_ref().map(|seen| seen.size).or(upload.size);
@@ -152,21 +110,15 @@ impl List {
 }
 
 /// Goes on by itself where a page is short, since each looks at so many uploads only.
-async fn fill(
-    ledger: &UploadReader,
-    tenant: Option<&Slug>,
-    terms: &SearchTerms,
-    first: Search,
-    limit: Option<u16>,
-) -> anyhow::Result<Page<Upload>> {
-    let wanted = limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
-    let mut page = ledger.list_any_tenant(tenant, &first).await?;
+async fn fill(ledger: &UploadReader, tenant: Option<&Slug>, mut search: Search) -> anyhow::Result<Page<Upload>> {
+    let wanted = usize::from(search.page.limit());
+    let mut page = ledger.list_any_tenant(tenant, &search).await?;
     while let Some(cursor) = page.next_cursor.as_deref() {
-        let missing = usize::from(wanted).saturating_sub(page.items.len());
+        let missing = wanted.saturating_sub(page.items.len());
         if missing == 0 {
             break;
         }
-        let search = Search::parse(terms, Some(cursor), u16::try_from(missing).ok())?;
+        search.page = PageRequest::new(Some(cursor), u16::try_from(missing).ok())?;
         let next = ledger.list_any_tenant(tenant, &search).await?;
         page.items.extend(next.items);
         page.next_cursor = next.next_cursor;
@@ -179,27 +131,8 @@ impl Filters {
         Ok(self.tenant.as_deref().map(Slug::parse).transpose()?)
     }
 
-    fn terms(&self) -> SearchTerms {
-        SearchTerms {
-            from: self.from.clone(),
-            to: self.to.clone(),
-            kind: self.kind.clone(),
-            ext: self.ext.clone(),
-            state: self.state.clone(),
-            object_key: self.key.clone(),
-            subject: self.subject.clone(),
-            api_key: self.api_key.clone(),
-            bucket: self.bucket.clone(),
-            min_width: self.min_width.clone(),
-            max_width: self.max_width.clone(),
-            min_height: self.min_height.clone(),
-            max_height: self.max_height.clone(),
-            min_duration: self.min_duration.clone(),
-            max_duration: self.max_duration.clone(),
-            min_size: self.min_size.clone(),
-            max_size: self.max_size.clone(),
-            order: Some(self.order.clone()),
-        }
+    fn search(self, cursor: Option<&str>, limit: Option<u16>) -> anyhow::Result<Search> {
+        Ok(Search::new(self.filter, Order::parse(Some(&self.order))?, cursor, limit)?)
     }
 }
 

@@ -12,58 +12,66 @@ use super::moment;
 use super::page::PageRequest;
 use super::upload::{Pixels, Seconds, UploadKind, UploadState};
 
-/// What is asked for, as it was written; what is `None` does not matter.
-#[derive(Debug, Clone, Default)]
-pub struct SearchTerms {
-    pub from: Option<String>,
-    pub to: Option<String>,
-    pub kind: Option<String>,
-    pub ext: Option<String>,
-    pub state: Option<String>,
-    pub object_key: Option<String>,
-    pub subject: Option<String>,
-    pub api_key: Option<String>,
-    pub bucket: Option<String>,
-    pub min_width: Option<String>,
-    pub max_width: Option<String>,
-    pub min_height: Option<String>,
-    pub max_height: Option<String>,
-    pub min_duration: Option<String>,
-    pub max_duration: Option<String>,
-    pub min_size: Option<String>,
-    pub max_size: Option<String>,
-    pub order: Option<String>,
+use self::terms::Term;
+pub use self::terms::{Bytes, PublicId, Subject};
+
+mod terms;
+
+/// Declares [`UploadFilter`]: its fields, what a query calls them, and which of two may not be the lesser.
+macro_rules! filters {
+    ($($(#[$doc:meta])* $name:literal $field:ident: $type:ty $(, $fault:literal $least:ident)?;)*) => {
+        /// Which uploads a search finds; a filter that is `None` lets all uploads pass.
+        #[derive(Debug, Clone, Default, PartialEq)]
+        pub struct UploadFilter { $($(#[$doc])* pub $field: Option<$type>,)* }
+
+        impl UploadFilter {
+            /// The filters' names in a query, in the order of the documentation.
+            pub const NAMES: &[&str] = &[$($name),*];
+
+            /// Reads the filters; `text_of` returns the text that a query has under a name.
+            ///
+            /// # Errors
+            /// Names the first filter that cannot be read, and says what it must be.
+            pub fn parse<'a>(text_of: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Invalid> {
+                let filter = Self { $($field: read($name, text_of($name))?,)* };
+                $($(
+                    if matches!((&filter.$least, &filter.$field), (Some(least), Some(most)) if most < least) {
+                        return Err(Invalid::new($name, $fault));
+                    }
+                )?)*
+                Ok(filter)
+            }
+
+            /// The filters that are set: their names, and their values as text.
+            fn terms(&self) -> impl Iterator<Item = (&'static str, String)> {
+                let terms = [$(($name, self.$field.as_ref().map(Term::write))),*];
+                terms.into_iter().filter_map(|(name, text)| Some((name, text?)))
+            }
+        }
+    };
 }
 
-/// Which uploads are looked for; what is `None` does not matter.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct UploadFilter {
-    /// Issued then or later; to the millisecond, as ids have it.
-    pub from: Option<DateTime<Utc>>,
-    /// Issued before then.
-    pub to: Option<DateTime<Utc>>,
-    pub kind: Option<UploadKind>,
-    pub ext: Option<Extension>,
-    pub state: Option<UploadState>,
-    pub object_key: Option<ObjectKeyTerm>,
-    /// The JWT's `sub`.
-    pub subject: Option<String>,
-    /// The API key's public id.
-    pub api_key: Option<String>,
-    pub bucket: Option<Alias>,
-    pub width: Between<i32>,
-    pub height: Between<i32>,
-    /// Seconds.
-    pub duration: Between<f64>,
-    /// Bytes: as seen in the bucket, otherwise as promised.
-    pub size: Between<i64>,
-}
-
-/// A range with both ends in it; an end that is `None` is open.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Between<T> {
-    pub least: Option<T>,
-    pub most: Option<T>,
+filters! {
+    /// Issued at this time or later, to the millisecond: an id has no finer time.
+    "from" from: DateTime<Utc>;
+    /// Issued before this time.
+    "to" to: DateTime<Utc>, "must not be before from" from;
+    "type" kind: UploadKind;
+    "ext" ext: Extension;
+    "state" state: UploadState;
+    "key" object_key: ObjectKeyTerm;
+    "subject" subject: Subject;
+    "api_key" api_key: PublicId;
+    "bucket" bucket: Alias;
+    "min_width" min_width: Pixels;
+    "max_width" max_width: Pixels, "must not be less than min_width" min_width;
+    "min_height" min_height: Pixels;
+    "max_height" max_height: Pixels, "must not be less than min_height" min_height;
+    "min_duration" min_duration: Seconds;
+    "max_duration" max_duration: Seconds, "must not be less than min_duration" min_duration;
+    /// The size that the bucket reported, otherwise the promised size.
+    "min_size" min_size: Bytes;
+    "max_size" max_size: Bytes, "must not be less than min_size" min_size;
 }
 
 /// How an object key begins, up to all of it.
@@ -102,65 +110,13 @@ pub struct Position {
 
 /// UUIDs of an object key that are looked up, at most.
 const MAX_IDS: usize = 8;
-const MAX_OBJECT_KEY: usize = 1024;
-const MAX_SUBJECT: usize = 255;
-const MAX_API_KEY: usize = 64;
 
 impl UploadFilter {
-    /// # Errors
-    /// A term that cannot be understood, by the name that it has in a query.
-    pub fn parse(terms: &SearchTerms) -> Result<Self, Invalid> {
-        let filter = Self {
-            from: moment("from", terms.from.as_deref())?,
-            to: moment("to", terms.to.as_deref())?,
-            kind: parse("type", terms.kind.as_deref(), "must be thumb, origin or video", UploadKind::parse)?,
-            ext: parse("ext", terms.ext.as_deref(), &extensions(), Extension::parse)?,
-            state: terms.state.as_deref().map(str::parse).transpose()?,
-            object_key: text("key", terms.object_key.as_deref(), MAX_OBJECT_KEY)?.map(ObjectKeyTerm::new),
-            subject: text("subject", terms.subject.as_deref(), MAX_SUBJECT)?,
-            api_key: parse("api_key", terms.api_key.as_deref(), "must be an API key's public id", public_id)?,
-            bucket: terms
-                .bucket
-                .as_deref()
-                .map(|alias| Alias::parse(alias).map_err(|error| named("bucket", error)))
-                .transpose()?,
-            width: pixels(["min_width", "max_width"], [&terms.min_width, &terms.max_width])?,
-            height: pixels(["min_height", "max_height"], [&terms.min_height, &terms.max_height])?,
-            duration: seconds(["min_duration", "max_duration"], [&terms.min_duration, &terms.max_duration])?,
-            size: bytes(["min_size", "max_size"], [&terms.min_size, &terms.max_size])?,
-        };
-        if matches!((filter.from, filter.to), (Some(from), Some(to)) if to < from) {
-            return Err(Invalid::new("to", "must not be before from"));
-        }
-        Ok(filter)
-    }
-
     /// The terms as a query would have them, each in one way only. Cursors are checked by it: another text of the same filter
     /// makes those worthless that clients hold.
     fn text(&self) -> String {
-        let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let terms = [
-            ("from", self.from.map(time)),
-            ("to", self.to.map(time)),
-            ("type", self.kind.map(|kind| kind.as_str().to_owned())),
-            ("ext", self.ext.map(|ext| ext.as_str().to_owned())),
-            ("state", self.state.map(|state| state.as_str().to_owned())),
-            ("key", self.object_key.as_ref().map(|term| term.text.clone())),
-            ("subject", self.subject.clone()),
-            ("api_key", self.api_key.clone()),
-            ("bucket", self.bucket.as_ref().map(|alias| alias.as_str().to_owned())),
-            ("min_width", self.width.least.map(|pixels| pixels.to_string())),
-            ("max_width", self.width.most.map(|pixels| pixels.to_string())),
-            ("min_height", self.height.least.map(|pixels| pixels.to_string())),
-            ("max_height", self.height.most.map(|pixels| pixels.to_string())),
-            ("min_duration", self.duration.least.map(|seconds| seconds.to_string())),
-            ("max_duration", self.duration.most.map(|seconds| seconds.to_string())),
-            ("min_size", self.size.least.map(|bytes| bytes.to_string())),
-            ("max_size", self.size.most.map(|bytes| bytes.to_string())),
-        ];
         let escaped = |value: String| value.replace('%', "%25").replace('&', "%26");
-        let named = terms.into_iter().filter_map(|(name, value)| Some(format!("&{name}={}", escaped(value?))));
-        named.collect()
+        self.terms().map(|(name, value)| format!("&{name}={}", escaped(value))).collect()
     }
 }
 
@@ -195,15 +151,16 @@ impl Order {
     /// # Errors
     /// Neither of the two.
     pub fn parse(text: Option<&str>) -> Result<Self, Invalid> {
-        parse("order", text, "must be newest or oldest", |text| text.parse().ok()).map(Option::unwrap_or_default)
+        read("order", text).map(Option::unwrap_or_default)
     }
 }
 
 impl Search {
+    /// A search for one page.
+    ///
     /// # Errors
-    /// A term that cannot be understood, by the name that it has in a query.
-    pub fn parse(terms: &SearchTerms, cursor: Option<&str>, limit: Option<u16>) -> Result<Self, Invalid> {
-        let (filter, order) = (UploadFilter::parse(terms)?, Order::parse(terms.order.as_deref())?);
+    /// The cursor or the limit is not valid.
+    pub fn new(filter: UploadFilter, order: Order, cursor: Option<&str>, limit: Option<u16>) -> Result<Self, Invalid> {
         Ok(Self { filter, order, page: PageRequest::new(cursor, limit)? })
     }
 
@@ -239,68 +196,10 @@ impl Search {
 
 /// A time, or the beginning of a day, in UTC.
 pub(super) fn moment(field: &'static str, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Invalid> {
-    parse(field, text, moment::EXPECTED, moment::parse)
+    read(field, text)
 }
 
-fn pixels(fields: [&'static str; 2], texts: [&Option<String>; 2]) -> Result<Between<i32>, Invalid> {
-    let expected = "must be a whole number from 1 to 2147483647";
-    between(fields, texts, expected, |text| Pixels::parse(text).map(Pixels::get))
-}
-
-fn seconds(fields: [&'static str; 2], texts: [&Option<String>; 2]) -> Result<Between<f64>, Invalid> {
-    let expected = "must be a number of seconds from 0 to 1000000000";
-    between(fields, texts, expected, |text| Seconds::parse(text).map(Seconds::get))
-}
-
-fn bytes(fields: [&'static str; 2], texts: [&Option<String>; 2]) -> Result<Between<i64>, Invalid> {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let expected = "must be a whole number of bytes from 0 to 9223372036854775807";
-    between(fields, texts, expected, |text| text.parse().ok().filter(|_| digits(text)))
-}
-
-fn between<T: PartialOrd>(
-    [min, max]: [&'static str; 2],
-    [least, most]: [&Option<String>; 2],
-    expected: &str,
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<Between<T>, Invalid> {
-    let range = Between {
-        least: parse(min, least.as_deref(), expected, &read)?,
-        most: parse(max, most.as_deref(), expected, &read)?,
-    };
-    match (&range.least, &range.most) {
-        (Some(least), Some(most)) if most < least => Err(Invalid::new(max, format!("must not be less than {min}"))),
-        _ => Ok(range),
-    }
-}
-
-fn text(field: &'static str, text: Option<&str>, longest: usize) -> Result<Option<String>, Invalid> {
-    let fits = |text: &str| (1..=longest).contains(&text.len()) && !text.chars().any(char::is_control);
-    let read = |text: &str| Some(text.to_owned()).filter(|text| fits(text));
-    parse(field, text, &format!("must be 1 to {longest} bytes, without control characters"), read)
-}
-
-/// What is written is no part of the error: it might be a whole API key.
-fn public_id(text: &str) -> Option<String> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    (plain && (1..=MAX_API_KEY).contains(&text.len())).then(|| text.to_owned())
-}
-
-fn extensions() -> String {
-    let known: Vec<_> = Extension::ALL.iter().map(|ext| ext.as_str()).collect();
-    format!("must be one of {}", known.join(", "))
-}
-
-fn parse<T>(
-    field: &'static str,
-    text: Option<&str>,
-    expected: &str,
-    read: impl Fn(&str) -> Option<T>,
-) -> Result<Option<T>, Invalid> {
-    text.map(|text| read(text).ok_or_else(|| Invalid::new(field, expected))).transpose()
-}
-
-/// The same error about a field of another name.
-fn named(field: &'static str, error: Invalid) -> Invalid {
-    Invalid { field, ..error }
+/// Reads the text of a term, if there is one.
+fn read<T: Term>(field: &'static str, text: Option<&str>) -> Result<Option<T>, Invalid> {
+    text.map(|text| T::read(text).map_err(|expected| Invalid::new(field, expected))).transpose()
 }

@@ -68,7 +68,7 @@ fn not_state(_: &str) -> Invalid {
 }
 
 /// A width or a height in pixels: 1 … 2,147,483,647.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
 pub struct Pixels(i32);
 
 impl Pixels {
@@ -93,7 +93,7 @@ impl Pixels {
 }
 
 /// A duration in seconds: finite, 0 … 1e9.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Seconds(f64);
 
 impl Seconds {

@@ -5,7 +5,8 @@ use crate::domain::search::Search;
 use crate::domain::upload::UploadRequest;
 use crate::http::error::ApiError;
 
-use crate::http::extract::json::{read_body, read_query};
+use crate::http::extract::json::read_body;
+use crate::http::search::SearchQuery;
 use crate::http::{oss, v1};
 
 /// The query of `GET /oss/presign`.
@@ -21,7 +22,7 @@ pub fn presign(query: &str) -> Result<UploadRequest, ApiError> {
 /// # Errors
 /// As the route answers.
 pub fn list(query: &str) -> Result<Search, ApiError> {
-    read_query::<v1::UploadQuery>(query)?.parse()
+    SearchQuery::<v1::UploadQuery>::read(query)?.search()
 }
 
 /// The body of `POST /v1/uploads`.

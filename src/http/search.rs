@@ -1,89 +1,113 @@
-//! The queries that look for uploads: one set of filters for every route that has them.
+//! Queries that search uploads: one set of filters for every route that has them, beside the fields of the route's own.
 
-/// Makes a query of the filters, and of fields of the route's own.
-macro_rules! search_query {
-    ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$meta])*
-        #[derive(serde::Deserialize, utoipa::IntoParams)]
-        #[serde(deny_unknown_fields)]
-        #[into_params(parameter_in = Query)]
-        pub(in crate::http) struct $name {
-            $($(#[$field_meta])* $field: $type,)*
-            /// Issued from this time on: `2026-11-22T18:00:00Z`, or a day; to the millisecond. Name it where you can: months
-            /// before it are not touched.
-            #[param(example = "2026-11-01")]
-            from: Option<String>,
-            /// Issued before this time.
-            to: Option<String>,
-            /// `thumb`, `origin` or `video`.
-            #[serde(rename = "type")]
-            kind: Option<String>,
-            /// An extension, such as `jpg`.
-            ext: Option<String>,
-            /// `issued`, `uploaded`, `mismatched`, `expired` or `deleted`.
-            state: Option<String>,
-            /// A whole object key, or how it begins. Folders that end with a UUID need their slash.
-            key: Option<String>,
-            /// The `sub` of the JWT that asked for it.
-            subject: Option<String>,
-            /// The public id of the API key that asked for it.
-            api_key: Option<String>,
-            /// The alias of the bucket that it goes to.
-            bucket: Option<String>,
-            /// Pixels, 1 to 2147483647.
-            #[param(value_type = Option<i32>)]
-            min_width: Option<String>,
-            /// Pixels, 1 to 2147483647.
-            #[param(value_type = Option<i32>)]
-            max_width: Option<String>,
-            /// Pixels, 1 to 2147483647.
-            #[param(value_type = Option<i32>)]
-            min_height: Option<String>,
-            /// Pixels, 1 to 2147483647.
-            #[param(value_type = Option<i32>)]
-            max_height: Option<String>,
-            /// Seconds, 0 to 1000000000.
-            #[param(value_type = Option<f64>)]
-            min_duration: Option<String>,
-            /// Seconds, 0 to 1000000000.
-            #[param(value_type = Option<f64>)]
-            max_duration: Option<String>,
-            /// Bytes: as seen in the bucket, or as promised where it was not seen.
-            #[param(value_type = Option<i64>)]
-            min_size: Option<String>,
-            /// Bytes: as seen in the bucket, or as promised where it was not seen.
-            #[param(value_type = Option<i64>)]
-            max_size: Option<String>,
-            /// `newest` first, or `oldest` first; newest, where left out.
-            order: Option<String>,
-        }
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{KnownFormat, ObjectBuilder, Required, SchemaFormat};
 
-        impl $name {
-            /// Takes the filters out; the route's own fields stay.
-            fn terms(&mut self) -> crate::domain::search::SearchTerms {
-                crate::domain::search::SearchTerms {
-                    from: self.from.take(),
-                    to: self.to.take(),
-                    kind: self.kind.take(),
-                    ext: self.ext.take(),
-                    state: self.state.take(),
-                    object_key: self.key.take(),
-                    subject: self.subject.take(),
-                    api_key: self.api_key.take(),
-                    bucket: self.bucket.take(),
-                    min_width: self.min_width.take(),
-                    max_width: self.max_width.take(),
-                    min_height: self.min_height.take(),
-                    max_height: self.max_height.take(),
-                    min_duration: self.min_duration.take(),
-                    max_duration: self.max_duration.take(),
-                    min_size: self.min_size.take(),
-                    max_size: self.max_size.take(),
-                    order: self.order.take(),
-                }
-            }
-        }
-    };
+use crate::domain::search::{Order, UploadFilter};
+use crate::http::error::ApiError;
+use crate::http::error::reason::Reason;
+
+use super::state::SharedGateway;
+use crate::http::extract::json::{pairs, read_query, unknown_field};
+
+/// A query of the filters, the order, and the route's own fields `T`, which rejects all other fields.
+pub(super) struct SearchQuery<T> {
+    pub own: T,
+    pub filter: UploadFilter,
+    pub order: Order,
 }
 
-pub(super) use search_query;
+impl<T: DeserializeOwned + IntoParams> SearchQuery<T> {
+    /// Reads a query.
+    ///
+    /// # Errors
+    /// A field that is unknown, repeated or not valid, by its name.
+    pub fn read(text: &str) -> Result<Self, ApiError> {
+        let pairs = pairs(text)?;
+        let mut own = form_urlencoded::Serializer::new(String::new());
+        own.extend_pairs(pairs.iter().filter(|(name, _)| !UploadFilter::NAMES.contains(&&**name) && name != ORDER));
+        let own = read_query(&own.finish()).map_err(|error| with_all_known::<T>(error))?;
+        let text_of = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, text)| &**text);
+        Ok(Self { own, filter: UploadFilter::parse(text_of)?, order: Order::parse(text_of(ORDER))? })
+    }
+}
+
+/// Adds the filters to the known fields of an error that lists only the route's own.
+fn with_all_known<T: IntoParams>(error: ApiError) -> ApiError {
+    match &error.field {
+        Some(name) if error.reason == Reason::UnknownField => {
+            let known: Vec<_> = SearchQuery::<T>::into_params(|| None).into_iter().map(|known| known.name).collect();
+            unknown_field(name, &known.join(", "))
+        }
+        _ => error,
+    }
+}
+
+impl<T: DeserializeOwned + IntoParams> FromRequestParts<SharedGateway> for SearchQuery<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &SharedGateway) -> Result<Self, ApiError> {
+        Self::read(parts.uri.query().unwrap_or_default())
+    }
+}
+
+const ORDER: &str = "order";
+
+/// A JSON type, and its format.
+type Form = (Type, Option<KnownFormat>);
+
+const TEXT: Form = (Type::String, None);
+const PIXELS: Form = (Type::Integer, Some(KnownFormat::Int32));
+const SECONDS: Form = (Type::Number, Some(KnownFormat::Double));
+const BYTES: Form = (Type::Integer, Some(KnownFormat::Int64));
+
+/// How the OpenAPI documents describe the filters and the order; `openapi::values` adds which values are valid.
+const PARAMETERS: [(&str, Form, &str); 18] = [
+    (
+        "from",
+        TEXT,
+        "Issued from this time on: `2026-11-22T18:00:00Z`, or a day; to the millisecond. Name it where you can: months\n\
+         before it are not touched.",
+    ),
+    ("to", TEXT, "Issued before this time."),
+    ("type", TEXT, "`thumb`, `origin` or `video`."),
+    ("ext", TEXT, "An extension, such as `jpg`."),
+    ("state", TEXT, "`issued`, `uploaded`, `mismatched`, `expired` or `deleted`."),
+    ("key", TEXT, "A whole object key, or how it begins. Folders that end with a UUID need their slash."),
+    ("subject", TEXT, "The `sub` of the JWT that asked for it."),
+    ("api_key", TEXT, "The public id of the API key that asked for it."),
+    ("bucket", TEXT, "The alias of the bucket that it goes to."),
+    ("min_width", PIXELS, "Pixels, 1 to 2147483647."),
+    ("max_width", PIXELS, "Pixels, 1 to 2147483647."),
+    ("min_height", PIXELS, "Pixels, 1 to 2147483647."),
+    ("max_height", PIXELS, "Pixels, 1 to 2147483647."),
+    ("min_duration", SECONDS, "Seconds, 0 to 1000000000."),
+    ("max_duration", SECONDS, "Seconds, 0 to 1000000000."),
+    ("min_size", BYTES, "Bytes: as seen in the bucket, or as promised where it was not seen."),
+    ("max_size", BYTES, "Bytes: as seen in the bucket, or as promised where it was not seen."),
+    (ORDER, TEXT, "`newest` first, or `oldest` first; newest, where left out."),
+];
+
+impl<T: IntoParams> IntoParams for SearchQuery<T> {
+    /// The route's own parameters, then the filters and the order.
+    fn into_params(parameter_in: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        T::into_params(parameter_in).into_iter().chain(PARAMETERS.into_iter().map(parameter)).collect()
+    }
+}
+
+fn parameter((name, (kind, format), description): (&str, Form, &str)) -> Parameter {
+    let schema = ObjectBuilder::new().schema_type(kind).format(format.map(SchemaFormat::KnownFormat));
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(schema))
+        .example((name == "from").then(|| "2026-11-01".into()))
+        .build()
+}

@@ -10,7 +10,6 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::context::Context;
-use crate::domain::search::Search;
 use crate::telemetry::error_chain::chain;
 use crate::uploads::export::{Export, ExportFormat};
 
@@ -42,12 +41,12 @@ enum Format {
 impl ExportArguments {
     pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let Self { filters, format, to_file } = self;
-        let search = Search::parse(&filters.terms(), None, None)?;
+        let (tenant, search) = (filters.tenant()?, filters.search(None, None)?);
         let format = match format {
             Format::Csv => ExportFormat::Csv,
             Format::Ndjson => ExportFormat::Ndjson,
         };
-        let mut export = context.ledger()?.export_any_tenant(filters.tenant()?.as_ref(), search, format).await?;
+        let mut export = context.ledger()?.export_any_tenant(tenant.as_ref(), search, format).await?;
         let target: Box<dyn Write> = match &to_file {
             Some(file) => {
                 Box::new(std::fs::File::create(file).with_context(|| format!("{} cannot be written", file.display()))?)

@@ -2,6 +2,8 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use serde::Deserialize;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::domain::ids::UploadId;
@@ -10,37 +12,38 @@ use crate::http::envelope::{Success, SuccessBody};
 use crate::http::error::ApiError;
 use crate::http::error::reason::Reason;
 use crate::http::export;
-use crate::http::extract::json::Query;
 use crate::http::extract::path::Path;
-use crate::http::search::search_query;
+use crate::http::search::SearchQuery;
 use crate::http::state::SharedGateway;
 use crate::uploads::view::UploadView;
 
 use super::{PageView, tenant_term};
 use crate::http::extract::operator::Operator;
 
-search_query! {
-    /// Which uploads are listed.
-    AdminUploadQuery {
-        /// Of this tenant (its slug) only.
-        tenant: Option<String>,
-        /// The `next_cursor` of an earlier page, with the same filters and order.
-        cursor: Option<String>,
-        /// Rows, 1 to 500; 100, where left out.
-        #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
-        limit: Option<u16>,
-    }
+/// Whose uploads, and which page of the list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AdminUploadQuery {
+    /// Of this tenant (its slug) only.
+    tenant: Option<String>,
+    /// The `next_cursor` of an earlier page, with the same filters and order.
+    cursor: Option<String>,
+    /// Rows, 1 to 500; 100, where left out.
+    #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
+    limit: Option<u16>,
 }
 
-search_query! {
-    /// Which uploads are exported.
-    AdminExportQuery {
-        /// Of this tenant (its slug) only.
-        tenant: Option<String>,
-        /// `csv` or `ndjson`.
-        #[param(required, value_type = String)]
-        format: Option<String>,
-    }
+/// Whose uploads, and how they are exported.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AdminExportQuery {
+    /// Of this tenant (its slug) only.
+    tenant: Option<String>,
+    /// `csv` or `ndjson`.
+    #[param(required, value_type = String)]
+    format: Option<String>,
 }
 
 /// List uploads of all tenants.
@@ -49,15 +52,16 @@ search_query! {
 /// The page of a cursor is the same whenever it is asked for, but for uploads that are being committed just now, or have their
 /// time from a clock that is behind: for some seconds (the commit timeout, and what the instances' clocks differ by) such a one
 /// can still appear in an earlier page.
-#[utoipa::path(get, path = "/admin/v1/uploads", tag = "uploads", operation_id = "list_uploads", params(AdminUploadQuery),
+#[utoipa::path(get, path = "/admin/v1/uploads", tag = "uploads", operation_id = "list_uploads", params(SearchQuery<AdminUploadQuery>),
     responses((status = 200, description = "A page of uploads", body = SuccessBody<PageView<UploadView>>)))]
 pub(super) async fn list(
     State(gateway): State<SharedGateway>,
     Operator(_): Operator,
-    Query(mut query): Query<AdminUploadQuery>,
+    query: SearchQuery<AdminUploadQuery>,
 ) -> Result<Success<PageView<UploadView>>, ApiError> {
-    let search = Search::parse(&query.terms(), query.cursor.as_deref(), query.limit)?;
-    let tenant = tenant_term(query.tenant.as_deref())?;
+    let SearchQuery { own, filter, order } = query;
+    let search = Search::new(filter, order, own.cursor.as_deref(), own.limit)?;
+    let tenant = tenant_term(own.tenant.as_deref())?;
     Ok(Success(gateway.uploads.ledger().list_any_tenant(tenant.as_ref(), &search).await?.view().into()))
 }
 
@@ -86,16 +90,17 @@ pub(super) async fn show(
 /// `{"end":true,"rows":2,"whole":true}`, in CSV `# whole: 2 rows`. Where a failure came between, it is
 /// `{"end":true,"rows":2,"whole":false,"reason":"unavailable"}` or `# NOT whole: 2 rows, unavailable` (`timed_out`, where it took longer than the gateway allows); where there is no such
 /// line at all, the connection was cut. A cell of CSV that a spreadsheet would take for a formula has an apostrophe before it.
-#[utoipa::path(get, path = "/admin/v1/uploads/export", tag = "uploads", operation_id = "export_uploads", params(AdminExportQuery),
+#[utoipa::path(get, path = "/admin/v1/uploads/export", tag = "uploads", operation_id = "export_uploads", params(SearchQuery<AdminExportQuery>),
     responses((status = 200, description = "The uploads, a line each", content((String = "text/csv"), (String = "application/x-ndjson")))))]
 pub(super) async fn export(
     State(gateway): State<SharedGateway>,
     Operator(_): Operator,
-    Query(mut query): Query<AdminExportQuery>,
+    query: SearchQuery<AdminExportQuery>,
 ) -> Result<Response, ApiError> {
-    let search = Search::parse(&query.terms(), None, None)?;
-    let format = export::format(query.format.as_deref())?;
-    let tenant = tenant_term(query.tenant.as_deref())?;
+    let SearchQuery { own, filter, order } = query;
+    let search = Search::new(filter, order, None, None)?;
+    let format = export::format(own.format.as_deref())?;
+    let tenant = tenant_term(own.tenant.as_deref())?;
     let export = gateway.uploads.export_any_tenant(tenant.as_ref(), search, format).await?;
     export::stream(export, gateway.edge.export_timeout).await
 }

@@ -2,6 +2,7 @@
 //!
 //! What a client sent is never repeated to it: it may be a secret.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use axum::body::to_bytes;
@@ -63,9 +64,19 @@ impl<T: DeserializeOwned> FromRequestParts<SharedGateway> for Query<T> {
 /// # Errors
 /// A name twice, a control character, or not of this form.
 pub(in crate::http) fn read_query<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
-    let query = form_urlencoded::parse(text.as_bytes());
+    pairs(text)?;
+    let query = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
+    serde_path_to_error::deserialize(query).map_err(|error| refuse(&error))
+}
+
+/// Takes a query apart into names and values.
+///
+/// # Errors
+/// A name twice, or a control character.
+pub(in crate::http) fn pairs(text: &str) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, ApiError> {
+    let mut pairs = Vec::new();
     let mut names = std::collections::HashSet::new();
-    for (name, value) in query {
+    for (name, value) in form_urlencoded::parse(text.as_bytes()) {
         if value.chars().any(char::is_control) {
             let told = format!("{} must not hold control characters", clipped(&name));
             return Err(ApiError::with_detail(Reason::InvalidField, told).about(&clipped(&name)));
@@ -73,9 +84,9 @@ pub(in crate::http) fn read_query<T: DeserializeOwned>(text: &str) -> Result<T, 
         if !names.insert(name.clone()) {
             return Err(ApiError::with_detail(Reason::RepeatedParameter, clipped(&name)).about(&clipped(&name)));
         }
+        pairs.push((name, value));
     }
-    let query = serde_urlencoded::Deserializer::new(query);
-    serde_path_to_error::deserialize(query).map_err(|error| refuse(&error))
+    Ok(pairs)
 }
 
 /// A part of a body that is judged by itself.
@@ -117,11 +128,10 @@ fn refuse<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> ApiErr
     let text = error.inner().to_string();
     let quoted = |prefix| text.strip_prefix(prefix).and_then(|rest: &str| rest.split('`').next());
     if let Some(name) = quoted("unknown field `") {
-        let name = &clipped(name);
         // The last one: a name can be anything, and hold the word too.
         let known = text.rsplit_once("expected ").map_or("", |(_, known)| known);
         let known = known.trim_start_matches("one of ").split(" at line").next().unwrap_or_default().replace('`', "");
-        return ApiError::with_detail(Reason::UnknownField, format!("{name}; known are {known}")).about(name);
+        return unknown_field(name, &known);
     }
     if let Some(name) = quoted("missing field `") {
         return ApiError::with_detail(Reason::InvalidField, format!("{name} is missing")).about(name);
@@ -138,6 +148,11 @@ fn refuse<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> ApiErr
         text.rsplit_once("expected ").map_or("of another form", |(_, expected)| in_words(expected))
     };
     ApiError::with_detail(Reason::InvalidField, format!("{path} must be {expected}")).about(&path)
+}
+
+pub(in crate::http) fn unknown_field(name: &str, known: &str) -> ApiError {
+    let name = &clipped(name);
+    ApiError::with_detail(Reason::UnknownField, format!("{name}; known are {known}")).about(name)
 }
 
 const NUMBER: &str = "a whole number that is not negative, and not too large";

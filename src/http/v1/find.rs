@@ -2,6 +2,8 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::domain::search::Search;
 use crate::http::admin::PageView;
@@ -9,34 +11,36 @@ use crate::http::envelope::{Success, SuccessBody};
 use crate::http::error::ApiError;
 use crate::http::export;
 use crate::http::extract::caller::Admit;
-use crate::http::extract::json::Query;
-use crate::http::search::search_query;
+use crate::http::search::SearchQuery;
 use crate::http::state::SharedGateway;
 use crate::uploads::view::UploadView;
 
-search_query! {
-    /// Which uploads are listed.
-    UploadQuery {
-        /// The `next_cursor` of an earlier page, with the same filters and order.
-        cursor: Option<String>,
-        /// Rows, 1 to 500; 100, where left out.
-        #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
-        limit: Option<u16>,
-    }
+/// Which page of the list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(in crate::http) struct UploadQuery {
+    /// The `next_cursor` of an earlier page, with the same filters and order.
+    cursor: Option<String>,
+    /// Rows, 1 to 500; 100, where left out.
+    #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
+    limit: Option<u16>,
 }
 
-search_query! {
-    /// Which uploads are exported.
-    ExportQuery {
-        /// `csv` or `ndjson`.
-        #[param(required, value_type = String)]
-        format: Option<String>,
-    }
+/// How uploads are exported.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ExportQuery {
+    /// `csv` or `ndjson`.
+    #[param(required, value_type = String)]
+    format: Option<String>,
 }
 
-impl UploadQuery {
-    pub(in crate::http) fn parse(mut self) -> Result<Search, ApiError> {
-        Ok(Search::parse(&self.terms(), self.cursor.as_deref(), self.limit)?)
+impl SearchQuery<UploadQuery> {
+    pub(in crate::http) fn search(self) -> Result<Search, ApiError> {
+        let Self { own, filter, order } = self;
+        Ok(Search::new(filter, order, own.cursor.as_deref(), own.limit)?)
     }
 }
 
@@ -46,14 +50,14 @@ impl UploadQuery {
 /// The page of a cursor is the same whenever it is asked for, but for uploads that are being committed just now, or have their
 /// time from a clock that is behind: for some seconds (the commit timeout, and what the instances' clocks differ by) such a one
 /// can still appear in an earlier page.
-#[utoipa::path(get, path = "/v1/uploads", tag = "uploads", operation_id = "list_uploads", params(UploadQuery), security(("bearer" = [])),
+#[utoipa::path(get, path = "/v1/uploads", tag = "uploads", operation_id = "list_uploads", params(SearchQuery<UploadQuery>), security(("bearer" = [])),
     responses((status = 200, description = "A page of uploads", body = SuccessBody<PageView<UploadView>>)))]
 pub(super) async fn list(
     State(gateway): State<SharedGateway>,
     Admit(admitted): Admit,
-    Query(query): Query<UploadQuery>,
+    query: SearchQuery<UploadQuery>,
 ) -> Result<Success<PageView<UploadView>>, ApiError> {
-    let search = query.parse()?;
+    let search = query.search()?;
     Ok(Success(gateway.uploads.list(&admitted, &search).await?.view().into()))
 }
 
@@ -65,15 +69,16 @@ pub(super) async fn list(
 /// `{"end":true,"rows":2,"whole":true}`, in CSV `# whole: 2 rows`. Where a failure came between, it is
 /// `{"end":true,"rows":2,"whole":false,"reason":"unavailable"}` or `# NOT whole: 2 rows, unavailable` (`timed_out`, where it took longer than the gateway allows); where there is no such
 /// line at all, the connection was cut. A cell of CSV that a spreadsheet would take for a formula has an apostrophe before it.
-#[utoipa::path(get, path = "/v1/uploads/export", tag = "uploads", operation_id = "export_uploads", params(ExportQuery), security(("bearer" = [])),
+#[utoipa::path(get, path = "/v1/uploads/export", tag = "uploads", operation_id = "export_uploads", params(SearchQuery<ExportQuery>), security(("bearer" = [])),
     responses((status = 200, description = "The uploads, a line each", content((String = "text/csv"), (String = "application/x-ndjson")))))]
 pub(super) async fn export(
     State(gateway): State<SharedGateway>,
     Admit(admitted): Admit,
-    Query(mut query): Query<ExportQuery>,
+    query: SearchQuery<ExportQuery>,
 ) -> Result<Response, ApiError> {
-    let search = Search::parse(&query.terms(), None, None)?;
-    let format = export::format(query.format.as_deref())?;
+    let SearchQuery { own, filter, order } = query;
+    let search = Search::new(filter, order, None, None)?;
+    let format = export::format(own.format.as_deref())?;
     let export = gateway.uploads.export(&admitted, search, format).await?;
     export::stream(export, gateway.edge.export_timeout).await
 }

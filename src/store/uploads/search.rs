@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use crate::domain::extension::Extension;
 use crate::domain::ids::{TenantId, UploadId};
-use crate::domain::search::{Order, UploadFilter};
-use crate::domain::upload::{Upload, UploadKind, UploadState};
+use crate::domain::search::{Bytes, Order, UploadFilter};
+use crate::domain::upload::{Pixels, Seconds, Upload, UploadKind, UploadState};
 
 use super::row::{self, Row};
 use super::{Store, StoreError};
@@ -209,7 +209,7 @@ impl Statement<'_> {
                 .push(")");
         }
         if self.has_subject_index() {
-            self.push_if(" AND caller_subject = ", filter.subject.clone());
+            self.push_if(" AND caller_subject = ", filter.subject.as_ref().map(|subject| subject.as_str().to_owned()));
         }
         if self.has_state_index() {
             self.push_if(" AND state = ", filter.state.map(UploadState::as_str));
@@ -225,7 +225,7 @@ impl Statement<'_> {
             self.push_if(" AND state = ", filter.state.map(UploadState::as_str));
         }
         if !self.has_subject_index() {
-            self.push_if(" AND caller_subject = ", filter.subject.clone());
+            self.push_if(" AND caller_subject = ", filter.subject.as_ref().map(|subject| subject.as_str().to_owned()));
         }
         if let Some(term) = &filter.object_key {
             self.sql.push(" AND starts_with(object_key, ").push_bind(term.text.clone()).push(")");
@@ -233,7 +233,7 @@ impl Statement<'_> {
         if let Some(public_id) = &filter.api_key {
             // Another tenant's names none of this one's uploads.
             self.sql.push(" AND caller_id = (SELECT api_keys.id FROM api_keys WHERE public_id = ");
-            self.sql.push_bind(public_id.clone()).push(")");
+            self.sql.push_bind(public_id.as_str().to_owned()).push(")");
         }
         if let Some(alias) = &filter.bucket {
             self.sql.push(" AND bucket_id IN (SELECT buckets.id FROM buckets WHERE alias = ");
@@ -241,15 +241,14 @@ impl Statement<'_> {
             self.push_if(" AND buckets.tenant_id = ", self.tenant_id.map(TenantId::uuid));
             self.sql.push(")");
         }
-        let ranges = [("width", filter.width), ("height", filter.height)];
-        for (column, range) in ranges {
-            self.push_if(&format!(" AND {column} >= "), range.least);
-            self.push_if(&format!(" AND {column} <= "), range.most);
-        }
-        self.push_if(" AND duration_seconds >= ", filter.duration.least);
-        self.push_if(" AND duration_seconds <= ", filter.duration.most);
-        self.push_if(" AND coalesce(size_bytes, declared_size_bytes) >= ", filter.size.least);
-        self.push_if(" AND coalesce(size_bytes, declared_size_bytes) <= ", filter.size.most);
+        self.push_if(" AND width >= ", filter.min_width.map(Pixels::get));
+        self.push_if(" AND width <= ", filter.max_width.map(Pixels::get));
+        self.push_if(" AND height >= ", filter.min_height.map(Pixels::get));
+        self.push_if(" AND height <= ", filter.max_height.map(Pixels::get));
+        self.push_if(" AND duration_seconds >= ", filter.min_duration.map(Seconds::get));
+        self.push_if(" AND duration_seconds <= ", filter.max_duration.map(Seconds::get));
+        self.push_if(" AND coalesce(size_bytes, declared_size_bytes) >= ", filter.min_size.map(Bytes::get));
+        self.push_if(" AND coalesce(size_bytes, declared_size_bytes) <= ", filter.max_size.map(Bytes::get));
     }
 
     /// Whether rows must be looked at, beside what an index says of them.

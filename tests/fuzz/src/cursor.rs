@@ -2,7 +2,7 @@
 
 use presign_gateway::domain::ids::{TenantId, UploadId};
 use presign_gateway::domain::page::PageRequest;
-use presign_gateway::domain::search::{Position, Search, SearchTerms};
+use presign_gateway::domain::search::{Order, Position, Search, UploadFilter};
 use uuid::Uuid;
 
 use super::told::MARK;
@@ -13,8 +13,8 @@ pub fn judge(data: &[u8]) {
 }
 
 fn search(cursor: Option<&str>) -> Option<Search> {
-    let terms = SearchTerms { subject: Some("a&b=c%".to_owned()), ..SearchTerms::default() };
-    Search::parse(&terms, cursor, None).ok()
+    let filter = UploadFilter::parse(|name| (name == "subject").then_some("a&b=c%")).unwrap();
+    Search::new(filter, Order::Newest, cursor, None).ok()
 }
 
 fn anything(data: &[u8]) {

@@ -1,7 +1,7 @@
 //! Queries of `GET /oss/presign` and `GET /v1/uploads`.
 
 use presign_gateway::domain::ids::{TenantId, UploadId};
-use presign_gateway::domain::search::{Order, Position, Search};
+use presign_gateway::domain::search::{Order, Position, PublicId, Search, Subject};
 use presign_gateway::http::fuzz;
 use uuid::Uuid;
 
@@ -40,7 +40,8 @@ fn list(query: &str, names: &[String]) {
     match fuzz::list(query) {
         Err(error) => assert_told(&error, names),
         Ok(search) => {
-            let texts = [search.filter.subject.as_deref(), search.filter.api_key.as_deref()];
+            let subject = search.filter.subject.as_ref().map(Subject::as_str);
+            let texts = [subject, search.filter.api_key.as_ref().map(PublicId::as_str)];
             let object_key = search.filter.object_key.as_ref().map(|term| term.text.as_str());
             for text in texts.into_iter().chain([object_key]).flatten() {
                 assert!(!text.chars().any(char::is_control) && (1..=1024).contains(&text.len()), "{text:?}");
@@ -57,12 +58,7 @@ fn continues(search: &Search) {
     let tenant_id = Some(TenantId::from(Uuid::from_u128(1)));
     let place = Position { after: UploadId::from(Uuid::from_u128(2)), until: Some(UploadId::from(Uuid::from_u128(3))) };
     let cursor = search.cursor(tenant_id, place);
-    let next = |order| {
-        let terms = presign_gateway::domain::search::SearchTerms::default();
-        let mut next = Search::parse(&terms, Some(&cursor), None).unwrap();
-        (next.filter, next.order) = (search.filter.clone(), order);
-        next
-    };
+    let next = |order| Search::new(search.filter.clone(), order, Some(&cursor), None).unwrap();
     assert_eq!(next(search.order).place(tenant_id), Ok(Some(place)));
     let turned = if search.order == Order::Newest { Order::Oldest } else { Order::Newest };
     assert!(next(turned).place(tenant_id).is_err());

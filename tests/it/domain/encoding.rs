@@ -10,7 +10,7 @@ use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::ids::{TenantId, UploadId};
 use presign_gateway::domain::page::PageRequest;
 use presign_gateway::domain::sealing_key::SealingKey;
-use presign_gateway::domain::search::{Position, Search, SearchTerms};
+use presign_gateway::domain::search::{Order, Position, Search, UploadFilter};
 use presign_gateway::presign::{Operation, Signer};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -80,7 +80,8 @@ proptest! {
         let [tenant, other_tenant] = tenants.map(|id| id.map(|id| TenantId::from(Uuid::from_u128(id))));
         let [subject, other_subject] = &subjects;
         let search = |subject: &Option<String>, cursor: Option<&str>| {
-            Search::parse(&SearchTerms { subject: subject.clone(), ..SearchTerms::default() }, cursor, None).unwrap()
+            let filter = UploadFilter::parse(|name| subject.as_deref().filter(|_| name == "subject")).unwrap();
+            Search::new(filter, Order::Newest, cursor, None).unwrap()
         };
         let id = |bits| UploadId::from(Uuid::from_u128(bits));
         let place = Position { after: id(after), until: until.map(id) };

@@ -3,7 +3,7 @@
 use chrono::{TimeDelta, Utc};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::ids::{TenantId, UploadId};
-use presign_gateway::domain::search::{Order, SearchTerms, UploadFilter};
+use presign_gateway::domain::search::{Order, UploadFilter};
 use presign_gateway::store::uploads::search::{SearchQuery, explain_any_tenant};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -99,7 +99,10 @@ async fn each_field_that_is_wrong_is_named_with_what_would_be_right() {
         assert!(answer.message().contains(told), "{query}: {}", answer.message());
     }
     list(&stack, "tenant=alpha").await.assert_field(400, "unknown_field", "tenant");
-    list(&stack, "format=csv").await.assert_field(400, "unknown_field", "format");
+    let unknown = list(&stack, "format=csv").await;
+    unknown.assert_field(400, "unknown_field", "format");
+    let known = format!("format; known are cursor, limit, {}, order", UploadFilter::NAMES.join(", "));
+    assert!(unknown.message().ends_with(&known), "{}", unknown.message());
     list(&stack, "ext=jpg&ext=png").await.assert_field(400, "repeated_parameter", "ext");
     let unlisted = stack.admin(Method::GET, "/uploads?tenant=nobody").send().await;
     unlisted.assert_error(404, "resource_not_found");
@@ -157,26 +160,28 @@ async fn every_search_is_served_by_an_index_and_touches_the_months_it_needs_only
     let month = |time: chrono::DateTime<Utc>| time.format("uploads_%Y_%m").to_string();
     let (from, to) = (now - TimeDelta::days(50), now - TimeDelta::days(45));
     let (needed, id) = ([month(from), month(to)], UploadId::first_at(from));
-    let with = |change: fn(&mut SearchTerms)| {
-        let mut terms =
-            SearchTerms { from: Some(from.to_rfc3339()), to: Some(to.to_rfc3339()), ..SearchTerms::default() };
-        change(&mut terms);
-        UploadFilter::parse(&terms).unwrap()
+    let (from, to) = (from.to_rfc3339(), to.to_rfc3339());
+    let with = |term: &str, text: &str| {
+        let text_of = |name: &str| match name {
+            "from" => Some(from.as_str()),
+            "to" => Some(to.as_str()),
+            name => Some(text).filter(|_| name == term),
+        };
+        UploadFilter::parse(text_of).unwrap()
     };
-    let key =
-        UploadFilter::parse(&SearchTerms { object_key: Some(format!("filled/{id}.jpg")), ..SearchTerms::default() });
-    let key = key.unwrap();
+    let object_key = format!("filled/{id}.jpg");
+    let key = UploadFilter::parse(|name| Some(object_key.as_str()).filter(|_| name == "key")).unwrap();
     for (what, tenant_id, filter, by_id, index) in [
-        ("a time", alpha, &with(|_| {}), false, "tenant_id_id_idx"),
-        ("an ext", alpha, &with(|terms| terms.ext = Some("png".into())), false, "tenant_id_id_idx"),
-        ("a width", alpha, &with(|terms| terms.min_width = Some("5".into())), false, "tenant_id_id_idx"),
-        ("a bucket", alpha, &with(|terms| terms.bucket = Some("default".into())), false, "tenant_id_id_idx"),
-        ("a prefix", alpha, &with(|terms| terms.object_key = Some("filled/".into())), false, "tenant_id_id_idx"),
-        ("a subject", alpha, &with(|terms| terms.subject = Some("user-7".into())), false, "caller_subject"),
-        ("deleted", alpha, &with(|terms| terms.state = Some("deleted".into())), false, "state"),
+        ("a time", alpha, &with("", ""), false, "tenant_id_id_idx"),
+        ("an ext", alpha, &with("ext", "png"), false, "tenant_id_id_idx"),
+        ("a width", alpha, &with("min_width", "5"), false, "tenant_id_id_idx"),
+        ("a bucket", alpha, &with("bucket", "default"), false, "tenant_id_id_idx"),
+        ("a prefix", alpha, &with("key", "filled/"), false, "tenant_id_id_idx"),
+        ("a subject", alpha, &with("subject", "user-7"), false, "caller_subject"),
+        ("deleted", alpha, &with("state", "deleted"), false, "state"),
         ("an object key", alpha, &key, true, "pkey"),
-        ("any tenant's time", None, &with(|_| {}), false, "pkey"),
-        ("any tenant's ext", None, &with(|terms| terms.ext = Some("png".into())), false, "pkey"),
+        ("any tenant's time", None, &with("", ""), false, "pkey"),
+        ("any tenant's ext", None, &with("ext", "png"), false, "pkey"),
         ("any tenant's object key", None, &key, true, "pkey"),
     ] {
         for order in [Order::Newest, Order::Oldest] {

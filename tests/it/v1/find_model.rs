@@ -1,8 +1,10 @@
 //! Every search against a naive model in memory: all pages together are what matches, whatever arrives meanwhile.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use presign_gateway::domain::clock::Clock;
-use presign_gateway::domain::search::{Search, SearchTerms};
+use presign_gateway::domain::search::{Order, Search, UploadFilter};
 use presign_gateway::domain::tenant::Slug;
 use presign_gateway::uploads::UploadError;
 use presign_gateway::uploads::list::UploadReader;
@@ -86,8 +88,15 @@ fn row(names: &Names, at: DateTime<Utc>, dice: &Dice) -> Value {
     row
 }
 
+/// The fields of a query, as text, and the order.
+#[derive(Debug)]
+struct Terms {
+    texts: HashMap<&'static str, String>,
+    order: Order,
+}
+
 /// What is looked for: fields of a query, and which tenant's; made of dice, so that they fit the rows.
-fn terms(world: &World, dice: &Dice, chosen: &[bool]) -> (SearchTerms, Option<&'static str>) {
+fn terms(world: &World, dice: &Dice, chosen: &[bool]) -> (Terms, Option<&'static str>) {
     let row = &world.rows[dice[0] as usize % world.rows.len()];
     let cell = |name: &str| row[name].as_str().unwrap_or("nobody").to_owned();
     // Any moment, or a row's own.
@@ -111,44 +120,44 @@ fn terms(world: &World, dice: &Dice, chosen: &[bool]) -> (SearchTerms, Option<&'
     let (min_height, max_height) = ordered(dice[7] % 7 + 1, dice[8] % 7 + 1);
     let (min_duration, max_duration) = ordered(dice[8] % 5, dice[9] % 5);
     let (min_size, max_size) = ordered(dice[9] % 7, dice[10] % 7);
-    let mut chosen = chosen.iter().copied();
-    let mut when = |text: String| Some(text).filter(|_| chosen.next().unwrap());
-    let terms = SearchTerms {
-        from: when(from),
-        to: when(to),
-        kind: when(cell("kind")).filter(|text| text != "nobody"),
-        ext: when(cell("ext")),
-        state: when(cell("state")),
-        object_key: when(object_key),
-        subject: when(cell("caller_subject")),
-        api_key: when(names.api_keys[0].1.clone()),
-        bucket: when(if dice[11].is_multiple_of(2) { "default" } else { "second" }.to_owned()),
-        min_width: when(min_width),
-        max_width: when(max_width),
-        min_height: when(min_height),
-        max_height: when(max_height),
-        min_duration: when(min_duration),
-        max_duration: when(max_duration),
-        min_size: when(min_size),
-        max_size: when(max_size),
-        order: Some(if dice[12].is_multiple_of(2) { "newest" } else { "oldest" }.to_owned()),
-    };
+    let texts = [
+        ("from", from),
+        ("to", to),
+        ("type", cell("kind")),
+        ("ext", cell("ext")),
+        ("state", cell("state")),
+        ("key", object_key),
+        ("subject", cell("caller_subject")),
+        ("api_key", names.api_keys[0].1.clone()),
+        ("bucket", if dice[11].is_multiple_of(2) { "default" } else { "second" }.to_owned()),
+        ("min_width", min_width),
+        ("max_width", max_width),
+        ("min_height", min_height),
+        ("max_height", max_height),
+        ("min_duration", min_duration),
+        ("max_duration", max_duration),
+        ("min_size", min_size),
+        ("max_size", max_size),
+    ];
+    assert_eq!(texts.each_ref().map(|(name, _)| *name), UploadFilter::NAMES, "the model knows every filter");
+    let chosen = texts.into_iter().zip(chosen).filter(|(_, chosen)| **chosen).map(|(term, _)| term);
+    let texts = chosen.filter(|(name, text)| *name != "type" || text != "nobody").collect();
+    let terms = Terms { texts, order: if dice[12].is_multiple_of(2) { Order::Newest } else { Order::Oldest } };
     let tenant = if dice[13].is_multiple_of(4) { None } else { Some(names.slug) };
     (terms, tenant)
 }
 
 /// The naive model: goes through all rows, and asks each.
-fn matching(world: &World, terms: &SearchTerms, tenant: Option<&str>) -> Vec<String> {
+fn matching(world: &World, terms: &Terms, tenant: Option<&str>) -> Vec<String> {
+    let term = |name: &str| terms.texts.get(name);
     let tenant = tenant.map(|slug| &world.names.iter().find(|names| names.slug == slug).unwrap().tenant_id);
     let number = |value: &Value| value.as_f64();
-    let within = |value: Option<f64>, least: &Option<String>, most: &Option<String>| {
-        let least =
-            least.as_ref().is_none_or(|least| value.is_some_and(|value| value >= least.parse::<f64>().unwrap()));
-        least && most.as_ref().is_none_or(|most| value.is_some_and(|value| value <= most.parse::<f64>().unwrap()))
+    let within = |value: Option<f64>, least: &str, most: &str| {
+        let least = term(least).is_none_or(|least| value.is_some_and(|value| value >= least.parse::<f64>().unwrap()));
+        least && term(most).is_none_or(|most| value.is_some_and(|value| value <= most.parse::<f64>().unwrap()))
     };
-    let has = |row: &Value, name: &str, wanted: &Option<String>| {
-        wanted.as_ref().is_none_or(|wanted| row[name].as_str() == Some(wanted))
-    };
+    let has =
+        |row: &Value, column: &str, name: &str| term(name).is_none_or(|wanted| row[column].as_str() == Some(wanted));
     let time = |text: &str| text.parse::<DateTime<Utc>>().unwrap().trunc_subsecs(3);
     let is_match = |row: &&Value| {
         let names = world.names.iter().find(|names| names.tenant_id == row["tenant_id"]).unwrap();
@@ -157,24 +166,24 @@ fn matching(world: &World, terms: &SearchTerms, tenant: Option<&str>) -> Vec<Str
         let public_id = names.api_keys.iter().find(|(id, _)| row["caller_id"] == *id).map(|(_, public_id)| public_id);
         let size = number(&row["size_bytes"]).or(number(&row["declared_size_bytes"]));
         tenant.is_none_or(|tenant| row["tenant_id"] == *tenant)
-            && terms.from.as_ref().is_none_or(|from| at >= time(from))
-            && terms.to.as_ref().is_none_or(|to| at < time(to))
-            && has(row, "kind", &terms.kind)
-            && has(row, "ext", &terms.ext)
-            && has(row, "state", &terms.state)
-            && has(row, "caller_subject", &terms.subject)
-            && terms.object_key.as_ref().is_none_or(|begins| row["object_key"].as_str().unwrap().starts_with(begins))
-            && terms.api_key.as_ref().is_none_or(|wanted| public_id == Some(wanted))
-            && terms.bucket.as_ref().is_none_or(|wanted| alias == wanted)
-            && within(number(&row["width"]), &terms.min_width, &terms.max_width)
-            && within(number(&row["height"]), &terms.min_height, &terms.max_height)
-            && within(number(&row["duration_seconds"]), &terms.min_duration, &terms.max_duration)
-            && within(size, &terms.min_size, &terms.max_size)
+            && term("from").is_none_or(|from| at >= time(from))
+            && term("to").is_none_or(|to| at < time(to))
+            && has(row, "kind", "type")
+            && has(row, "ext", "ext")
+            && has(row, "state", "state")
+            && has(row, "caller_subject", "subject")
+            && term("key").is_none_or(|begins| row["object_key"].as_str().unwrap().starts_with(begins))
+            && term("api_key").is_none_or(|wanted| public_id == Some(wanted))
+            && term("bucket").is_none_or(|wanted| alias == wanted)
+            && within(number(&row["width"]), "min_width", "max_width")
+            && within(number(&row["height"]), "min_height", "max_height")
+            && within(number(&row["duration_seconds"]), "min_duration", "max_duration")
+            && within(size, "min_size", "max_size")
     };
     let mut ids: Vec<String> =
         world.rows.iter().filter(is_match).map(|row| row["id"].as_str().unwrap().to_owned()).collect();
     ids.sort();
-    if terms.order.as_deref() == Some("newest") {
+    if terms.order == Order::Newest {
         ids.reverse();
     }
     ids
@@ -183,12 +192,14 @@ fn matching(world: &World, terms: &SearchTerms, tenant: Option<&str>) -> Vec<Str
 async fn page(
     ledger: &UploadReader,
     tenant: Option<&str>,
-    terms: &SearchTerms,
+    terms: &Terms,
     cursor: Option<&str>,
     limit: u16,
 ) -> Result<(Vec<String>, Option<String>), UploadError> {
     let tenant = tenant.map(|slug| Slug::parse(slug).unwrap());
-    let search = Search::parse(terms, cursor, Some(limit)).unwrap_or_else(|error| panic!("{terms:?}: {error}"));
+    let filter = UploadFilter::parse(|name| terms.texts.get(name).map(String::as_str));
+    let filter = filter.unwrap_or_else(|error| panic!("{terms:?}: {error}"));
+    let search = Search::new(filter, terms.order, cursor, Some(limit)).unwrap();
     let page = ledger.list_any_tenant(tenant.as_ref(), &search).await?;
     Ok((page.items.iter().map(|upload| upload.id.to_string()).collect(), page.next_cursor))
 }
@@ -198,7 +209,7 @@ async fn walk(
     connection: &mut PgConnection,
     ledger: &UploadReader,
     world: &World,
-    (terms, tenant): &(SearchTerms, Option<&str>),
+    (terms, tenant): &(Terms, Option<&str>),
     limit: u16,
 ) -> Vec<String> {
     let (mut found, mut cursor) = page(ledger, *tenant, terms, None, limit).await.unwrap();
