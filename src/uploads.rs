@@ -220,9 +220,9 @@ impl Uploads {
     /// The upload of this id that the caller may know of: its tenant's. One who may not read them knows only of its own.
     async fn find_for(&self, caller: &Caller, id: UploadId) -> Result<Upload, UploadError> {
         let upload = uploads::find(&self.store, caller.tenant.id, id).await?.ok_or(UploadError::NotFound)?;
-        let is_own = upload.caller_kind == caller.kind
-            && upload.caller_id == caller.id
-            && upload.caller_subject.as_deref() == caller.subject.as_deref();
+        let is_own = upload.issued.caller_kind == caller.kind
+            && upload.issued.caller_id == caller.id
+            && upload.issued.caller_subject.as_deref() == caller.subject.as_deref();
         if is_own || caller.scopes.contains(Scope::UploadsRead) { Ok(upload) } else { Err(UploadError::NotFound) }
     }
 }

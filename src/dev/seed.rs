@@ -1,6 +1,6 @@
 //! Fills the ledger with rows as a few busy apps would leave them, to see how it does when it is large.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -67,11 +67,11 @@ pub async fn seed(store: &Store, options: SeedOptions, mut copied: impl FnMut(u6
     let mut next = 0;
     while next < options.rows {
         let end = (next + CHUNK).min(options.rows);
-        let mut text = String::new();
+        let mut copy = CopyText::default();
         for index in next..end {
-            rows.write(&mut text, index);
+            rows.write(&mut copy, index);
         }
-        copied(seed::copy_uploads_any_tenant(store, text.as_bytes()).await?);
+        copied(seed::copy_uploads_any_tenant(store, &copy.columns, copy.text.as_bytes()).await?);
         next = end;
     }
     maintenance::fold_usage(store).await?;
@@ -148,11 +148,37 @@ const FILES: [(u64, (Option<UploadKind>, Extension)); 7] = [
 ];
 /// What has become of an upload whose URL has run out.
 const STATES: [(u64, &str); 5] = [(80, "uploaded"), (12, "expired"), (5, "issued"), (2, "deleted"), (1, "mismatched")];
-const NULL: &str = "\\N";
+/// Rows as `COPY` takes them.
+#[derive(Default)]
+struct CopyText {
+    /// The columns of the first row. All other rows have the same, in the same order.
+    columns: Vec<&'static str>,
+    rows: u64,
+    text: String,
+}
+
+impl CopyText {
+    fn cell(&mut self, column: &'static str, value: Option<impl Display>) {
+        if self.rows == 0 {
+            self.columns.push(column);
+        }
+        // Writing to a String cannot fail.
+        let _ = match value {
+            Some(value) => write!(self.text, "{value}\t"),
+            None => write!(self.text, "\\N\t"),
+        };
+    }
+
+    fn end_row(&mut self) {
+        self.text.pop();
+        self.text.push('\n');
+        self.rows += 1;
+    }
+}
 
 impl Rows {
-    /// Writes one row as `COPY` takes it. Ids rise with the index, as they do when uploads are issued.
-    fn write(&self, text: &mut String, index: u64) {
+    /// Writes one row. Ids rise with the index, as they do when uploads are issued.
+    fn write(&self, copy: &mut CopyText, index: u64) {
         let span = (self.to - self.from).num_milliseconds();
         let part = i128::from(span) * i128::from(index) / i128::from(self.of.max(1));
         let issued_at = self.from + TimeDelta::milliseconds(i64::try_from(part).unwrap_or(0));
@@ -167,32 +193,40 @@ impl Rows {
         let state = if is_over { dice.choose(&STATES).unwrap_or("issued") } else { "issued" };
         let object_key = self.template.object_key(&Naming { id, ext, kind, issued_at, time_zone: Tz::UTC });
         let size = size(kind, &mut dice);
+        let (width, height, duration) = match kind {
+            Some(UploadKind::Thumb) => (320, 240, None),
+            Some(UploadKind::Video) => (1920, 1080, Some(dice.roll(600))),
+            _ => (1000 + dice.roll(3000), 1000 + dice.roll(3000), None),
+        };
+        let api_key = usize::try_from(dice.roll(5)).ok().and_then(|at| place.api_key_ids.get(at));
+        let (caller_kind, caller_id) = api_key.map_or(("jwt", place.tenant_id), |id| ("api_key", *id));
+        let host = dice.roll(65_536);
         let seen = matches!(state, "uploaded" | "mismatched" | "deleted");
         let found = if state == "mismatched" { size + 1 } else { size };
-        let (tenant, bucket, kind_word) = (place.tenant_id, place.bucket_id, kind.map_or(NULL, UploadKind::as_str));
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{id}\t{tenant}\t{bucket}\t{object_key}\t{}\t{kind_word}\t", ext.as_str());
-        let _ = match kind {
-            Some(UploadKind::Thumb) => write!(text, "320\t240\t{NULL}\t"),
-            Some(UploadKind::Video) => write!(text, "1920\t1080\t{}.5\t", dice.roll(600)),
-            _ => write!(text, "{}\t{}\t{NULL}\t", 1000 + dice.roll(3000), 1000 + dice.roll(3000)),
-        };
-        let _ = if dice.roll(3) == 0 { write!(text, "{size}\t") } else { write!(text, "{NULL}\t") };
-        let _ = match place.api_key_ids.get(usize::try_from(dice.roll(5)).unwrap_or(0)) {
-            Some(api_key) => write!(text, "api_key\t{api_key}\t{NULL}\t"),
-            None => write!(text, "jwt\t{tenant}\tuser-{}\t", dice.roll(SUBJECTS)),
-        };
-        let (issued, expires) = (issued_at.to_rfc3339(), (issued_at + URL_LIFE).to_rfc3339());
-        let (access_key_id, host) = (&place.access_key_id, dice.roll(65_536));
-        let address = format!("198.51.{}.{}", host / 256, host % 256);
-        let _ = write!(text, "{address}\t{access_key_id}\t{issued}\t{expires}\t{state}\t");
-        let _ = if seen {
-            let etag = id.uuid().simple();
-            let (media_type, at) = (ext.content_type(), (issued_at + TimeDelta::seconds(20)).to_rfc3339());
-            writeln!(text, "{found}\t{etag}\t{media_type}\t{at}")
-        } else {
-            writeln!(text, "{NULL}\t{NULL}\t{NULL}\t{NULL}")
-        };
+
+        copy.cell("id", Some(id));
+        copy.cell("tenant_id", Some(place.tenant_id));
+        copy.cell("bucket_id", Some(place.bucket_id));
+        copy.cell("object_key", Some(object_key));
+        copy.cell("ext", Some(ext.as_str()));
+        copy.cell("kind", kind.map(UploadKind::as_str));
+        copy.cell("width", Some(width));
+        copy.cell("height", Some(height));
+        copy.cell("duration_seconds", duration.map(|seconds| format!("{seconds}.5")));
+        copy.cell("declared_size_bytes", (dice.roll(3) == 0).then_some(size));
+        copy.cell("caller_kind", Some(caller_kind));
+        copy.cell("caller_id", Some(caller_id));
+        copy.cell("caller_subject", api_key.is_none().then(|| format!("user-{}", dice.roll(SUBJECTS))));
+        copy.cell("client_address", Some(format!("198.51.{}.{}", host / 256, host % 256)));
+        copy.cell("access_key_id", Some(&place.access_key_id));
+        copy.cell("issued_at", Some(issued_at.to_rfc3339()));
+        copy.cell("url_expires_at", Some((issued_at + URL_LIFE).to_rfc3339()));
+        copy.cell("state", Some(state));
+        copy.cell("size_bytes", seen.then_some(found));
+        copy.cell("etag", seen.then_some(id.uuid().simple()));
+        copy.cell("content_type", seen.then(|| ext.content_type()));
+        copy.cell("seen_at", seen.then(|| (issued_at + TimeDelta::seconds(20)).to_rfc3339()));
+        copy.end_row();
     }
 }
 

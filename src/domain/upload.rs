@@ -159,6 +159,14 @@ pub struct RequestSource {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceId(pub [u8; 16]);
 
+impl TraceId {
+    /// Reads 32 hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        const_hex::decode_to_array(text).ok().map(Self)
+    }
+}
+
 impl fmt::Display for TraceId {
     /// 32 hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -190,32 +198,16 @@ pub struct NewUpload {
     pub check_at: Option<DateTime<Utc>>,
 }
 
-/// An upload as it is on record, with the names of what it refers to.
+/// An upload as it is on record, with the names of the rows that it refers to.
 #[derive(Debug, Clone)]
 pub struct Upload {
-    pub id: UploadId,
-    pub tenant_id: TenantId,
+    /// What was recorded when the upload was issued. After its URL was signed again, the credential and the times are the
+    /// newer URL's.
+    pub issued: NewUpload,
     pub tenant: Slug,
-    pub bucket_id: BucketId,
     pub bucket: Alias,
-    pub object_key: String,
-    pub file: FileFacts,
-    pub bindings: Bindings,
-    pub metadata: Metadata,
-    pub caller_kind: CallerKind,
-    /// The API key's id or the JWT issuer's id; nothing for an anonymous caller.
-    pub caller_id: Option<uuid::Uuid>,
-    /// Where the caller was an API key: its public id.
+    /// The caller's public id, if the caller was an API key.
     pub api_key: Option<String>,
-    /// The JWT's `sub`.
-    pub caller_subject: Option<String>,
-    pub client_address: IpAddr,
-    /// Which credential signed the URL last.
-    pub access_key_id: String,
-    /// Of the request that asked for it, where its trace was kept.
-    pub trace_id: Option<String>,
-    pub issued_at: DateTime<Utc>,
-    pub url_expires_at: DateTime<Utc>,
     pub state: UploadState,
     /// What the client's PUT was answered, as the client says.
     pub declared_etag: Option<String>,
@@ -249,13 +241,13 @@ impl Upload {
     #[must_use]
     pub fn mismatches(&self) -> Vec<Mismatch> {
         let Some(seen) = &self.seen else { return Vec::new() };
-        mismatches(&self.bindings, self.declared_etag.as_deref(), seen)
+        mismatches(&self.issued.bindings, self.declared_etag.as_deref(), seen)
     }
 
     /// What it has become, now that the bucket says this of it.
     #[must_use]
     pub fn state_when(&self, seen: &SeenObject) -> UploadState {
-        let as_promised = mismatches(&self.bindings, self.declared_etag.as_deref(), seen).is_empty();
+        let as_promised = mismatches(&self.issued.bindings, self.declared_etag.as_deref(), seen).is_empty();
         if as_promised { UploadState::Uploaded } else { UploadState::Mismatched }
     }
 }

@@ -94,20 +94,15 @@ pub async fn places_any_tenant(store: &Store, limit: i64) -> Result<Vec<Place>, 
     store.within(("SELECT", "uploads"), places.fetch_all(&store.pool)).await
 }
 
-/// The columns of what is copied.
-const COLUMNS: &str = "id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds, declared_size_bytes, \
-    caller_kind, caller_id, caller_subject, client_address, access_key_id, issued_at, url_expires_at, state, size_bytes, \
-    etag, content_type, seen_at";
-
-/// Copies rows into the ledger, as `COPY` takes them.
+/// Copies rows with these columns into the ledger, as `COPY` takes them.
 ///
 /// # Errors
 /// The database is away, or refuses a row.
-pub async fn copy_uploads_any_tenant(store: &Store, rows: &[u8]) -> Result<u64, StoreError> {
+pub async fn copy_uploads_any_tenant(store: &Store, columns: &[&'static str], rows: &[u8]) -> Result<u64, StoreError> {
     let mut transaction = store.begin().await?;
     // No statement of ours counts these.
     sqlx::query("SET LOCAL presign_gateway.counts_itself = no").execute(&mut *transaction).await?;
-    let mut copy = transaction.copy_in_raw(&format!("COPY uploads ({COLUMNS}) FROM STDIN")).await?;
+    let mut copy = transaction.copy_in_raw(&format!("COPY uploads ({}) FROM STDIN", columns.join(", "))).await?;
     copy.send(rows).await?;
     let copied = copy.finish().await?;
     transaction.commit().await?;

@@ -73,15 +73,15 @@ impl Uploads {
         if upload.state == UploadState::Deleted {
             return Err(UploadError::Deleted);
         }
-        let open = self.credentials.bucket_by_id(upload.tenant_id, upload.bucket_id).await?;
+        let open = self.credentials.bucket_by_id(upload.issued.tenant_id, upload.issued.bucket_id).await?;
         // Whatever the client called its file when it PUT it: a browser must not take a picture for a page.
-        let content_type = request.content_type.unwrap_or_else(|| upload.file.ext.content_type());
+        let content_type = request.content_type.unwrap_or_else(|| upload.issued.file.ext.content_type());
         let kind = request.disposition.or_else(|| request.filename.as_ref().map(|_| DispositionKind::Attachment));
         let content_disposition = kind.map(|kind| disposition::header(kind, request.filename.as_ref()));
         let operation =
             Operation::Get { content_disposition: content_disposition.as_deref(), content_type: Some(content_type) };
         let now = self.clock.now();
-        let url = open.signer.sign(operation, &upload.object_key, seconds, now);
+        let url = open.signer.sign(operation, &upload.issued.object_key, seconds, now);
         Ok(Download { url, expires_at: now + TimeDelta::seconds(seconds.into()) })
     }
 }

@@ -142,6 +142,6 @@ impl UploadReader {
         let everything = UploadFilter::default();
         let newest = self.walk(reach, self.query(&everything, Order::Newest, None, None, 1)).await?;
         let by_clock = UploadId::first_at(self.clock.now() + TimeDelta::milliseconds(1));
-        Ok(newest.uploads.first().map_or(by_clock, |newest| newest.id.following().max(by_clock)))
+        Ok(newest.uploads.first().map_or(by_clock, |newest| newest.issued.id.following().max(by_clock)))
     }
 }

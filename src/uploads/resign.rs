@@ -29,9 +29,9 @@ impl Uploads {
     pub(super) async fn reissue(&self, caller: &Caller, id: UploadId) -> Result<IssuedUpload, UploadError> {
         let upload = self.find_for(caller, id).await?;
         let now = self.clock.now();
-        let left = u32::try_from((upload.url_expires_at - now).num_seconds()).unwrap_or(0);
-        let open = self.credentials.bucket_by_id(upload.tenant_id, upload.bucket_id).await?;
-        let is_same = open.credential.access_key_id == upload.access_key_id && open.bucket.archived_at.is_none();
+        let left = u32::try_from((upload.issued.url_expires_at - now).num_seconds()).unwrap_or(0);
+        let open = self.credentials.bucket_by_id(upload.issued.tenant_id, upload.issued.bucket_id).await?;
+        let is_same = open.credential.access_key_id == upload.issued.access_key_id && open.bucket.archived_at.is_none();
         // What is on record holds for it: so this needs no commit.
         if left > 0 && is_same && upload.state != UploadState::Deleted {
             return Ok(issued(&open, upload, left, now));
@@ -42,16 +42,18 @@ impl Uploads {
     async fn renew_upload(&self, caller: &Caller, upload: Upload) -> Result<IssuedUpload, UploadError> {
         match upload.state {
             UploadState::Issued | UploadState::Expired => {}
-            UploadState::Uploaded | UploadState::Mismatched => return Err(UploadError::AlreadyArrived(upload.id)),
+            UploadState::Uploaded | UploadState::Mismatched => {
+                return Err(UploadError::AlreadyArrived(upload.issued.id));
+            }
             UploadState::Deleted => return Err(UploadError::Deleted),
         }
-        let open = self.credentials.bucket_by_id(upload.tenant_id, upload.bucket_id).await?;
+        let open = self.credentials.bucket_by_id(upload.issued.tenant_id, upload.issued.bucket_id).await?;
         if open.bucket.archived_at.is_some() {
             return Err(UploadError::BucketArchived);
         }
         let policy = &caller.tenant.policy;
         let (now, seconds) = (self.clock.now(), policy.expiry().default_seconds);
-        let (tenant_id, id) = (upload.tenant_id, upload.id);
+        let (tenant_id, id) = (upload.issued.tenant_id, upload.issued.id);
         let issued = issued(&open, upload, seconds, now);
         let renewal = Renewal {
             url_expires_at: issued.expires_at,
@@ -73,10 +75,10 @@ impl Uploads {
 
 /// Signs the upload's URL for so many seconds from now.
 fn issued(open: &OpenBucket, upload: Upload, expires_in_seconds: u32, now: DateTime<Utc>) -> IssuedUpload {
-    let headers = headers(&upload.bindings);
-    let metadata = signed_metadata(&upload.file, &upload.metadata);
+    let headers = headers(&upload.issued.bindings);
+    let metadata = signed_metadata(&upload.issued.file, &upload.issued.metadata);
     let operation = Operation::Put { metadata: &metadata, headers: &headers };
-    let url = open.signer.sign(operation, &upload.object_key, expires_in_seconds, now);
+    let url = open.signer.sign(operation, &upload.issued.object_key, expires_in_seconds, now);
     let expires_at = now + TimeDelta::seconds(expires_in_seconds.into());
-    IssuedUpload { id: upload.id, object_key: upload.object_key, url, headers, expires_at }
+    IssuedUpload { id: upload.issued.id, object_key: upload.issued.object_key, url, headers, expires_at }
 }

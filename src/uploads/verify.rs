@@ -105,7 +105,7 @@ impl Verifier {
             return Ok(Verified::Deleted(upload));
         }
         let seen = self.look(&upload).await?;
-        let is_late = upload.url_expires_at + GRACE <= self.clock.now();
+        let is_late = upload.issued.url_expires_at + GRACE <= self.clock.now();
         let state = match &seen {
             Some(seen) => upload.state_when(seen),
             None if upload.state == UploadState::Issued && is_late => UploadState::Expired,
@@ -140,7 +140,7 @@ impl Verifier {
     }
 
     async fn client(&self, upload: &Upload) -> Result<(BucketClient, Arc<OpenBucket>), UploadError> {
-        let open = self.credentials.bucket_by_id(upload.tenant_id, upload.bucket_id).await?;
+        let open = self.credentials.bucket_by_id(upload.issued.tenant_id, upload.issued.bucket_id).await?;
         Ok((self.buckets.client(&open).map_err(UploadError::Bucket)?, open))
     }
 
@@ -149,16 +149,16 @@ impl Verifier {
     async fn look(&self, upload: &Upload) -> Result<Option<SeenObject>, UploadError> {
         let (client, open) = self.client(upload).await?;
         let failed = |error| {
-            self.known.remove(upload.bucket_id);
+            self.known.remove(upload.issued.bucket_id);
             UploadError::of_bucket(error, TO_LOOK)
         };
         let seen = look(&client, upload, &self.clock).await.map_err(failed)?;
         let location = &open.bucket.location;
-        if seen.is_none() && !self.known.contains(upload.bucket_id, location, self.clock.now()) {
+        if seen.is_none() && !self.known.contains(upload.issued.bucket_id, location, self.clock.now()) {
             if !client.exists().await.map_err(failed)? {
                 return Err(UploadError::Bucket(BucketError::no_such_bucket()));
             }
-            self.known.insert(upload.bucket_id, location.clone(), self.clock.now());
+            self.known.insert(upload.issued.bucket_id, location.clone(), self.clock.now());
         }
         Ok(seen)
     }
@@ -167,15 +167,22 @@ impl Verifier {
     /// Tells whether its state is new, by this finding.
     async fn settle(&self, upload: Upload, found: Found, settler: Settler<'_>) -> Result<(Upload, bool), UploadError> {
         let Found { state, seen } = found;
-        let finding =
-            StateChange { id: upload.id, was: upload.state, url_expires_at: upload.url_expires_at, state, seen };
+        let finding = StateChange {
+            id: upload.issued.id,
+            was: upload.state,
+            url_expires_at: upload.issued.url_expires_at,
+            state,
+            seen,
+        };
         let now = self.clock.now();
         let settled = settle(&self.store, upload.tenant_id, slice::from_ref(&finding), settler, GRACE, now).await?;
         if settled.contains(&upload.id) {
             let is_new = state != upload.state;
             return Ok((Upload { state, seen: finding.seen.or(upload.seen), ..upload }, is_new));
         }
-        let upload = uploads::find(&self.store, upload.tenant_id, upload.id).await?.ok_or(UploadError::NotFound)?;
+        let upload = uploads::find(&self.store, upload.issued.tenant_id, upload.issued.id)
+            .await?
+            .ok_or(UploadError::NotFound)?;
         Ok((upload, false))
     }
 }
@@ -260,7 +267,9 @@ impl Uploads {
 
 /// Whether nothing else can arrive for an upload that has: its URL ran out, or was good for one PUT or for these bytes only.
 fn is_final(upload: &Upload, now: DateTime<Utc>) -> bool {
-    upload.url_expires_at + GRACE <= now || upload.bindings.write_once || upload.bindings.sha256.is_some()
+    upload.issued.url_expires_at + GRACE <= now
+        || upload.issued.bindings.write_once
+        || upload.issued.bindings.sha256.is_some()
 }
 
 /// What was found of an upload.

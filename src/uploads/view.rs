@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::binding::Sha256;
-use crate::domain::upload::{Mismatch, Pixels, Seconds, SeenObject, Upload, UploadKind};
+use crate::domain::upload::{Mismatch, NewUpload, Pixels, Seconds, SeenObject, Upload, UploadKind};
 
 /// An upload: what was asked for, by whom, and what has become of it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -101,12 +101,13 @@ pub struct MismatchView {
 
 impl From<&Upload> for UploadView {
     fn from(upload: &Upload) -> Self {
-        let (file, bindings) = (&upload.file, &upload.bindings);
+        let issued = &upload.issued;
+        let NewUpload { file, bindings, origin, .. } = issued;
         Self {
-            id: upload.id.uuid(),
+            id: issued.id.uuid(),
             tenant: upload.tenant.to_string(),
             bucket: upload.bucket.to_string(),
-            object_key: upload.object_key.clone(),
+            object_key: issued.object_key.clone(),
             state: upload.state.as_str(),
             ext: file.ext.as_str(),
             kind: file.kind.map(UploadKind::as_str),
@@ -117,16 +118,16 @@ impl From<&Upload> for UploadView {
             content_type: bindings.content_type,
             sha256: bindings.sha256.as_ref().map(Sha256::hex),
             write_once: bindings.write_once,
-            metadata: upload.metadata.pairs().clone(),
+            metadata: issued.metadata.pairs().clone(),
             caller: CallerView {
-                kind: upload.caller_kind.as_str(),
+                kind: issued.caller_kind.as_str(),
                 api_key: upload.api_key.clone(),
-                subject: upload.caller_subject.clone(),
-                address: upload.client_address.to_string(),
+                subject: issued.caller_subject.as_deref().map(str::to_owned),
+                address: origin.client_address.to_string(),
             },
-            issued_at: upload.issued_at,
-            url_expires_at: upload.url_expires_at,
-            trace_id: upload.trace_id.clone(),
+            issued_at: issued.issued_at,
+            url_expires_at: issued.url_expires_at,
+            trace_id: origin.trace_id.map(|id| id.to_string()),
             seen: upload.seen.as_ref().map(SeenView::from),
             mismatches: upload.mismatches().into_iter().map(MismatchView::from).collect(),
         }

@@ -122,13 +122,13 @@ impl Verify {
         loop {
             let uploads = verifier.list(tenant_id, self.state, (from, to), STEP).await?;
             let Some(last) = uploads.last() else { break };
-            from = UploadId::from(uuid::Uuid::from_u128(last.id.uuid().as_u128() + 1));
-            let begin = uploads.first().map_or(until, |first| first.issued_at);
+            from = UploadId::from(uuid::Uuid::from_u128(last.issued.id.uuid().as_u128() + 1));
+            let begin = uploads.first().map_or(until, |first| first.issued.issued_at);
             let (start, bar) = bar.get_or_insert_with(|| (begin, progress(begin, until)));
             let look = |upload: Upload| async move { (upload.clone(), verifier.verify(upload).await) };
             let mut looking = stream::iter(uploads).map(look).buffer_unordered(self.concurrency.into());
             while let Some((was, outcome)) = looking.next().await {
-                bar.set_position((was.issued_at - *start).num_milliseconds().unsigned_abs());
+                bar.set_position((was.issued.issued_at - *start).num_milliseconds().unsigned_abs());
                 report.add(was, outcome);
                 bar.set_message(format!("{} looked for", report.verified));
             }
@@ -171,7 +171,13 @@ impl Report {
             }
         };
         if let Some((outcome, mismatches, error)) = fault.filter(|_| self.faults.len() < MAX_SHOWN) {
-            self.faults.push(Fault { id: was.id, object_key: was.object_key, outcome, mismatches, error });
+            self.faults.push(Fault {
+                id: was.issued.id,
+                object_key: was.issued.object_key,
+                outcome,
+                mismatches,
+                error,
+            });
         }
     }
 }

@@ -204,13 +204,16 @@ impl Sweeper {
     ) -> Batch {
         let now = self.clock.now();
         let (early, claimed): (Vec<_>, Vec<_>) =
-            claimed.into_iter().partition(|claimed| claimed.upload.url_expires_at + GRACE > now);
+            claimed.into_iter().partition(|claimed| claimed.upload.issued.url_expires_at + GRACE > now);
         let mut batch = Batch {
             left: claimed
                 .iter()
-                .map(|ClaimedUpload { upload, due_at }| (upload.id, (*due_at, upload.url_expires_at)))
+                .map(|ClaimedUpload { upload, due_at }| (upload.issued.id, (*due_at, upload.issued.url_expires_at)))
                 .collect(),
-            early: early.iter().map(|claimed| (claimed.upload.id, claimed.upload.url_expires_at + GRACE)).collect(),
+            early: early
+                .iter()
+                .map(|claimed| (claimed.upload.issued.id, claimed.upload.issued.url_expires_at + GRACE))
+                .collect(),
             ..Batch::default()
         };
         let mut turns = claimed.into_iter().map(|claimed| claimed.upload);
@@ -312,20 +315,20 @@ async fn ask(
     upload: Upload,
     clock: Clock,
 ) -> (UploadId, Result<(StateChange, bool), BucketError>) {
-    (upload.id, find(&client, &upload, &clock).await)
+    (upload.issued.id, find(&client, &upload, &clock).await)
 }
 
 async fn find(client: &BucketClient, upload: &Upload, clock: &Clock) -> Result<(StateChange, bool), BucketError> {
-    let (id, was) = (upload.id, upload.state);
+    let (id, was) = (upload.issued.id, upload.state);
     let seen = look(client, upload, clock).await?;
     let (state, seen, reappeared) = match (was, seen) {
         (UploadState::Deleted, Some(_)) => {
-            client.delete(&upload.object_key).await?;
+            client.delete(&upload.issued.object_key).await?;
             (was, None, true)
         }
         (_, Some(seen)) => (upload.state_when(&seen), Some(seen), false),
         (UploadState::Issued, None) => (UploadState::Expired, None, false),
         (_, None) => (was, None, false),
     };
-    Ok((StateChange { id, was, url_expires_at: upload.url_expires_at, state, seen }, reappeared))
+    Ok((StateChange { id, was, url_expires_at: upload.issued.url_expires_at, state, seen }, reappeared))
 }

@@ -3,11 +3,13 @@
 //! To count them here costs Postgres half of what the trigger does that counts what others write
 //! (`docs/adr/0008-usage-rollups.md`).
 
-use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
+use std::collections::HashMap;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use sqlx::postgres::{PgHasArrayType, PgTypeInfo};
+use sqlx::encode::{Encode, IsNull};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::PgRecordEncoder;
+use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo};
 use sqlx::types::Json;
 use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
@@ -16,74 +18,50 @@ use crate::domain::caller::CallerKind;
 use crate::domain::upload::{NewUpload, Pixels, Seconds, UploadKind};
 use crate::store::StoreError;
 
-/// An upload as the type `upload_record` has it, field by field in its order.
-#[derive(sqlx::Encode)]
-struct Row<'a> {
-    id: Uuid,
-    tenant_id: Uuid,
-    bucket_id: Uuid,
-    object_key: &'a str,
-    ext: &'a str,
-    kind: Option<&'a str>,
-    width: Option<i32>,
-    height: Option<i32>,
-    duration_seconds: Option<f64>,
-    caller_kind: &'a str,
-    caller_id: Option<Uuid>,
-    caller_subject: Option<&'a str>,
-    client_address: IpAddr,
-    access_key_id: &'a str,
-    issued_at: DateTime<Utc>,
-    url_expires_at: DateTime<Utc>,
-    declared_size_bytes: Option<i64>,
-    declared_content_type: Option<&'a str>,
-    declared_sha256: Option<&'a [u8]>,
-    write_once: bool,
-    metadata: Option<Json<&'a BTreeMap<String, String>>>,
-    check_at: Option<DateTime<Utc>>,
-    trace_id: Option<String>,
+impl Encode<'_, Postgres> for NewUpload {
+    /// Writes the fields in the order of the type `upload_record`, as `derive(Encode)` would for a flat struct.
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        let Self { file, bindings, source, .. } = self;
+        let metadata = Some(self.metadata.pairs()).filter(|pairs| !pairs.is_empty());
+        let mut record = PgRecordEncoder::new(buffer);
+        record
+            .encode(self.id.uuid())?
+            .encode(self.tenant_id.uuid())?
+            .encode(self.bucket_id.uuid())?
+            .encode(self.object_key.as_str())?
+            .encode(file.ext.as_str())?
+            .encode(file.kind.map(UploadKind::as_str))?
+            .encode(file.width.map(Pixels::get))?
+            .encode(file.height.map(Pixels::get))?
+            .encode(file.duration.map(Seconds::get))?
+            .encode(self.caller_kind.as_str())?
+            .encode(self.caller_id)?
+            .encode(self.caller_subject.as_deref())?
+            .encode(source.client_address)?
+            .encode(self.access_key_id.as_str())?
+            .encode(self.issued_at)?
+            .encode(self.url_expires_at)?
+            .encode(bindings.size_bytes.and_then(stored))?
+            .encode(bindings.content_type)?
+            .encode(bindings.sha256.as_ref().map(|digest| digest.bytes().as_slice()))?
+            .encode(bindings.write_once)?
+            .encode(metadata.map(Json))?
+            .encode(self.check_at)?
+            .encode(source.trace_id.map(|id| id.to_string()))?
+            .finish();
+        Ok(IsNull::No)
+    }
 }
 
-impl sqlx::Type<Postgres> for Row<'_> {
+impl sqlx::Type<Postgres> for NewUpload {
     fn type_info() -> PgTypeInfo {
         PgTypeInfo::with_name("upload_record")
     }
 }
 
-impl PgHasArrayType for Row<'_> {
+impl PgHasArrayType for NewUpload {
     fn array_type_info() -> PgTypeInfo {
         PgTypeInfo::array_of("upload_record")
-    }
-}
-
-impl<'a> From<&'a NewUpload> for Row<'a> {
-    fn from(upload: &'a NewUpload) -> Self {
-        let NewUpload { file, bindings, metadata, .. } = upload;
-        Self {
-            id: upload.id.uuid(),
-            tenant_id: upload.tenant_id.uuid(),
-            bucket_id: upload.bucket_id.uuid(),
-            object_key: &upload.object_key,
-            ext: file.ext.as_str(),
-            kind: file.kind.map(UploadKind::as_str),
-            width: file.width.map(Pixels::get),
-            height: file.height.map(Pixels::get),
-            duration_seconds: file.duration.map(Seconds::get),
-            caller_kind: upload.caller_kind.as_str(),
-            caller_id: upload.caller_id,
-            caller_subject: upload.caller_subject.as_deref(),
-            client_address: upload.source.client_address,
-            access_key_id: &upload.access_key_id,
-            issued_at: upload.issued_at,
-            url_expires_at: upload.url_expires_at,
-            declared_size_bytes: bindings.size_bytes.and_then(stored),
-            declared_content_type: bindings.content_type,
-            declared_sha256: bindings.sha256.as_ref().map(|digest| digest.bytes().as_slice()),
-            write_once: bindings.write_once,
-            metadata: Some(metadata.pairs()).filter(|pairs| !pairs.is_empty()).map(Json),
-            check_at: upload.check_at,
-            trace_id: upload.source.trace_id.map(|id| id.to_string()),
-        }
     }
 }
 
@@ -137,7 +115,6 @@ fn count(rows: &[&NewUpload]) -> Vec<Count> {
 
 /// Writes the uploads, and what they add to the usage, in one statement.
 pub(super) async fn insert(connection: &mut PgConnection, uploads: &[&NewUpload]) -> Result<(), StoreError> {
-    let rows: Vec<Row<'_>> = uploads.iter().map(|upload| Row::from(*upload)).collect();
     let counts = count(uploads);
     sqlx::query!(
         "WITH counted AS (
@@ -148,12 +125,8 @@ pub(super) async fn insert(connection: &mut PgConnection, uploads: &[&NewUpload]
                               access_key_id, issued_at, url_expires_at,
                               declared_size_bytes, declared_content_type, declared_sha256,
                               write_once, metadata, check_at, trace_id)
-         SELECT id, tenant_id, bucket_id, object_key, ext, kind, width, height, duration_seconds, caller_kind,
-                caller_id, caller_subject, client_address, access_key_id, issued_at,
-                url_expires_at, declared_size_bytes, declared_content_type, declared_sha256, write_once, metadata, check_at,
-                trace_id
-         FROM UNNEST($1::upload_record[])",
-        rows as _,
+         SELECT * FROM UNNEST($1::upload_record[])",
+        uploads as _,
         counts as _,
     )
     .execute(connection)

@@ -1,18 +1,19 @@
 //! A row of `uploads`, with the names of what it refers to.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
-use sqlx::FromRow;
+use sqlx::postgres::PgRow;
 use sqlx::types::Json;
+use sqlx::{FromRow, Row as _};
+use uuid::Uuid;
 
 use crate::domain::Invalid;
 use crate::domain::binding::{Bindings, Metadata, Sha256};
 use crate::domain::bucket::Alias;
 use crate::domain::extension::Extension;
 use crate::domain::tenant::Slug;
-use crate::domain::upload::{FileFacts, Pixels, Seconds, SeenObject, Upload, UploadKind};
+use crate::domain::upload::{FileFacts, NewUpload, Origin, Pixels, Seconds, SeenObject, TraceId, Upload, UploadKind};
+use crate::store::StoreError;
 
 /// What a [`Row`] is read with; a condition follows. Not checked when it is compiled, since its conditions are made as they
 /// are asked for; every column is read by tests.
@@ -21,7 +22,7 @@ pub(super) const SELECT: &str = "\
            uploads.width, uploads.height, uploads.duration_seconds, uploads.declared_size_bytes, uploads.declared_content_type,
            uploads.declared_sha256, uploads.write_once, uploads.metadata, uploads.caller_kind, uploads.caller_id, api_keys.public_id,
            uploads.caller_subject, host(uploads.client_address) AS client_address, uploads.access_key_id, uploads.trace_id,
-           uploads.issued_at, uploads.url_expires_at, uploads.state, uploads.declared_etag, uploads.size_bytes, uploads.etag,
+           uploads.issued_at, uploads.url_expires_at, uploads.check_at, uploads.state, uploads.declared_etag, uploads.size_bytes, uploads.etag,
            uploads.content_type, uploads.sha256, uploads.seen_at
     FROM uploads
     JOIN tenants ON tenants.id = uploads.tenant_id
@@ -33,98 +34,89 @@ pub(super) const SELECT: &str = "\
 /// the list it may read all of a tenant's rows instead, since without statistics it takes those for few.
 pub(super) const BY_IDS: &str = "WITH uploads AS MATERIALIZED (SELECT * FROM uploads WHERE id = ANY($1)) ";
 
-#[derive(FromRow)]
-pub(super) struct Row {
-    id: uuid::Uuid,
-    tenant_id: uuid::Uuid,
-    slug: String,
-    bucket_id: uuid::Uuid,
-    alias: String,
-    object_key: String,
-    ext: String,
-    kind: Option<String>,
-    width: Option<i32>,
-    height: Option<i32>,
-    duration_seconds: Option<f64>,
-    declared_size_bytes: Option<i64>,
-    declared_content_type: Option<String>,
-    declared_sha256: Option<Vec<u8>>,
-    write_once: bool,
-    metadata: Option<Json<BTreeMap<String, String>>>,
-    caller_kind: String,
-    caller_id: Option<uuid::Uuid>,
-    public_id: Option<String>,
-    caller_subject: Option<String>,
-    client_address: String,
-    access_key_id: String,
-    trace_id: Option<String>,
-    issued_at: DateTime<Utc>,
-    url_expires_at: DateTime<Utc>,
-    state: String,
-    declared_etag: Option<String>,
-    size_bytes: Option<i64>,
-    etag: Option<String>,
-    content_type: Option<String>,
-    sha256: Option<Vec<u8>>,
-    seen_at: Option<DateTime<Utc>>,
+/// A row of [`SELECT`]: the upload, or why this version cannot read it.
+pub(super) struct Row(Result<Upload, StoreError>);
+
+impl FromRow<'_, PgRow> for Row {
+    fn from_row(row: &PgRow) -> sqlx::Result<Self> {
+        Ok(Self(read(row)))
+    }
 }
 
 impl TryFrom<Row> for Upload {
-    type Error = Invalid;
+    type Error = StoreError;
 
-    fn try_from(row: Row) -> Result<Self, Invalid> {
-        let stored = |field| move || Invalid::new(field, "is not what this version writes");
-        let ext = Extension::parse(&row.ext).ok_or_else(stored("ext"))?;
-        let client_address: IpAddr = row.client_address.parse().map_err(|_| stored("client_address")())?;
-        let seen = row.seen_at.map(|at| SeenObject {
-            size_bytes: bytes(row.size_bytes).unwrap_or_default(),
-            etag: row.etag,
-            content_type: row.content_type,
-            sha256: row.sha256.and_then(digest),
-            at,
-        });
-        Ok(Self {
-            id: row.id.into(),
-            tenant_id: row.tenant_id.into(),
-            tenant: Slug::parse(&row.slug)?,
-            bucket_id: row.bucket_id.into(),
-            bucket: Alias::parse(&row.alias)?,
-            object_key: row.object_key,
-            file: FileFacts {
-                ext,
-                kind: row.kind.as_deref().and_then(UploadKind::parse),
-                width: row.width.and_then(Pixels::new),
-                height: row.height.and_then(Pixels::new),
-                duration: row.duration_seconds.and_then(Seconds::new),
-            },
-            bindings: Bindings {
-                size_bytes: bytes(row.declared_size_bytes),
-                // The only one that a URL is ever bound to.
-                content_type: row.declared_content_type.map(|_| ext.content_type()),
-                sha256: row.declared_sha256.and_then(digest),
-                write_once: row.write_once,
-            },
-            metadata: Metadata::of_encoded(row.metadata.map(|Json(pairs)| pairs).unwrap_or_default()),
-            caller_kind: row.caller_kind.parse()?,
-            caller_id: row.caller_id,
-            api_key: row.public_id,
-            caller_subject: row.caller_subject,
-            client_address,
-            access_key_id: row.access_key_id,
-            trace_id: row.trace_id,
-            issued_at: row.issued_at,
-            url_expires_at: row.url_expires_at,
-            state: row.state.parse()?,
-            declared_etag: row.declared_etag,
-            seen,
-        })
+    fn try_from(Row(upload): Row) -> Result<Self, StoreError> {
+        upload
     }
+}
+
+fn read(row: &PgRow) -> Result<Upload, StoreError> {
+    let text = |column| row.try_get::<Option<&str>, _>(column);
+    let unknown = |column| move || Invalid::new(column, "is not what this version writes");
+    let ext = Extension::parse(row.try_get("ext")?).ok_or_else(unknown("ext"))?;
+    let issued = NewUpload {
+        id: row.try_get::<Uuid, _>("id")?.into(),
+        tenant_id: row.try_get::<Uuid, _>("tenant_id")?.into(),
+        bucket_id: row.try_get::<Uuid, _>("bucket_id")?.into(),
+        object_key: row.try_get("object_key")?,
+        file: FileFacts {
+            ext,
+            kind: text("kind")?.and_then(UploadKind::parse),
+            width: row.try_get::<Option<_>, _>("width")?.and_then(Pixels::new),
+            height: row.try_get::<Option<_>, _>("height")?.and_then(Pixels::new),
+            duration: row.try_get::<Option<_>, _>("duration_seconds")?.and_then(Seconds::new),
+        },
+        bindings: Bindings {
+            size_bytes: bytes(row.try_get("declared_size_bytes")?),
+            // The only one that a URL is ever bound to.
+            content_type: text("declared_content_type")?.map(|_| ext.content_type()),
+            sha256: digest(row.try_get("declared_sha256")?),
+            write_once: row.try_get("write_once")?,
+        },
+        metadata: Metadata::of_encoded(
+            row.try_get::<Option<Json<_>>, _>("metadata")?.map(|Json(pairs)| pairs).unwrap_or_default(),
+        ),
+        caller_kind: row.try_get::<&str, _>("caller_kind")?.parse()?,
+        caller_id: row.try_get("caller_id")?,
+        caller_subject: text("caller_subject")?.map(Arc::from),
+        source: RequestSource {
+            client_address: row
+                .try_get::<&str, _>("client_address")?
+                .parse()
+                .map_err(|_| unknown("client_address")())?,
+            trace_id: text("trace_id")?.and_then(TraceId::parse),
+        },
+        access_key_id: row.try_get("access_key_id")?,
+        issued_at: row.try_get("issued_at")?,
+        url_expires_at: row.try_get("url_expires_at")?,
+        check_at: row.try_get("check_at")?,
+    };
+    let seen = match row.try_get("seen_at")? {
+        None => None,
+        Some(at) => Some(SeenObject {
+            size_bytes: bytes(row.try_get("size_bytes")?).unwrap_or_default(),
+            etag: row.try_get("etag")?,
+            content_type: row.try_get("content_type")?,
+            sha256: digest(row.try_get("sha256")?),
+            at,
+        }),
+    };
+    Ok(Upload {
+        issued,
+        tenant: Slug::parse(row.try_get("slug")?)?,
+        bucket: Alias::parse(row.try_get("alias")?)?,
+        api_key: row.try_get("public_id")?,
+        state: row.try_get::<&str, _>("state")?.parse()?,
+        declared_etag: row.try_get("declared_etag")?,
+        seen,
+    })
 }
 
 fn bytes(value: Option<i64>) -> Option<u64> {
     value.and_then(|value| value.try_into().ok())
 }
 
-fn digest(bytes: Vec<u8>) -> Option<Sha256> {
-    <[u8; 32]>::try_from(bytes).ok().map(Sha256::from)
+fn digest(bytes: Option<&[u8]>) -> Option<Sha256> {
+    bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()).map(Sha256::from)
 }

@@ -138,7 +138,7 @@ async fn read(
     let uploads = rows.into_iter().map(|row| Ok(Upload::try_from(row)?));
     let mut uploads = uploads.collect::<Result<Vec<Upload>, StoreError>>()?;
     let places: HashMap<Uuid, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
-    uploads.sort_by_key(|upload| places.get(&upload.id.uuid()).copied());
+    uploads.sort_by_key(|upload| places.get(&upload.issued.id.uuid()).copied());
     Ok(uploads)
 }
 

@@ -134,7 +134,7 @@ pub async fn claim(
     let rows = store.within(("SELECT", "uploads"), rows.fetch_all(&store.pool)).await?;
     let with_time = rows.into_iter().map(|row| {
         let upload = Upload::try_from(row)?;
-        let place = claimed.binary_search_by_key(&upload.id.uuid(), |claimed| claimed.id);
+        let place = claimed.binary_search_by_key(&upload.issued.id.uuid(), |claimed| claimed.id);
         let due_at = place.ok().and_then(|place| claimed.get(place)).map_or(now, |claimed| claimed.due_at);
         Ok(ClaimedUpload { upload, due_at })
     });

@@ -7,35 +7,38 @@ use csv::{Terminator, WriterBuilder};
 
 use crate::uploads::view::UploadView;
 
-const HEADER: [&str; 28] = [
-    "id",
-    "tenant",
-    "bucket",
-    "key",
-    "state",
-    "ext",
-    "type",
-    "width",
-    "height",
-    "duration",
-    "size",
-    "content_type",
-    "sha256",
-    "write_once",
-    "metadata",
-    "caller_kind",
-    "api_key",
-    "subject",
-    "address",
-    "issued_at",
-    "url_expires_at",
-    "seen_size",
-    "seen_etag",
-    "seen_content_type",
-    "seen_sha256",
-    "seen_at",
-    "mismatches",
-    "trace_id",
+/// A column's name, and its cell in an upload's line.
+type Column = (&'static str, fn(&UploadView) -> String);
+
+const COLUMNS: [Column; 28] = [
+    ("id", |view| view.id.to_string()),
+    ("tenant", |view| view.tenant.clone()),
+    ("bucket", |view| view.bucket.clone()),
+    ("key", |view| view.object_key.clone()),
+    ("state", |view| view.state.to_owned()),
+    ("ext", |view| view.ext.to_owned()),
+    ("type", |view| plain(view.kind)),
+    ("width", |view| plain(view.width)),
+    ("height", |view| plain(view.height)),
+    ("duration", |view| plain(view.duration)),
+    ("size", |view| plain(view.size)),
+    ("content_type", |view| plain(view.content_type)),
+    ("sha256", |view| plain(view.sha256.as_ref())),
+    ("write_once", |view| view.write_once.to_string()),
+    ("metadata", metadata),
+    ("caller_kind", |view| view.caller.kind.to_owned()),
+    ("api_key", |view| plain(view.caller.api_key.as_ref())),
+    ("subject", |view| plain(view.caller.subject.as_ref())),
+    ("address", |view| view.caller.address.clone()),
+    ("issued_at", |view| time(Some(view.issued_at))),
+    ("url_expires_at", |view| time(Some(view.url_expires_at))),
+    ("seen_size", |view| plain(view.seen.as_ref().map(|seen| seen.size))),
+    ("seen_etag", |view| plain(view.seen.as_ref().and_then(|seen| seen.etag.as_ref()))),
+    ("seen_content_type", |view| plain(view.seen.as_ref().and_then(|seen| seen.content_type.as_ref()))),
+    ("seen_sha256", |view| plain(view.seen.as_ref().and_then(|seen| seen.sha256.as_ref()))),
+    ("seen_at", |view| time(view.seen.as_ref().map(|seen| seen.at))),
+    ("mismatches", |view| view.mismatches.iter().map(|mismatch| mismatch.field).collect::<Vec<_>>().join(" ")),
+    ("trace_id", |view| plain(view.trace_id.as_ref())),
 ];
 
 /// A cell that begins with one of these is taken for a formula, in a spreadsheet of some language at least
@@ -44,45 +47,12 @@ const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋',
 
 /// The line that names the columns.
 pub(super) fn write_header(text: &mut Vec<u8>) {
-    write_line(text, &HEADER);
+    write_line(text, &COLUMNS.map(|(name, _)| name));
 }
 
 /// An upload's line.
 pub(super) fn write_row(text: &mut Vec<u8>, view: &UploadView) {
-    let (caller, seen) = (&view.caller, view.seen.as_ref());
-    let metadata = Some(&view.metadata).filter(|pairs| !pairs.is_empty());
-    let mismatches: Vec<_> = view.mismatches.iter().map(|mismatch| mismatch.field).collect();
-    let cells: [String; 28] = [
-        view.id.to_string(),
-        view.tenant.clone(),
-        view.bucket.clone(),
-        view.object_key.clone(),
-        view.state.to_owned(),
-        view.ext.to_owned(),
-        plain(view.kind),
-        plain(view.width),
-        plain(view.height),
-        plain(view.duration),
-        plain(view.size),
-        plain(view.content_type),
-        plain(view.sha256.as_ref()),
-        view.write_once.to_string(),
-        metadata.and_then(|pairs| serde_json::to_string(pairs).ok()).unwrap_or_default(),
-        caller.kind.to_owned(),
-        plain(caller.api_key.as_ref()),
-        plain(caller.subject.as_ref()),
-        caller.address.clone(),
-        time(Some(view.issued_at)),
-        time(Some(view.url_expires_at)),
-        plain(seen.map(|seen| seen.size)),
-        plain(seen.and_then(|seen| seen.etag.as_ref())),
-        plain(seen.and_then(|seen| seen.content_type.as_ref())),
-        plain(seen.and_then(|seen| seen.sha256.as_ref())),
-        time(seen.map(|seen| seen.at)),
-        mismatches.join(" "),
-        plain(view.trace_id.as_ref()),
-    ];
-    write_line(text, &cells);
+    write_line(text, &COLUMNS.map(|(_, cell)| cell(view)));
 }
 
 fn write_line(text: &mut Vec<u8>, cells: &[impl AsRef<str>]) {
@@ -94,6 +64,11 @@ fn write_line(text: &mut Vec<u8>, cells: &[impl AsRef<str>]) {
 /// Puts an apostrophe before a formula, which makes it text.
 fn harmless(cell: &str) -> Cow<'_, [u8]> {
     if cell.starts_with(FORMULA) { format!("'{cell}").into_bytes().into() } else { cell.as_bytes().into() }
+}
+
+fn metadata(view: &UploadView) -> String {
+    let pairs = Some(&view.metadata).filter(|pairs| !pairs.is_empty());
+    pairs.and_then(|pairs| serde_json::to_string(pairs).ok()).unwrap_or_default()
 }
 
 fn plain(value: Option<impl ToString>) -> String {

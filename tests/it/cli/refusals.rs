@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
+use presign_gateway::domain::search::UploadFilter;
 use secrecy::ExposeSecret;
 
 use crate::support::binary::{Workbench, program, stderr, stdout};
@@ -117,6 +118,29 @@ async fn help_shows_examples() {
         let help = stdout(&program().args(arguments).output().await.unwrap());
         assert!(help.contains("Examples:"), "{arguments:?}: {help}");
     }
+}
+
+#[tokio::test]
+async fn every_search_filter_is_an_option() {
+    for command in ["list", "export"] {
+        let help = stdout(&program().args(["uploads", command, "--help"]).output().await.unwrap());
+        for name in UploadFilter::NAMES {
+            let option = format!("--{} <", name.replace('_', "-"));
+            assert!(help.contains(&option), "{command} has no {option}: {help}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_search_filter_is_read_from_its_option() {
+    let workbench = workbench().await;
+    for name in UploadFilter::NAMES {
+        let option = format!("--{}=", name.replace('_', "-"));
+        let error = workbench.fail(&["uploads", "list", &option]).await;
+        assert!(error.contains(&format!("error: {name} must be")), "{option}: {error}");
+    }
+    let error = workbench.fail(&["uploads", "list", "--min-width", "3", "--max-width", "2"]).await;
+    assert!(error.contains("error: max_width must not be less than min_width"), "{error}");
 }
 
 #[tokio::test]

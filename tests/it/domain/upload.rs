@@ -10,34 +10,32 @@ use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::{BucketId, TenantId, UploadId};
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::tenant::Slug;
-use presign_gateway::domain::upload::{FileFacts, Seconds, SeenObject, Upload, UploadState};
+use presign_gateway::domain::upload::{
+    FileFacts, NewUpload, Origin, Seconds, SeenObject, TraceId, Upload, UploadState,
+};
 use proptest::prelude::*;
 
 fn upload(bindings: Bindings, declared_etag: Option<String>) -> Upload {
     let (now, randomness) = (Clock::System.now(), Randomness::System);
-    Upload {
+    let issued = NewUpload {
         id: UploadId::generate(now, &randomness),
         tenant_id: TenantId::generate(now, &randomness),
-        tenant: Slug::parse("app").unwrap(),
         bucket_id: BucketId::generate(now, &randomness),
-        bucket: Alias::default_alias(),
         object_key: "a.png".to_owned(),
         file: FileFacts { ext: Extension::Png, kind: None, width: None, height: None, duration: None },
         bindings,
         metadata: Metadata::default(),
         caller_kind: CallerKind::ApiKey,
         caller_id: None,
-        api_key: None,
         caller_subject: None,
-        client_address: IpAddr::from([127, 0, 0, 1]),
+        source: RequestSource { client_address: IpAddr::from([127, 0, 0, 1]), trace_id: None },
         access_key_id: "ID".to_owned(),
-        trace_id: None,
         issued_at: now,
         url_expires_at: now,
-        state: UploadState::Issued,
-        declared_etag,
-        seen: None,
-    }
+        check_at: None,
+    };
+    let (tenant, bucket) = (Slug::parse("app").unwrap(), Alias::default_alias());
+    Upload { issued, tenant, bucket, api_key: None, state: UploadState::Issued, declared_etag, seen: None }
 }
 
 /// A digest of few, so that two are often the same.
@@ -62,7 +60,7 @@ proptest! {
         let upload = upload(bindings, promised_etag.map(str::to_owned));
         let (etag_text, type_text) = (etag.map(str::to_owned), found_type.map(str::to_owned));
         let seen =
-            SeenObject { size_bytes, etag: etag_text, content_type: type_text, sha256, at: upload.issued_at };
+            SeenObject { size_bytes, etag: etag_text, content_type: type_text, sha256, at: upload.issued.issued_at };
 
         // The same, told plainly.
         let mut expected = Vec::new();
@@ -96,4 +94,13 @@ proptest! {
 fn no_seconds_are_shown_without_a_sign() {
     assert!(Seconds::new(-0.0).unwrap().get().is_sign_positive());
     assert_eq!(Seconds::new(-0.1), None);
+}
+
+#[test]
+fn a_trace_id_is_read_as_it_was_written() {
+    let id = TraceId([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255]);
+    assert_eq!(TraceId::parse(&id.to_string()), Some(id));
+    for text in ["", "00", "0x000102030405060708090a0b0c0d0e", "zz0102030405060708090a0b0c0d0eff"] {
+        assert_eq!(TraceId::parse(text), None, "{text}");
+    }
 }

@@ -201,7 +201,7 @@ async fn page(
     let filter = filter.unwrap_or_else(|error| panic!("{terms:?}: {error}"));
     let search = Search::new(filter, terms.order, cursor, Some(limit)).unwrap();
     let page = ledger.list_any_tenant(tenant.as_ref(), &search).await?;
-    Ok((page.items.iter().map(|upload| upload.id.to_string()).collect(), page.next_cursor))
+    Ok((page.items.iter().map(|upload| upload.issued.id.to_string()).collect(), page.next_cursor))
 }
 
 /// Walks through all pages; each that a cursor gives is asked for twice, with an upload arriving between.
