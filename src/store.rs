@@ -103,9 +103,12 @@ impl StoreError {
             Self::Unavailable(_) | Self::Conflict(_) | Self::TimedOut | Self::Disconnected | Self::NotMigrated(_) => {
                 Fault::Unavailable
             }
-            Self::FeedSilent | Self::NoPartition(_) | Self::Taken { .. } | Self::Corrupt(_) | Self::WrongRowCount { .. } | Self::Other(_) => {
-                Fault::Internal
-            }
+            Self::FeedSilent
+            | Self::NoPartition(_)
+            | Self::Taken { .. }
+            | Self::Corrupt(_)
+            | Self::WrongRowCount { .. }
+            | Self::Other(_) => Fault::Internal,
         }
     }
 

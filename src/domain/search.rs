@@ -1,6 +1,6 @@
 //! Which uploads are looked for, in which order, and where a page of them goes on.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use strum::{EnumString, IntoStaticStr};
 use uuid::Uuid;
 
@@ -8,7 +8,6 @@ use super::Invalid;
 use super::bucket::Alias;
 use super::extension::Extension;
 use super::ids::{TenantId, UploadId};
-use super::moment;
 use super::page::PageRequest;
 use super::upload::{Pixels, Seconds, UploadKind, UploadState};
 

@@ -196,15 +196,3 @@ pub async fn update(transaction: &mut Transaction, tenant: &Tenant) -> Result<i3
     ));
     Ok(revision.fetch_one(&mut **transaction).await?)
 }
-
-fn allowed_extensions(policy: &Policy) -> Vec<String> {
-    policy.allowed_extensions.texts().map(str::to_owned).collect()
-}
-
-fn required_bindings(policy: &Policy) -> Vec<String> {
-    policy.required_bindings.texts().map(str::to_owned).collect()
-}
-
-fn max_size_bytes(policy: &Policy) -> Option<i64> {
-    policy.max_size_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))
-}

@@ -175,8 +175,9 @@ impl Verifier {
             seen,
         };
         let now = self.clock.now();
-        let settled = settle(&self.store, upload.tenant_id, slice::from_ref(&finding), settler, GRACE, now).await?;
-        if settled.contains(&upload.id) {
+        let settled =
+            settle(&self.store, upload.issued.tenant_id, slice::from_ref(&finding), settler, GRACE, now).await?;
+        if settled.contains(&upload.issued.id) {
             let is_new = state != upload.state;
             return Ok((Upload { state, seen: finding.seen.or(upload.seen), ..upload }, is_new));
         }
@@ -189,7 +190,7 @@ impl Verifier {
 
 /// Asks the bucket for an upload; `None` where it is not there.
 pub async fn look(client: &BucketClient, upload: &Upload, clock: &Clock) -> Result<Option<SeenObject>, BucketError> {
-    match client.head(&upload.object_key, upload.bindings.sha256.is_some()).await {
+    match client.head(&upload.issued.object_key, upload.issued.bindings.sha256.is_some()).await {
         Ok(facts) => Ok(Some(SeenObject {
             size_bytes: facts.size_bytes,
             etag: facts.etag,
@@ -257,8 +258,8 @@ impl Uploads {
     pub async fn delete(&self, admitted: &Admitted, id: UploadId) -> Result<Upload, UploadError> {
         let upload = self.find_for(demand(admitted, Scope::UploadsDelete)?, id).await?;
         let (client, _) = self.verifier().client(&upload).await?;
-        client.delete(&upload.object_key).await.map_err(|error| UploadError::of_bucket(error, TO_DELETE))?;
-        if mark_deleted(&self.store, upload.tenant_id, id, GRACE, self.clock.now()).await? {
+        client.delete(&upload.issued.object_key).await.map_err(|error| UploadError::of_bucket(error, TO_DELETE))?;
+        if mark_deleted(&self.store, upload.issued.tenant_id, id, GRACE, self.clock.now()).await? {
             self.metrics.settled(1, UploadState::Deleted.as_str(), "delete");
         }
         Ok(Upload { state: UploadState::Deleted, ..upload })

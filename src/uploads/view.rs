@@ -102,7 +102,7 @@ pub struct MismatchView {
 impl From<&Upload> for UploadView {
     fn from(upload: &Upload) -> Self {
         let issued = &upload.issued;
-        let NewUpload { file, bindings, origin, .. } = issued;
+        let NewUpload { file, bindings, source, .. } = issued;
         Self {
             id: issued.id.uuid(),
             tenant: upload.tenant.to_string(),
@@ -123,11 +123,11 @@ impl From<&Upload> for UploadView {
                 kind: issued.caller_kind.as_str(),
                 api_key: upload.api_key.clone(),
                 subject: issued.caller_subject.as_deref().map(str::to_owned),
-                address: origin.client_address.to_string(),
+                address: source.client_address.to_string(),
             },
             issued_at: issued.issued_at,
             url_expires_at: issued.url_expires_at,
-            trace_id: origin.trace_id.map(|id| id.to_string()),
+            trace_id: source.trace_id.map(|id| id.to_string()),
             seen: upload.seen.as_ref().map(SeenView::from),
             mismatches: upload.mismatches().into_iter().map(MismatchView::from).collect(),
         }

@@ -198,7 +198,6 @@ mod tests {
     /// A field of each type that bodies and queries have.
     #[derive(Debug, Default, Deserialize)]
     #[serde(deny_unknown_fields, default)]
-    #[expect(dead_code, reason = "only its errors are looked at")]
     struct Every {
         text: Option<String>,
         flag: bool,
@@ -215,7 +214,6 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[expect(dead_code, reason = "only its errors are looked at")]
     struct Nested {
         wanted: String,
     }

@@ -51,8 +51,8 @@ impl Batch {
         match answer {
             Ok((finding, reappeared)) => {
                 self.found.push(finding);
-                if returned {
-                    self.returned.insert(id);
+                if reappeared {
+                    self.reappeared.insert(id);
                 }
                 self.in_a_row = 0;
             }
@@ -74,7 +74,7 @@ impl Batch {
 
     /// Where not one object was there, that may be because the bucket is not: then nothing of what was found holds.
     async fn confirm(&mut self, client: &BucketClient) {
-        let is_any_there = !self.returned.is_empty() || self.found.iter().any(|finding| finding.seen.is_some());
+        let is_any_there = !self.reappeared.is_empty() || self.found.iter().any(|finding| finding.seen.is_some());
         if is_any_there || self.found.is_empty() {
             return;
         }
@@ -258,7 +258,7 @@ impl Sweeper {
         }
         let back = batch.rescheduled(now);
         if !back.is_empty() {
-            let written = sweep::rescheduled(&self.store, tenant_id, lease, now, &back).await?;
+            let written = sweep::reschedule(&self.store, tenant_id, lease, now, &back).await?;
             for (id, due_at) in back.iter().filter(|(id, _)| written.contains(id)) {
                 let is_early = batch.early.iter().any(|(early, _)| early == id);
                 work.abandoned += u32::from(due_at.is_none());
@@ -280,7 +280,7 @@ impl Sweeper {
                 UploadState::Deleted => &mut work.deleted,
             };
             *count += 1;
-            work.reappeared += u32::from(batch.returned.contains(&finding.id));
+            work.reappeared += u32::from(batch.reappeared.contains(&finding.id));
         }
     }
 

@@ -12,7 +12,9 @@ use crate::domain::binding::{Bindings, Metadata, Sha256};
 use crate::domain::bucket::Alias;
 use crate::domain::extension::Extension;
 use crate::domain::tenant::Slug;
-use crate::domain::upload::{FileFacts, NewUpload, Origin, Pixels, Seconds, SeenObject, TraceId, Upload, UploadKind};
+use crate::domain::upload::{
+    FileFacts, NewUpload, Pixels, RequestSource, Seconds, SeenObject, TraceId, Upload, UploadKind,
+};
 use crate::store::StoreError;
 
 /// What a [`Row`] is read with; a condition follows. Not checked when it is compiled, since its conditions are made as they

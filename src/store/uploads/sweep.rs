@@ -148,7 +148,7 @@ pub async fn claim(
 ///
 /// # Errors
 /// The database is away.
-pub async fn put_back(
+pub async fn reschedule(
     store: &Store,
     tenant_id: TenantId,
     lease: DateTime<Utc>,

@@ -11,7 +11,7 @@ use presign_gateway::domain::ids::{BucketId, TenantId, UploadId};
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::tenant::Slug;
 use presign_gateway::domain::upload::{
-    FileFacts, NewUpload, Origin, Seconds, SeenObject, TraceId, Upload, UploadState,
+    FileFacts, NewUpload, RequestSource, Seconds, SeenObject, TraceId, Upload, UploadState,
 };
 use proptest::prelude::*;
 
