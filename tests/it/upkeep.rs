@@ -54,8 +54,8 @@ async fn a_month_has_a_place_though_a_detached_table_has_its_name() {
 async fn no_table_is_made_for_a_month_that_an_older_partition_holds() {
     let url = postgres::fresh_database().await;
     let (store, mut connection) = (postgres::open(url.clone()), postgres::connect(&url).await);
-    let prepare = "CREATE TABLE uploads_first (LIKE uploads INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
-        DO $$ BEGIN EXECUTE format('ALTER TABLE uploads ATTACH PARTITION uploads_first FOR VALUES FROM (%L) TO (%L)',
+    let prepare = "CREATE TABLE uploads_2027_q3 (LIKE uploads INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+        DO $$ BEGIN EXECUTE format('ALTER TABLE uploads ATTACH PARTITION uploads_2027_q3 FOR VALUES FROM (%L) TO (%L)',
             upload_id_at('2027-07-01T00:00:00Z'), upload_id_at('2027-10-01T00:00:00Z')); END $$;
         CREATE SEQUENCE tables_made;
         CREATE FUNCTION count_table() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN PERFORM nextval('public.tables_made'); END $$;
