@@ -46,6 +46,9 @@ impl TryFrom<Row> for Tenant {
 
 /// Passes the columns of a policy to the macro `$query`. They are listed here only, each by the name of its field in [`Policy`].
 /// Reading fails if a field has no column here, or a column no field.
+///
+/// A policy is not one JSONB column, because columns have checks, and because an instance of an older version then keeps the
+/// values that it does not know.
 macro_rules! policy_columns {
     ($query:ident!($($arguments:tt)*)) => {
         $query!(

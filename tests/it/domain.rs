@@ -4,6 +4,7 @@ mod binding;
 mod database_url;
 mod encoding;
 mod origin;
+mod policy;
 mod search;
 mod upload;
 
