@@ -80,7 +80,7 @@ patch! {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenTest {
-    #[schema(value_type = Option<String>, format = Password, write_only)]
+    #[schema(value_type = String, format = Password, write_only)]
     token: SecretString,
 }
 
