@@ -167,7 +167,7 @@ impl Admin {
     }
 }
 
-/// The tenant's bucket of this alias; it and all of the tenant's others are held until the transaction ends.
+/// The tenant's bucket of this alias. All of the tenant's buckets are locked until the transaction ends.
 pub(super) async fn lock_bucket(
     transaction: &mut Transaction,
     slug: &Slug,

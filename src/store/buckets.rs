@@ -143,7 +143,7 @@ pub async fn list_with_archived(store: &Store, tenant_id: TenantId) -> Result<Ve
     rows.into_iter().map(SealedBucket::try_from).collect()
 }
 
-/// As [`find`], of a tenant whose buckets the transaction holds ([`super::tenants::lock_buckets`]).
+/// The same as [`find`], for a tenant whose buckets the transaction has locked ([`super::tenants::lock_buckets`]).
 ///
 /// # Errors
 /// The database is away, or the row does not parse.

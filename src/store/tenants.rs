@@ -119,8 +119,8 @@ pub async fn lock(transaction: &mut Transaction, slug: &Slug) -> Result<Option<T
     Ok(row.fetch_optional(&mut **transaction).await?.map(Tenant::try_from).transpose()?)
 }
 
-/// Finds a tenant's id and holds all of its buckets until the transaction ends, those that are not there yet too, so that
-/// two changes cannot both make a default.
+/// Finds a tenant's id and locks all of its buckets until the transaction ends, so that two changes cannot both make a default.
+/// The lock is on the tenant's row, which also stands for buckets that do not exist yet.
 ///
 /// # Errors
 /// The database is away.

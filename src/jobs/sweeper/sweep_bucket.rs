@@ -243,7 +243,7 @@ impl Sweeper {
         }
     }
 
-    /// Writes down what was found, and counts what was written: somebody else may have settled an upload meanwhile.
+    /// Settles and releases the batch. It counts only rows that were written, because somebody else may have been faster.
     async fn write_down(
         &self,
         tenant_id: TenantId,

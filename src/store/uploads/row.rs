@@ -31,9 +31,9 @@ pub(super) const SELECT: &str = "\
     JOIN buckets ON buckets.id = uploads.bucket_id
     LEFT JOIN api_keys ON api_keys.id = uploads.caller_id";
 
-/// Precedes [`SELECT`], to read the rows with the ids of its first parameter. Postgres keeps conditions out of a materialized
-/// query: so it looks up each id in the primary key, whatever it knows of the table. With a tenant or a range of ids beside
-/// the list it may read all of a tenant's rows instead, since without statistics it takes those for few.
+/// Goes before [`SELECT`] to read the rows whose ids are in the first parameter. Other conditions stay outside a materialized
+/// query, so Postgres looks up each id in the primary key. If a tenant or a range of ids stood beside the list, Postgres without
+/// statistics would expect few such rows and read all of the tenant's.
 pub(super) const BY_IDS: &str = "WITH uploads AS MATERIALIZED (SELECT * FROM uploads WHERE id = ANY($1)) ";
 
 /// A row of [`SELECT`]: the upload, or why this version cannot read it.

@@ -36,15 +36,15 @@ pub enum DeclaredEtag<'a> {
 /// Who settles uploads, and what must still hold for them.
 #[derive(Debug, Clone, Copy)]
 pub enum Settler<'a> {
-    /// The sweeper: the uploads that it still holds by its claim until this moment.
+    /// The sweeper, for uploads that it still claims until this moment.
     Claim(DateTime<Utc>),
-    /// Somebody who asked: an upload whose state is the one that it was, or one of `from`.
+    /// A request, for an upload whose state is still `was`, or is one of `from`.
     Request { from: &'a [UploadState], declared_etag: DeclaredEtag<'a> },
 }
 
-/// Settles a tenant's uploads, and returns those that were written: not those that somebody else settled meanwhile, and none
-/// as expired whose URL was signed anew. An upload that could be put anew after `now`, because its URL lives or ran out less
-/// than `grace` ago, is still looked for later if it was to be.
+/// Settles a tenant's uploads and returns the ids that were written. It skips uploads that somebody else settled meanwhile,
+/// and does not expire an upload whose URL was re-signed. An upload keeps its `check_at` if a PUT may still end after `now`:
+/// until `grace` after its URL expires.
 ///
 /// # Errors
 /// The database is away.
@@ -112,9 +112,8 @@ pub async fn settle(
     Ok(settled.into_iter().map(UploadId::from).collect())
 }
 
-/// Marks a tenant's upload as deleted, whatever it was, and tells whether it was anything else. If it could come back after
-/// `now`, because a PUT may end for so long (`grace`) after its URL ran out, somebody looks for it then: as the row has it,
-/// since it may have been signed anew meanwhile.
+/// Marks a tenant's upload as deleted and returns whether its state changed. If a PUT may still end after `now`, the sweeper
+/// checks the upload `grace` after its URL expires. The expiry is the row's, because the URL may have been re-signed meanwhile.
 ///
 /// # Errors
 /// [`StoreError::WrongRowCount`] if the upload is gone.

@@ -109,8 +109,8 @@ pub async fn claim(
     lease: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<ClaimedUpload>, StoreError> {
-    // By the bucket alone, which is one tenant's: with the tenant beside it and no statistics, Postgres would read all of the
-    // tenant's rows and sort them.
+    // The bucket belongs to one tenant. A condition on the tenant as well makes Postgres, if it has no statistics, read and sort
+    // all rows of that tenant.
     let claimed = sqlx::query!(
         r#"WITH due AS (
              SELECT id, check_at FROM uploads WHERE bucket_id = $1 AND check_at <= least($2, now())
@@ -143,8 +143,8 @@ pub async fn claim(
     Ok(uploads)
 }
 
-/// Lets go of a tenant's uploads that were claimed until `lease`, and returns those that still were: each is due again at the
-/// moment beside it, or never if there is none and its URL has not been signed anew since `now`.
+/// Releases a tenant's uploads that are claimed until `lease`, and returns the ids that were written. Each is due again at the
+/// moment beside it; without a moment it is never due again, unless its URL was re-signed since `now`.
 ///
 /// # Errors
 /// The database is away.
