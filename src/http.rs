@@ -37,6 +37,7 @@ mod oss;
 mod search;
 pub mod server;
 pub mod state;
+mod time;
 mod v1;
 
 /// Answers every request.

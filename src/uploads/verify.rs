@@ -47,10 +47,12 @@ const KNOWN_FOR: TimeDelta = TimeDelta::minutes(1);
 /// Buckets that are remembered; every missing file of any other one costs a HeadBucket.
 const MAX_KNOWN_BUCKETS: usize = 10_000;
 
-/// Buckets that were seen to exist, so that each is asked for that once a minute: where it was, and when it was seen there.
-/// Clones share what they know.
+/// Where a bucket was, and when it was seen there.
+type Seen = (Location, DateTime<Utc>);
+
+/// Buckets that were seen to exist, so that each is asked for that once a minute. Clones share what they know.
 #[derive(Debug, Clone, Default)]
-pub struct KnownBuckets(Arc<Mutex<HashMap<BucketId, (Location, DateTime<Utc>)>>>);
+pub struct KnownBuckets(Arc<Mutex<HashMap<BucketId, Seen>>>);
 
 impl KnownBuckets {
     /// Whether the bucket was seen at this location within the last minute.
@@ -73,7 +75,7 @@ impl KnownBuckets {
         self.lock().remove(&id);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<BucketId, (Location, DateTime<Utc>)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<BucketId, Seen>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,10 +16,11 @@ use crate::http::error::ApiError;
 use crate::http::extract::if_match::{Created, IfMatch, Versioned};
 use crate::http::extract::json::{Body, Query};
 use crate::http::extract::path::Path;
+use crate::http::time;
 
 use super::{PageView, tenant_term};
 use crate::http::extract::operator::Operator;
-use crate::http::extract::patch::{not_null, nullable};
+use crate::http::extract::patch::not_null;
 
 /// A new API key.
 #[derive(Deserialize, ToSchema)]
@@ -33,6 +34,7 @@ pub(super) struct ApiKeyCreate {
     /// What it may do: `uploads:issue`, `uploads:read`, `uploads:delete`; the first two, where left out. An operator's key has none.
     scopes: Option<Vec<String>>,
     /// Refused from then on; never, where left out.
+    #[serde(default, deserialize_with = "time::optional")]
     expires_at: Option<DateTime<Utc>>,
 }
 
@@ -46,7 +48,7 @@ pub(super) struct ApiKeyPatch {
     #[serde(default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
     scopes: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "time::nullable")]
     #[schema(value_type = Option<DateTime<Utc>>)]
     expires_at: Option<Option<DateTime<Utc>>>,
 }
@@ -60,6 +62,7 @@ pub(super) struct ApiKeyRotate {
     #[schema(default = 86_400, maximum = 7_776_000)]
     overlap_seconds: u32,
     /// When the new one is refused; as long from now as the old one was to live, where left out.
+    #[serde(default, deserialize_with = "time::optional")]
     expires_at: Option<DateTime<Utc>>,
 }
 

@@ -28,8 +28,10 @@ pub(super) struct AuditQuery {
     /// Changes of the row of this name: a slug, an alias, a public id.
     subject: Option<String>,
     /// From this moment on.
+    #[serde(default, deserialize_with = "crate::http::time::optional")]
     from: Option<DateTime<Utc>>,
     /// Before this moment.
+    #[serde(default, deserialize_with = "crate::http::time::optional")]
     to: Option<DateTime<Utc>>,
     /// The `next_cursor` of an earlier page.
     cursor: Option<String>,

@@ -75,6 +75,20 @@ async fn a_wrong_value_is_never_repeated() {
 }
 
 #[tokio::test]
+async fn a_wrong_time_is_told_with_what_is_one() {
+    let stack = TestStack::start().await;
+    for wrong in [json!("noon"), json!(1), json!("2026-11-22")] {
+        let body = json!({ "tenant": "alpha", "label": "x", "expires_at": wrong });
+        let answer = stack.admin(Method::POST, "/api-keys").json(&body).send().await;
+        answer.assert_field(400, "invalid_field", "expires_at");
+        assert_eq!(answer.message(), "expires_at must be a time such as 2026-11-22T00:00:00Z", "{wrong}");
+    }
+    let answer = stack.admin(Method::GET, "/audit-events?from=noon").send().await;
+    answer.assert_field(400, "invalid_field", "from");
+    assert_eq!(answer.message(), "from must be a time such as 2026-11-22T00:00:00Z");
+}
+
+#[tokio::test]
 async fn a_path_that_can_be_no_rows_is_answered_in_the_envelope() {
     let stack = TestStack::start().await;
     for path in ["/tenants/%ff", "/tenants/alpha/buckets/%ff", "/api-keys/%ff", "/tenants/alpha/jwt-issuers/%c3%28"] {
