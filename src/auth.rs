@@ -181,12 +181,12 @@ impl Auth {
     pub fn forget(&self, changed: &ChangedRow) {
         match changed {
             ChangedRow::Tenants { id, slug } => {
-                self.tenants.forget(id);
+                self.tenants.invalidate(id);
                 if let Ok(slug) = Slug::parse(slug) {
-                    self.tenant_ids.forget(&slug);
+                    self.tenant_ids.invalidate(&slug);
                 }
             }
-            ChangedRow::ApiKeys { public_id } => self.api_keys.forget(public_id),
+            ChangedRow::ApiKeys { public_id } => self.api_keys.invalidate(public_id),
             ChangedRow::JwtIssuers { issuer, audience } => self.issuers.forget(issuer, audience),
             ChangedRow::Buckets { .. } => {}
         }

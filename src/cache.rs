@@ -1,123 +1,128 @@
-//! What was read from the store, kept in memory: bounded in number and in age, read once however many ask at once, and
-//! forgotten when it is announced as changed.
+//! Caches of what the store holds: bounded in number and age, and invalidated when a change is announced.
 
 use std::hash::Hash;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use quick_cache::Equivalent;
+use moka::Equivalent;
+use moka::ops::compute::Op;
+use tokio::sync::OnceCell;
 
 use crate::telemetry::metrics::cache::CacheMetrics;
 
-pub use self::aged::Aged;
-use self::reads::{Reads, Turn};
+/// The outcome of one read of the store, which every request for the same key shares.
+///
+/// An invalidation removes it from the map. Requests that already hold it still get its outcome; later requests start a
+/// new read. So a value that was read before a change is never kept after it.
+type SharedRead<V, E> = Arc<OnceCell<Result<V, Arc<E>>>>;
 
-mod aged;
-mod reads;
+/// moka removes a value in one run of its maintenance and drops it in the next; one more, because another thread may be
+/// looking at it.
+const DROP_RUNS: usize = 3;
 
-/// Values by the names that requests bring; `E` is why one cannot be read.
+/// A cache of values `V` by key `K`; `E` is the error of a read.
 pub struct Cache<K, V, E> {
-    entries: Aged<K, V>,
-    reads: Reads<K, Result<V, Arc<E>>>,
-    /// Counts what was forgotten, so that a read which began before a change is not kept after it.
-    forgotten: AtomicU64,
+    // The default hasher is keyed at random: strangers choose some of the keys, and must not be able to make them collide.
+    reads: moka::sync::Cache<K, SharedRead<V, E>>,
+    keeps_values: bool,
     metrics: CacheMetrics,
 }
 
 impl<K, V, E> Cache<K, V, E>
 where
-    K: Clone + Hash + Eq,
-    V: Clone,
+    K: Clone + Hash + Eq + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    E: Send + Sync + 'static,
 {
-    /// `max_age` bounds how long a change that is not announced can go unseen; zero keeps nothing.
+    /// `max_age` bounds how long a change can go unnoticed if its announcement is lost. With zero, concurrent requests still
+    /// share a read, but no value is kept.
     #[must_use]
     pub fn new(max_entries: u64, max_age: Duration, metrics: CacheMetrics) -> Self {
-        let (entries, reads) = (Aged::new(max_entries, max_age), Reads::new());
-        Self { entries, reads, forgotten: AtomicU64::new(0), metrics }
+        let keeps_values = !max_age.is_zero();
+        let reads = moka::sync::Cache::builder().max_capacity(max_entries);
+        let reads = if keeps_values { reads.time_to_live(max_age) } else { reads };
+        Self { reads: reads.build(), keeps_values, metrics }
     }
 
-    /// The cache's name, and about how many values it holds.
+    /// The cache's name, and how many entries it holds.
     #[must_use]
     pub fn size(&self) -> (&'static str, u64) {
-        (self.metrics.name, self.entries.count())
+        (self.metrics.name, self.entry_count())
     }
 
-    /// What is in memory under this name.
-    pub fn get<Q: Equivalent<K> + Hash + ?Sized>(&self, name: &Q) -> Option<V> {
-        self.entries.get(name).inspect(|_| self.metrics.hits.add(1))
+    /// How many entries the cache holds.
+    #[must_use]
+    pub fn entry_count(&self) -> u64 {
+        self.reads.run_pending_tasks();
+        self.reads.entry_count()
     }
 
-    /// What is in memory under this name, or else what `read` gives.
+    /// The cached value of a key.
+    pub fn get<Q: Equivalent<K> + Hash + ?Sized>(&self, key: &Q) -> Option<V> {
+        let read = self.reads.get(key)?;
+        let value = read.get()?.as_ref().ok()?.clone();
+        self.metrics.hits.add(1);
+        Some(value)
+    }
+
+    /// The cached value of a key, or the value that `read` returns. Concurrent requests for one key share one read. If the
+    /// request that reads is cancelled, one of the others reads.
     ///
     /// # Errors
-    /// That of `read`; it is not remembered.
-    pub async fn get_or_read<R>(&self, name: &K, read: impl FnOnce() -> R) -> Result<V, Arc<E>>
+    /// The error of `read`, for every request that waited for it. It is not cached.
+    pub async fn get_or_read<R>(&self, key: &K, read: impl FnOnce() -> R) -> Result<V, Arc<E>>
     where
         R: Future<Output = Result<V, E>>,
     {
-        if let Some(known) = self.get(name) {
-            return Ok(known);
+        if let Some(value) = self.get(key) {
+            return Ok(value);
         }
         self.metrics.misses.add(1);
-        // Boxed: a query makes a large future, which every request would carry along for the few that read.
-        Box::pin(self.read(name, read)).await.inspect_err(|_| self.metrics.failures.add(1))
+        // Boxed, because a query makes a large future, and requests that hit the cache should not carry it.
+        Box::pin(self.read(key, read)).await.inspect_err(|_| self.metrics.failures.add(1))
     }
 
-    async fn read<R>(&self, name: &K, read: impl FnOnce() -> R) -> Result<V, Arc<E>>
+    async fn read<R>(&self, key: &K, read: impl FnOnce() -> R) -> Result<V, Arc<E>>
     where
         R: Future<Output = Result<V, E>>,
     {
-        loop {
-            let reading = match self.reads.turn(name) {
-                Turn::Mine(reading) => reading,
-                Turn::Theirs(mut answer) => match answer.wait_for(Option::is_some).await.as_deref() {
-                    Ok(Some(answer)) => return answer.clone(),
-                    // Who read gave up: its client may have gone.
-                    _ => continue,
-                },
-            };
-            // It may have been read between our look and our turn.
-            if let Some(known) = self.entries.get(name) {
-                reading.tell(Ok(known.clone()));
-                return Ok(known);
+        let shared = self.join_or_start(key);
+        let run = async || {
+            let outcome = read().await.map_err(Arc::new);
+            if outcome.is_err() || !self.keeps_values {
+                self.reads.invalidate(key);
             }
-            let outcome = self.read_and_keep(name, read()).await;
-            reading.tell(outcome.clone());
-            return outcome;
-        }
+            outcome
+        };
+        shared.get_or_init(run).await.clone()
     }
 
-    async fn read_and_keep(&self, name: &K, reading: impl Future<Output = Result<V, E>>) -> Result<V, Arc<E>> {
-        let before = self.forgotten.load(Ordering::Acquire);
-        let value = reading.await?;
-        let has_changed = || self.forgotten.load(Ordering::Acquire) != before;
-        if !has_changed() {
-            self.entries.insert(name.clone(), value.clone());
-            // A change that is announced just now came before our entry was there to be forgotten.
-            if has_changed() {
-                self.entries.remove(name);
-            }
-        }
-        Ok(value)
+    /// The read of this key that is in the map, or a new one.
+    fn join_or_start(&self, key: &K) -> SharedRead<V, E> {
+        // Not `get_with`: a request that joins another's `get_with` gets its value, even if it was invalidated in between.
+        let entry = self.reads.entry_by_ref(key).and_compute_with(|current| match current {
+            Some(_) => Op::Nop,
+            None => Op::Put(SharedRead::default()),
+        });
+        entry.into_entry().map(moka::Entry::into_value).unwrap_or_default()
     }
 
-    /// Forgets one value.
-    pub fn forget(&self, name: &K) {
-        self.forgotten.fetch_add(1, Ordering::AcqRel);
-        self.reads.forget(name);
-        self.entries.remove(name);
+    /// Removes one value.
+    pub fn invalidate(&self, key: &K) {
+        self.reads.invalidate(key);
     }
 
-    /// Forgets every value.
+    /// Removes all values, and drops them.
     pub fn invalidate_all(&self) {
-        self.forgotten.fetch_add(1, Ordering::AcqRel);
         self.reads.invalidate_all();
-        self.entries.clear();
+        self.evict_expired();
     }
 
-    /// Takes out what is too old to be given: an opened credential that nobody asks for must not stay for ever.
+    /// Drops the values that have expired or were invalidated. moka does this only when the cache is used, and a decrypted
+    /// credential must not stay in memory because nobody uses it.
     pub fn evict_expired(&self) {
-        self.entries.evict_expired();
+        for _ in 0..DROP_RUNS {
+            self.reads.run_pending_tasks();
+        }
     }
 }

@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154
-# What all parts of bench/run use.
+# What all parts of bench/run and bench/compare use.
 
 say() { echo "$(date -u +%H:%M:%S) $*" >&2; }
-die() { echo "bench/run: $*" >&2; exit 1; }
+die() { echo "$0: $*" >&2; exit 1; }
 
 # A port that nobody listens on, below those that the kernel hands out itself.
 free_port() {

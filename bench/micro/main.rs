@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use self::database::Database;
 
 mod api_key;
+mod cache;
 mod callers;
 mod database;
 mod envelope;
@@ -36,6 +37,7 @@ fn main() {
     let mut criterion = usual.configure_from_args();
     signing::measure(&mut criterion, &runtime);
     object_key::measure(&mut criterion);
+    cache::measure(&mut criterion, &runtime);
     api_key::measure(&mut criterion, &database);
     jwt::measure(&mut criterion, &database);
     limiter::measure(&mut criterion);

@@ -3,7 +3,7 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
-use quick_cache::Equivalent;
+use moka::Equivalent;
 
 use crate::cache::Cache;
 use crate::crypto::cipher::AssociatedData;
@@ -65,7 +65,7 @@ impl Issuers {
     }
 
     pub fn forget(&self, issuer: &str, audience: &str) {
-        self.known.forget(&(issuer.to_owned(), audience.to_owned()));
+        self.known.invalidate(&(issuer.to_owned(), audience.to_owned()));
     }
 
     pub fn invalidate_all(&self) {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use quick_cache::sync::{Cache, EntryAction, EntryResult};
+use moka::sync::Cache;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::field::Empty;
@@ -27,7 +27,7 @@ use super::fingerprint::Fingerprint;
 use super::jwt::keys::{KeySet, MAX_PUBLIC_KEYS_BYTES};
 
 /// Issuers whose keys are kept; more work, but fetch more often.
-const MAX_ISSUERS: usize = 10_000;
+const MAX_ISSUERS: u64 = 10_000;
 /// An issuer of which no token came for so long is not in use.
 const IN_USE: Duration = Duration::from_mins(15);
 /// How long nobody tries again after a fetch that failed.
@@ -105,11 +105,7 @@ impl Jwks {
 
     /// The keys of an issuer; those of another URL are forgotten.
     pub(super) fn published(&self, issuer: JwtIssuerId, url: &JwksUrl, algorithm: JwtAlgorithm) -> Arc<PublishedKeys> {
-        let known = self.published.entry(&issuer, None, |_, known| {
-            let is_it = known.url == *url && known.algorithm == algorithm;
-            if is_it { EntryAction::Retain(Arc::clone(known)) } else { EntryAction::ReplaceWithGuard }
-        });
-        let keys = || {
+        let make = || {
             Arc::new(PublishedKeys {
                 issuer,
                 url: url.clone(),
@@ -122,17 +118,8 @@ impl Jwks {
                 metrics: Arc::clone(&self.metrics),
             })
         };
-        match known {
-            EntryResult::Retained(known) => known,
-            EntryResult::Vacant(place) | EntryResult::Replaced(place, _) => {
-                let made = keys();
-                // Refused only where somebody has put other keys there meanwhile; these serve their caller all the same.
-                let _ = place.insert(Arc::clone(&made));
-                made
-            }
-            // Without a time limit, and without removing anything, there is neither.
-            EntryResult::Removed(..) | EntryResult::Timeout => keys(),
-        }
+        let is_other = |known: &Arc<PublishedKeys>| known.url != *url || known.algorithm != algorithm;
+        self.published.entry(issuer).or_insert_with_if(make, is_other).into_value()
     }
 }
 

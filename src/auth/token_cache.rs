@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::cache::Aged;
+use moka::sync::Cache;
+
 use crate::domain::sha256::sha256;
 use crate::telemetry::metrics::cache::CacheMetrics;
 
@@ -39,7 +40,7 @@ pub struct VerifiedToken {
 
 /// The tokens that were accepted of late.
 pub struct TokenCache {
-    tokens: Aged<TokenDigest, Arc<VerifiedToken>>,
+    tokens: Cache<TokenDigest, Arc<VerifiedToken>>,
     checked: AtomicU64,
     metrics: CacheMetrics,
 }
@@ -48,7 +49,8 @@ impl TokenCache {
     /// With `max_tokens` of 0 nothing is remembered.
     #[must_use]
     pub fn new(max_tokens: u64, metrics: CacheMetrics) -> Self {
-        Self { tokens: Aged::new(max_tokens, MAX_MEMORY), checked: AtomicU64::new(0), metrics }
+        let tokens = Cache::builder().max_capacity(max_tokens).time_to_live(MAX_MEMORY).build();
+        Self { tokens, checked: AtomicU64::new(0), metrics }
     }
 
     pub(super) fn get(&self, digest: &TokenDigest) -> Option<Arc<VerifiedToken>> {
@@ -58,9 +60,9 @@ impl TokenCache {
         known
     }
 
-    /// The cache's name, and about how many are remembered.
+    /// The cache's name, and how many are remembered.
     pub(super) fn size(&self) -> (&'static str, u64) {
-        (self.metrics.name, self.tokens.count())
+        (self.metrics.name, self.count())
     }
 
     /// Remembers a token that may be let in.
@@ -82,11 +84,12 @@ impl TokenCache {
 
     /// Takes out what is too old to be believed.
     pub(super) fn evict_expired(&self) {
-        self.tokens.evict_expired();
+        self.tokens.run_pending_tasks();
     }
 
     /// How many are remembered.
     pub fn count(&self) -> u64 {
-        self.tokens.count()
+        self.tokens.run_pending_tasks();
+        self.tokens.entry_count()
     }
 }

@@ -148,7 +148,7 @@ impl CredentialCache {
         let open = self.open_buckets.get_or_read(&tenant_id, || self.read(tenant_id)).await;
         let open = open.map_err(Arc::unwrap_or_clone)?;
         if open.read_again_at.is_some_and(|at| at <= Instant::now()) {
-            self.open_buckets.forget(&tenant_id);
+            self.open_buckets.invalidate(&tenant_id);
         }
         Ok(open)
     }
@@ -156,7 +156,7 @@ impl CredentialCache {
     /// Forgets the opened credential that has changed.
     pub fn forget(&self, changed: &ChangedRow) {
         if let ChangedRow::Buckets { tenant_id } = changed {
-            self.open_buckets.forget(tenant_id);
+            self.open_buckets.invalidate(tenant_id);
         }
     }
 

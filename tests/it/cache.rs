@@ -2,12 +2,14 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use presign_gateway::telemetry::metrics::Metrics;
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use crate::support::eventually;
 
@@ -32,7 +34,7 @@ async fn read(cache: &Cache, value: u8) -> u8 {
 async fn a_value_is_read_once_until_it_is_forgotten() {
     let cache = cache(10, LONG);
     assert_eq!((read(&cache, 1).await, read(&cache, 2).await), (1, 1));
-    cache.forget(&1);
+    cache.invalidate(&1);
     assert_eq!((read(&cache, 3).await, read(&cache, 4).await), (3, 3));
     cache.invalidate_all();
     assert_eq!(read(&cache, 5).await, 5);
@@ -47,7 +49,7 @@ async fn a_value_whose_reading_began_before_a_change_is_not_kept_after_it() {
             if invalidate_all {
                 cache.invalidate_all();
             } else {
-                cache.forget(&1);
+                cache.invalidate(&1);
             }
             Ok(1)
         });
@@ -68,7 +70,7 @@ async fn whoever_asks_after_a_change_is_not_told_what_was_read_before_it() {
         if invalidate_all {
             cache.invalidate_all();
         } else {
-            cache.forget(&1);
+            cache.invalidate(&1);
         }
         // Though the older reading is still under way, and ends after this one.
         assert_eq!(in_time(read(&cache, 2)).await, 2);
@@ -186,4 +188,99 @@ async fn nothing_is_kept_for_no_time_and_no_more_than_there_is_room_for() {
         assert!(few.size().1 <= 3, "{:?}", few.size());
     }
     assert_eq!(none.size().1, 0);
+}
+
+#[tokio::test]
+async fn hit_is_answered_without_waiting() {
+    let cache = cache(10, LONG);
+    read(&cache, 1).await;
+    let hit = cache.get_or_read(&1, async || panic!("read again"));
+    assert_eq!(hit.now_or_never().expect("the first poll answers").unwrap(), 1);
+}
+
+#[tokio::test]
+async fn removed_values_are_dropped_though_nobody_asks() {
+    for removal in ["expired", "invalidated", "all invalidated"] {
+        let max_age = if removal == "expired" { Duration::from_millis(20) } else { LONG };
+        let cache = presign_gateway::cache::Cache::<u16, _, ()>::new(2000, max_age, Metrics::off().cache("test"));
+        let mut values = Vec::new();
+        for key in 0..1000 {
+            let value = cache.get_or_read(&key, async || Ok(Arc::new("a secret"))).await.unwrap();
+            values.push(Arc::downgrade(&value));
+        }
+        match removal {
+            "invalidated" => (0..1000).for_each(|key| cache.invalidate(&key)),
+            "all invalidated" => cache.invalidate_all(),
+            _ => {}
+        }
+        let dropped = eventually(removal, async || {
+            cache.evict_expired();
+            values.iter().all(|value| value.strong_count() == 0).then_some(())
+        });
+        dropped.await;
+    }
+}
+
+#[tokio::test]
+async fn concurrent_requests_share_a_read_whose_value_is_not_kept() {
+    let (cache, go_on) = (cache(10, Duration::ZERO), Notify::new());
+    let first = waiting(Box::pin(cache.get_or_read(&1, async || {
+        go_on.notified().await;
+        Ok(1)
+    })))
+    .await;
+    let second = waiting(Box::pin(read(&cache, 2))).await;
+    go_on.notify_one();
+    assert_eq!((in_time(first).await.unwrap(), in_time(second).await), (1, 1));
+    assert_eq!(read(&cache, 3).await, 3);
+}
+
+#[tokio::test]
+async fn value_is_read_after_hundreds_of_cancelled_reads() {
+    let cache = cache(10, LONG);
+    let mut cancelled = Vec::new();
+    for _ in 0..300 {
+        cancelled.push(waiting(Box::pin(cache.get_or_read(&1, pending))).await);
+    }
+    let last = waiting(Box::pin(read(&cache, 2))).await;
+    for read in cancelled {
+        // All before it are gone, so it reads now.
+        drop(waiting(read).await);
+    }
+    assert_eq!(in_time(last).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn no_request_after_a_change_gets_an_older_value() {
+    type Versions = presign_gateway::cache::Cache<u8, u64, ()>;
+    async fn ask(cache: &Versions, stored: &AtomicU64) -> u64 {
+        let read = async || {
+            let version = stored.load(Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            Ok(version)
+        };
+        cache.get_or_read(&1, read).await.unwrap()
+    }
+    let cache = Arc::new(Versions::new(10, LONG, Metrics::off().cache("test")));
+    let stored = Arc::new(AtomicU64::new(0));
+    let mut others = JoinSet::new();
+    for _ in 0..2 {
+        let (cache, stored) = (Arc::clone(&cache), Arc::clone(&stored));
+        others.spawn(async move {
+            loop {
+                ask(&cache, &stored).await;
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    for version in 1..=2000 {
+        stored.store(version, Ordering::SeqCst);
+        if version % 2 == 0 {
+            cache.invalidate_all();
+        } else {
+            cache.invalidate(&1);
+        }
+        assert_eq!(in_time(ask(&cache, &stored)).await, version);
+        assert_eq!(cache.get(&1), Some(version));
+    }
 }
