@@ -115,7 +115,7 @@ impl UploadFilter {
     /// makes those worthless that clients hold.
     fn text(&self) -> String {
         let escaped = |value: String| value.replace('%', "%25").replace('&', "%26");
-        self.terms().map(|(name, value)| format!("&{name}={}", escaped(value))).collect()
+        self.terms().fold(String::new(), |text, (name, value)| text + "&" + name + "=" + &escaped(value))
     }
 }
 

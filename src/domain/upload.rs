@@ -163,7 +163,7 @@ impl TraceId {
     /// Reads 32 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        const_hex::decode_to_array(text).ok().map(Self)
+        const_hex::decode_to_array(text).ok().filter(|_| text.len() == 32).map(Self)
     }
 }
 

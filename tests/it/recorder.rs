@@ -3,22 +3,23 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use presign_gateway::domain::binding::{Bindings, Metadata};
+use presign_gateway::domain::binding::{Bindings, Metadata, Sha256};
 use presign_gateway::domain::caller::CallerKind;
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::extension::Extension;
 use presign_gateway::domain::ids::{BucketId, TenantId, UploadId};
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::domain::upload::{FileFacts, NewUpload, RequestSource};
+use presign_gateway::domain::upload::{FileFacts, NewUpload, Pixels, RequestSource, Seconds, TraceId, UploadKind};
 use presign_gateway::jobs::maintenance;
 use presign_gateway::store::uploads::writer::Appender;
 use presign_gateway::store::{StoreError, usage};
 use presign_gateway::telemetry::metrics::Metrics;
 use presign_gateway::uploads::recorder::{RecordError, Recorder, RecorderOptions};
 use secrecy::SecretString;
+use serde_json::{Value, json};
 use sqlx::{Connection, Executor};
 
 use crate::support::{eventually, postgres, within};
@@ -88,6 +89,50 @@ async fn a_batch_of_as_many_tenants_as_uploads_is_counted_for_each_gathered_and_
     maintenance::fold_usage(&store).await.unwrap();
     let folded = "SELECT count(*), sum(uploads)::bigint FROM usage WHERE dimension = 'total' AND period = 'hour'";
     assert_eq!(count(folded).await, (400, 400));
+}
+
+/// The statement names no column of the type that it reads: they go by their order.
+#[tokio::test]
+async fn every_column_is_recorded_in_its_place() {
+    let url = postgres::fresh_database().await;
+    let (caller_id, digest) = (uuid::Uuid::from_u128(7), [0xab; 32]);
+    let (width, height, duration) = (Pixels::new(1), Pixels::new(2), Seconds::new(2.5));
+    let plain = upload();
+    let full = NewUpload {
+        file: FileFacts { ext: Extension::Jpg, kind: Some(UploadKind::Thumb), width, height, duration },
+        bindings: Bindings {
+            size_bytes: Some(3),
+            content_type: Some("image/jpeg"),
+            sha256: Some(Sha256::from(digest)),
+            write_once: true,
+        },
+        metadata: Metadata::of_encoded([("name".to_owned(), "value".to_owned())].into()),
+        caller_kind: CallerKind::Jwt,
+        caller_id: Some(caller_id),
+        caller_subject: Some("somebody".into()),
+        source: RequestSource { client_address: Ipv4Addr::new(192, 0, 2, 1).into(), trace_id: Some(TraceId([1; 16])) },
+        access_key_id: "AKID".to_owned(),
+        check_at: Some(plain.issued_at + TimeDelta::seconds(600)),
+        ..plain
+    };
+    Appender::new(postgres::open(url.clone())).append_any_tenant(&[&full], OPTIONS.commit_timeout).await.unwrap();
+    let row = "SELECT jsonb_strip_nulls(to_jsonb(uploads)) FROM uploads";
+    let row: Value = sqlx::query_scalar(row).fetch_one(&mut postgres::connect(&url).await).await.unwrap();
+    let mut expected = json!({
+        "id": full.id, "tenant_id": full.tenant_id, "bucket_id": full.bucket_id, "object_key": full.object_key, "ext": "jpg",
+        "kind": "thumb", "width": 1, "height": 2, "duration_seconds": 2.5, "declared_size_bytes": 3,
+        "declared_content_type": "image/jpeg", "declared_sha256": format!("\\x{}", "ab".repeat(32)), "write_once": true,
+        "metadata": { "name": "value" }, "caller_kind": "jwt", "caller_id": caller_id, "caller_subject": "somebody",
+        "client_address": "192.0.2.1", "access_key_id": "AKID", "trace_id": "01".repeat(16), "state": "issued",
+    });
+    for (column, time) in
+        [("issued_at", full.issued_at), ("url_expires_at", full.url_expires_at), ("check_at", full.check_at.unwrap())]
+    {
+        let recorded: DateTime<Utc> = row[column].as_str().unwrap().parse().unwrap();
+        assert_eq!(recorded, time.trunc_subsecs(6), "{column}");
+        expected[column] = row[column].clone();
+    }
+    assert_eq!(row, expected);
 }
 
 #[tokio::test]

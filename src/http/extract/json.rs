@@ -69,11 +69,14 @@ pub(in crate::http) fn read_query<T: DeserializeOwned>(text: &str) -> Result<T, 
     serde_path_to_error::deserialize(query).map_err(|error| refuse(&error))
 }
 
+/// A name and its value.
+type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 /// Takes a query apart into names and values.
 ///
 /// # Errors
 /// A name twice, or a control character.
-pub(in crate::http) fn pairs(text: &str) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, ApiError> {
+pub(in crate::http) fn pairs(text: &str) -> Result<Vec<Pair<'_>>, ApiError> {
     let mut pairs = Vec::new();
     let mut names = std::collections::HashSet::new();
     for (name, value) in form_urlencoded::parse(text.as_bytes()) {

@@ -15,7 +15,6 @@ use crate::domain::tenant::Slug;
 use crate::domain::upload::{
     FileFacts, NewUpload, Pixels, RequestSource, Seconds, SeenObject, TraceId, Upload, UploadKind,
 };
-use crate::store::StoreError;
 
 /// What a [`Row`] is read with; a condition follows. Not checked when it is compiled, since its conditions are made as they
 /// are asked for; every column is read by tests.
@@ -36,24 +35,37 @@ pub(super) const SELECT: &str = "\
 /// statistics would expect few such rows and read all of the tenant's.
 pub(super) const BY_IDS: &str = "WITH uploads AS MATERIALIZED (SELECT * FROM uploads WHERE id = ANY($1)) ";
 
-/// A row of [`SELECT`]: the upload, or why this version cannot read it.
-pub(super) struct Row(Result<Upload, StoreError>);
+/// A row of [`SELECT`]: the upload, or which value this version cannot read.
+pub(super) struct Row(Result<Upload, Invalid>);
 
 impl FromRow<'_, PgRow> for Row {
     fn from_row(row: &PgRow) -> sqlx::Result<Self> {
-        Ok(Self(read(row)))
+        match read(row) {
+            Ok(upload) => Ok(Self(Ok(upload))),
+            Err(Unreadable::Value(invalid)) => Ok(Self(Err(invalid))),
+            Err(Unreadable::Column(error)) => Err(error),
+        }
     }
 }
 
 impl TryFrom<Row> for Upload {
-    type Error = StoreError;
+    type Error = Invalid;
 
-    fn try_from(Row(upload): Row) -> Result<Self, StoreError> {
+    fn try_from(Row(upload): Row) -> Result<Self, Invalid> {
         upload
     }
 }
 
-fn read(row: &PgRow) -> Result<Upload, StoreError> {
+/// Why a row cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error(transparent)]
+    Column(#[from] sqlx::Error),
+    #[error(transparent)]
+    Value(#[from] Invalid),
+}
+
+fn read(row: &PgRow) -> Result<Upload, Unreadable> {
     let text = |column| row.try_get::<Option<&str>, _>(column);
     let unknown = |column| move || Invalid::new(column, "is not what this version writes");
     let ext = Extension::parse(row.try_get("ext")?).ok_or_else(unknown("ext"))?;

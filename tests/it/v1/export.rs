@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{SecondsFormat, SubsecRound, TimeDelta};
 use presign_gateway::domain::clock::Clock;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -77,6 +77,43 @@ async fn an_export_that_is_asked_for_wrongly_is_refused_like_any_request() {
     get("format=csv&cursor=x").await.assert_field(400, "unknown_field", "cursor");
     let nobodys = stack.admin(Method::GET, "/uploads/export?format=csv&tenant=nobody").send().await;
     nobodys.assert_error(404, "resource_not_found");
+}
+
+#[tokio::test]
+async fn every_column_of_csv_holds_its_fact() {
+    let stack = TestStack::start().await;
+    let mut connection = stack.connect().await;
+    let (tenant, bucket) = ledger::place_of(&mut connection, "alpha").await;
+    let issued_at = (Clock::System.now() - TimeDelta::minutes(1)).trunc_subsecs(6);
+    let api_key = sqlx::query_as("SELECT id::text, public_id FROM api_keys WHERE tenant_id = $1");
+    let (api_key_id, public_id): (String, String) = api_key.bind(tenant).fetch_one(&mut connection).await.unwrap();
+    let mut row = ledger::row(tenant, bucket, issued_at);
+    let facts = json!({
+        "object_key": "a/b.jpg", "state": "mismatched", "kind": "thumb", "width": 1, "height": 2, "duration_seconds": 2.5,
+        "declared_size_bytes": 3, "declared_content_type": "image/jpeg", "declared_sha256": format!("\\x{}", "ab".repeat(32)),
+        "write_once": true, "metadata": { "name": "value" }, "caller_id": api_key_id, "caller_subject": "somebody",
+        "trace_id": "0102030405060708090a0b0c0d0e0f10", "size_bytes": 4, "etag": "tag", "content_type": "image/png",
+        "sha256": format!("\\x{}", "ab".repeat(32)), "seen_at": issued_at + TimeDelta::seconds(7),
+    });
+    row.as_object_mut().unwrap().extend(facts.as_object().unwrap().clone());
+    ledger::insert(&mut connection, &[row.clone()]).await;
+    let csv = export(&stack, "format=csv").await;
+    let mut lines = csv.lines();
+    assert_eq!(
+        lines.next().unwrap(),
+        "id,tenant,bucket,key,state,ext,type,width,height,duration,size,content_type,sha256,once,metadata,caller_kind,api_key,subject,\
+         address,issued_at,url_expires_at,seen_size,seen_etag,seen_content_type,seen_sha256,seen_at,mismatches,trace_id"
+    );
+    let time = |seconds| (issued_at + TimeDelta::seconds(seconds)).to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    let (id, digest) = (row["id"].as_str().unwrap(), "ab".repeat(32));
+    let expected = format!(
+        "{id},alpha,default,a/b.jpg,mismatched,jpg,thumb,1,2,2.5,3,image/jpeg,{digest},true,\"{{\"\"name\"\":\"\"value\"\"}}\",api_key,{public_id},\
+         somebody,192.0.2.1,{},{},4,tag,image/png,{digest},{},size content_type,0102030405060708090a0b0c0d0e0f10",
+        time(0),
+        time(300),
+        time(7)
+    );
+    assert_eq!(lines.next().unwrap(), expected);
 }
 
 #[tokio::test]
