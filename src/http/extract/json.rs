@@ -153,8 +153,6 @@ pub(in crate::http) fn unknown_field(name: &str, known: &str) -> ApiError {
     ApiError::with_detail(Reason::UnknownField, format!("{name}; known are {known}")).about(name)
 }
 
-const NUMBER: &str = "a whole number that is not negative, and not too large";
-
 /// A name as long as any of ours could be; a client's own may be of any length.
 fn clipped(name: &str) -> String {
     name.chars().take(100).collect()

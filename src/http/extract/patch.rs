@@ -18,13 +18,6 @@ macro_rules! patch {
 }
 pub(in crate::http) use patch;
 
-/// For `#[serde(default, deserialize_with = "nullable")]`: a field that is there is `Some`, whatever it holds.
-pub(in crate::http) fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
 /// For `#[serde(default, deserialize_with = "not_null")]`: a field that may be left out, but has always a value.
 pub(in crate::http) fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
