@@ -33,6 +33,7 @@ pub mod search;
 pub mod sha256;
 pub mod tenant;
 pub mod upload;
+pub mod upload_kind;
 pub mod usage;
 
 /// A value that was refused: which field, and what would have been right.

@@ -20,6 +20,7 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::middleware::request_log::FastRoute;
 use self::middleware::{limits, request_log};
 use self::state::SharedGateway;
 
@@ -36,6 +37,7 @@ mod ops;
 mod oss;
 mod search;
 pub mod server;
+mod span;
 pub mod state;
 mod time;
 mod v1;
@@ -78,13 +80,14 @@ pub fn public_service(gateway: &SharedGateway) -> impl HttpService {
             Either::Right(others.clone().oneshot(request))
         }
     });
-    layered(service, gateway, gateway.edge.request_timeout, cors(&gateway.edge.cors_origins))
+    let cors = cors(&gateway.edge.cors_origins);
+    layered(service, gateway, oss::fast_route, gateway.edge.request_timeout, cors)
 }
 
 /// The operators' listener, never to be exposed: its routes, their description, and the page that shows it.
 pub fn ops_service(gateway: &SharedGateway) -> impl HttpService {
     let routes = Router::from(ops_routes()).merge(openapi::page(openapi::ADMIN_PATH, openapi::admin_document()));
-    layered(finished(routes, gateway), gateway, OPS_REQUEST_TIMEOUT, None)
+    layered(finished(routes, gateway), gateway, |_| None, OPS_REQUEST_TIMEOUT, None)
 }
 
 fn public_routes() -> OpenApiRouter<SharedGateway> {
@@ -111,6 +114,7 @@ fn finished(routes: Router<SharedGateway>, gateway: &SharedGateway) -> Router {
 fn layered(
     inner: impl HttpService,
     gateway: &SharedGateway,
+    fast_route: FastRoute,
     timeout: Duration,
     cors: Option<CorsLayer>,
 ) -> impl HttpService {
@@ -118,7 +122,7 @@ fn layered(
     ServiceBuilder::new()
         .layer_fn(move |mut inner| {
             let gateway = Arc::clone(&observed);
-            service_fn(move |request| request_log::observe(&gateway, &mut inner, request))
+            service_fn(move |request| request_log::observe(&gateway, fast_route, &mut inner, request))
         })
         .option_layer(cors)
         .layer_fn(move |mut inner| {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::extension::Extension;
 use super::ids::UploadId;
-use super::upload::UploadKind;
+use super::upload_kind::UploadKind;
 use super::{Invalid, digits};
 
 /// The longest object key in bytes

@@ -13,30 +13,7 @@ use super::caller::CallerKind;
 use super::extension::Extension;
 use super::ids::{BucketId, TenantId, UploadId};
 use super::tenant::Slug;
-
-/// What an upload is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
-#[strum(serialize_all = "lowercase", const_into_str)]
-pub enum UploadKind {
-    Thumb,
-    Origin,
-    Video,
-}
-
-impl UploadKind {
-    pub const ALL: [Self; 3] = [Self::Thumb, Self::Origin, Self::Video];
-
-    /// Its stable word, as in the contract.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        self.into_str()
-    }
-
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        text.parse().ok()
-    }
-}
+pub use super::upload_kind::UploadKind;
 
 /// What has become of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]

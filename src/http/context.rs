@@ -17,7 +17,7 @@ use crate::rate_limit::Quota;
 use crate::telemetry::correlation::{Correlation, Identified};
 use crate::telemetry::trace::{BegunTrace, Tracing};
 
-use crate::http::middleware::request_log;
+use super::span::request_span;
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What an API key begins with.
@@ -53,7 +53,7 @@ impl RequestContext {
         let client_address = client_address(headers, peer, trusted_proxies);
         let (trace, span) = match tracing.of_request(headers, client_address) {
             Some(beginning) => {
-                let span = request_log::span(request, client_address);
+                let span = request_span(request, client_address);
                 (beginning.with(&span), span)
             }
             None => (None, Span::none()),

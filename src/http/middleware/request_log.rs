@@ -7,10 +7,9 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{Method, StatusCode, Version};
+use axum::http::StatusCode;
 use axum::response::Response;
 use tower::Service;
-use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use crate::http::error::reason::Reason;
@@ -18,11 +17,16 @@ use crate::telemetry::metrics::http::Answered;
 use crate::telemetry::{LineBudget, LineKind, correlation, trace};
 
 use crate::http::context::{PeerAddress, RequestContext, X_REQUEST_ID};
-use crate::http::{SharedGateway, oss};
+use crate::http::span::{OTHER_METHOD, method_name};
+use crate::http::state::SharedGateway;
+
+/// The route of a request that goes past the router, which would otherwise name it.
+pub(in crate::http) type FastRoute = fn(&Request) -> Option<&'static str>;
 
 /// Layer: gives a request its context and its trace, and tells how it ended.
 pub(in crate::http) fn observe<S>(
     gateway: &SharedGateway,
+    fast_route: FastRoute,
     inner: &mut S,
     mut request: Request,
 ) -> impl Future<Output = Result<Response, Infallible>> + use<S>
@@ -36,8 +40,8 @@ where
         RequestContext::begin(&request, peer, &gateway.edge.trusted_proxies, &gateway.telemetry.signals.tracing);
     let path = (!span.is_disabled()).then(|| request.uri().path().to_owned());
     let method = method_name(request.method());
-    if oss::is_presign(&request) {
-        context.note_route(oss::PATH);
+    if let Some(route) = fast_route(&request) {
+        context.note_route(route);
     }
     request.extensions_mut().insert(context.clone());
 
@@ -102,32 +106,6 @@ pub(in crate::http) async fn note_route(request: Request) -> Request {
         context.note_route(route.as_str().to_owned());
     }
     request
-}
-
-/// The span of a request (<https://opentelemetry.io/docs/specs/semconv/http/http-spans/>); what is not known yet follows at its end.
-pub(in crate::http) fn span(request: &Request, client_address: std::net::IpAddr) -> Span {
-    let version = match request.version() {
-        Version::HTTP_2 => "2",
-        Version::HTTP_10 => "1.0",
-        _ => "1.1",
-    };
-    tracing::info_span!(
-        target: trace::ROOT,
-        "request",
-        otel.kind = "server",
-        otel.status_code = Empty,
-        http.request.method = method_name(request.method()),
-        http.route = Empty,
-        http.response.status_code = Empty,
-        url.scheme = "http",
-        url.path = Empty,
-        client.address = %client_address,
-        network.protocol.version = version,
-        error.type = Empty,
-        presign_gateway.request_id = Empty,
-        presign_gateway.tenant = Empty,
-        presign_gateway.reason = Empty,
-    )
 }
 
 /// A request, and what came of it.
@@ -219,13 +197,4 @@ impl Ended<'_> {
             span.record("otel.status_code", "ERROR");
         }
     }
-}
-
-/// What the semantic conventions call a method that nobody knows; in the name of a span it is `HTTP`.
-const OTHER_METHOD: &str = "_OTHER";
-
-/// The methods of RFC 9110 and RFC 5789; one that somebody made up has no name.
-fn method_name(method: &Method) -> &'static str {
-    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or(OTHER_METHOD)
 }
