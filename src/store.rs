@@ -25,7 +25,6 @@ pub mod api_keys;
 pub mod audit_events;
 pub mod buckets;
 pub mod change_feed;
-pub mod expired;
 mod failover;
 pub mod grants;
 pub mod idempotency_keys;

@@ -10,7 +10,6 @@ use crate::domain::tenant::Slug;
 use crate::store::buckets::SealedBucket;
 use crate::store::{Transaction, buckets, tenants};
 
-use super::credentials::check_credential;
 use super::{Admin, AdminError, AuditEntry, check_revision, not_found, taken};
 
 /// A new bucket, with its credential in the open.
@@ -41,7 +40,7 @@ impl Admin {
     /// # Errors
     /// There is no such tenant, it has a bucket of that alias, or a value does not fit.
     pub async fn add_bucket(&self, slug: &Slug, new: NewBucket, keyring: &Keyring) -> Result<Bucket, AdminError> {
-        check_credential(&new.credential)?;
+        new.credential.check()?;
         let location = new.location.check()?;
         let now = self.clock.now();
         let mut transaction = self.store.begin().await?;

@@ -1,11 +1,8 @@
 //! The credentials of buckets: rotated, and tried before they take over.
 
-use secrecy::ExposeSecret;
-
 use crate::buckets::credentials::{OpenBucket, open, seal};
 use crate::buckets::doctor::{self, Finding, Health};
 use crate::crypto::keyring::Keyring;
-use crate::domain::Invalid;
 use crate::domain::bucket::{Alias, Bucket};
 use crate::domain::credential::Credential;
 use crate::domain::origin::WebOrigin;
@@ -15,10 +12,6 @@ use crate::store::buckets;
 use super::buckets::{change_of, lock_bucket};
 use super::{Admin, AdminError, check_revision};
 
-/// Longer than any access key id or secret of a known provider.
-const MAX_CREDENTIAL_PART: usize = 256;
-/// Session tokens of AWS may be this long, in bytes.
-const MAX_SESSION_TOKEN: usize = 4096;
 /// The origin that the doctor asks for where nobody names one.
 pub const DEFAULT_ORIGIN: &str = "https://app.example.com";
 
@@ -54,7 +47,7 @@ impl Admin {
         expected_revision: Option<i32>,
         keyring: &Keyring,
     ) -> Result<Rotation, AdminError> {
-        check_credential(&credential)?;
+        credential.check()?;
         let bucket = self.get_sealed_bucket(slug, Some(alias)).await?.bucket;
         check_revision(expected_revision, bucket.revision)?;
         let tried = (bucket.id, bucket.revision);
@@ -127,23 +120,4 @@ impl Admin {
             None => Ok(findings),
         }
     }
-}
-
-pub(super) fn check_credential(credential: &Credential) -> Result<(), Invalid> {
-    // These travel in URLs and header lines.
-    let visible = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-    let expected = |length| format!("must be 1 to {length} printable ASCII characters without spaces");
-    let id = &credential.access_key_id;
-    if !visible(id) || id.len() > MAX_CREDENTIAL_PART || id.contains('/') {
-        return Err(Invalid::new("access_key_id", format!("{}, and no slash", expected(MAX_CREDENTIAL_PART))));
-    }
-    let secret = credential.secret_access_key.expose_secret();
-    if !visible(secret) || secret.len() > MAX_CREDENTIAL_PART {
-        return Err(Invalid::new("secret_access_key", expected(MAX_CREDENTIAL_PART)));
-    }
-    let token = credential.session_token.as_ref().map(ExposeSecret::expose_secret);
-    if token.is_some_and(|token| !visible(token) || token.len() > MAX_SESSION_TOKEN) {
-        return Err(Invalid::new("session_token", expected(MAX_SESSION_TOKEN)));
-    }
-    Ok(())
 }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Datelike, Months, NaiveTime, TimeDelta, Utc};
 use tokio::time::{Instant, sleep};
 
 use crate::domain::clock::Clock;
-use crate::store::{Store, StoreError, expired, partitions, usage};
+use crate::store::{Store, StoreError, idempotency_keys, partitions, usage};
 use crate::telemetry::error_chain::chain;
 
 /// How far ahead of time partitions are made.
@@ -144,7 +144,7 @@ async fn fold_part(store: &Store, part: i32) -> Result<(), StoreError> {
 /// # Errors
 /// The database is away.
 pub async fn remove_expired(store: &Store, now: DateTime<Utc>) -> Result<(), StoreError> {
-    while expired::remove_idempotency_keys_any_tenant(store, now, MAX_REMOVED_ROWS).await?
+    while idempotency_keys::remove_expired_any_tenant(store, now, MAX_REMOVED_ROWS).await?
         >= MAX_REMOVED_ROWS.unsigned_abs()
     {}
     Ok(())

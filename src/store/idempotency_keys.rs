@@ -75,3 +75,18 @@ pub(super) async fn claim(connection: &mut PgConnection, new: &NewIdempotencyKey
     .await?;
     Ok(claimed.rows_affected() == 1)
 }
+
+/// Removes up to `limit` idempotency keys that expired before `now`. Returns how many.
+///
+/// # Errors
+/// The database is unreachable.
+pub async fn remove_expired_any_tenant(store: &Store, now: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+    let removed = sqlx::query!(
+        "DELETE FROM idempotency_keys WHERE id IN (
+             SELECT id FROM idempotency_keys WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+        now,
+        limit
+    );
+    let removed = store.measured(("DELETE", "idempotency_keys"), removed.execute(&store.pool)).await?;
+    Ok(removed.rows_affected())
+}

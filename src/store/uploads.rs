@@ -18,7 +18,6 @@ mod row;
 pub mod search;
 pub mod state;
 pub mod sweep;
-pub mod walk;
 pub mod writer;
 
 /// How long after its own time limit Postgres may take to say so.

@@ -14,8 +14,8 @@ use crate::domain::clock::Clock;
 use crate::domain::ids::{BucketId, TenantId, UploadId};
 use crate::domain::upload::{SeenObject, Upload, UploadState};
 use crate::rate_limit::Admitted;
+use crate::store::uploads::search::list_of_state;
 use crate::store::uploads::state::{DeclaredEtag, Settler, StateChange, mark_deleted, settle};
-use crate::store::uploads::walk::list_of_state;
 use crate::store::{Store, uploads};
 
 use super::{UploadError, Uploads, demand};

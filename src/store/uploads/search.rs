@@ -142,6 +142,26 @@ async fn read(
     Ok(uploads)
 }
 
+/// Up to `limit` of a tenant's uploads in this state with an id of at least `from` and below `to`, in the order of their ids.
+///
+/// # Errors
+/// The database is unreachable, or a row does not parse.
+pub async fn list_of_state(
+    store: &Store,
+    tenant_id: TenantId,
+    state: UploadState,
+    from: UploadId,
+    to: UploadId,
+    limit: i64,
+) -> Result<Vec<Upload>, StoreError> {
+    let condition = "WHERE uploads.tenant_id = $1 AND uploads.id >= $2 AND uploads.id < $3 AND uploads.state = $4
+                     ORDER BY uploads.id LIMIT $5";
+    let rows = sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(format!("{} {condition}", row::SELECT)));
+    let rows = rows.bind(tenant_id.uuid()).bind(from.uuid()).bind(to.uuid()).bind(state.as_str()).bind(limit);
+    let rows = store.within(("SELECT", "uploads"), rows.fetch_all(&store.pool)).await?;
+    rows.into_iter().map(|row| Ok(Upload::try_from(row)?)).collect()
+}
+
 /// The statement that finds a page's ids.
 struct Statement<'a> {
     sql: QueryBuilder<Postgres>,
