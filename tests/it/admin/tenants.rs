@@ -221,11 +221,11 @@ async fn a_policy_demands_bindings_and_has_uploads_looked_for() {
     let created =
         create(&stack, json!({ "slug": "my-app", "required_bindings": ["size"], "verify_arrival": true })).await;
     assert_eq!(
-        (&created.data(201)["required_bindings"], &created.data(201)["sweep"]),
+        (&created.data(201)["required_bindings"], &created.data(201)["verify_arrival"]),
         (&json!(["size"]), &json!(true))
     );
     let plain = get(&stack, "/tenants/alpha").await;
-    assert_eq!((&plain.data(200)["required_bindings"], &plain.data(200)["sweep"]), (&json!([]), &json!(false)));
+    assert_eq!((&plain.data(200)["required_bindings"], &plain.data(200)["verify_arrival"]), (&json!([]), &json!(false)));
 
     let demanding = json!({ "required_bindings": ["write_once", "size"], "verify_arrival": true });
     let changed = patch(&stack, "alpha", demanding).await;

@@ -173,9 +173,9 @@ async fn a_policy_and_what_a_store_enforces_are_set_from_the_command_line() {
     let workbench = workbench().await;
     let update = ["tenant", "update", "app", "--require", "size, once", "--verify-arrival", "true"];
     let shown = json(&workbench, &update).await;
-    assert_eq!((&shown["required_bindings"], &shown["sweep"]), (&json!(["size", "write_once"]), &json!(true)));
+    assert_eq!((&shown["required_bindings"], &shown["verify_arrival"]), (&json!(["size", "write_once"]), &json!(true)));
     let shown = json(&workbench, &["tenant", "update", "app", "--require", "", "--verify-arrival", "false"]).await;
-    assert_eq!((&shown["required_bindings"], &shown["sweep"]), (&json!([]), &json!(false)));
+    assert_eq!((&shown["required_bindings"], &shown["verify_arrival"]), (&json!([]), &json!(false)));
 
     add_bucket(&workbench, "generic").await;
     assert_eq!(json(&workbench, &["bucket", "show", "app"]).await["enforced_bindings"], json!([]));
