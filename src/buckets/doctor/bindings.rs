@@ -58,12 +58,12 @@ fn finding(check: &'static str, binding: Binding, enforced: bool, declared: bool
         (true, false) => Finding::fair(
             check,
             "refused, as it should be",
-            format!("uploads can ask for {word} once `bucket update --enforced_bindings` names it"),
+            format!("uploads can ask for {word} once `bucket update --enforced-bindings` names it"),
         ),
         (false, true) => Finding::bad(
             check,
             "not refused: the store does not enforce it",
-            format!("take {word} out with `bucket update --enforced_bindings`, or uploads are not held to it"),
+            format!("take {word} out with `bucket update --enforced-bindings`, or uploads are not held to it"),
         ),
     }
 }
