@@ -179,7 +179,7 @@ async fn a_policy_and_what_a_store_enforces_are_set_from_the_command_line() {
 
     add_bucket(&workbench, "generic").await;
     assert_eq!(json(&workbench, &["bucket", "show", "app"]).await["enforced_bindings"], json!([]));
-    let shown = json(&workbench, &["bucket", "update", "app", "generic", "--enforced-bindings", "sha256,once"]).await;
+    let shown = json(&workbench, &["bucket", "update", "app", "generic", "--enforced-bindings", "sha256,write_once"]).await;
     assert_eq!(shown["enforced_bindings"], json!(["sha256", "write_once"]));
     let refused = workbench.fail(&["bucket", "update", "app", "generic", "--enforced-bindings", "size"]).await;
     assert!(refused.contains("sha256, write_once"), "{refused}");

@@ -101,7 +101,7 @@ async fn every_column_of_csv_holds_its_fact() {
     let mut lines = csv.lines();
     assert_eq!(
         lines.next().unwrap(),
-        "id,tenant,bucket,key,state,ext,type,width,height,duration,size,content_type,sha256,once,metadata,caller_kind,api_key,subject,\
+        "id,tenant,bucket,key,state,ext,type,width,height,duration,size,content_type,sha256,write_once,metadata,caller_kind,api_key,subject,\
          address,issued_at,url_expires_at,seen_size,seen_etag,seen_content_type,seen_sha256,seen_at,mismatches,trace_id"
     );
     let time = |seconds| (issued_at + TimeDelta::seconds(seconds)).to_rfc3339_opts(SecondsFormat::AutoSi, true);
