@@ -281,6 +281,7 @@ async fn no_request_after_a_change_gets_an_older_value() {
             cache.invalidate(&1);
         }
         assert_eq!(in_time(ask(&cache, &stored)).await, version);
-        assert_eq!(cache.get(&1), Some(version));
+        // moka may have removed the value already, which costs a read; an older one must not be there.
+        assert!(cache.get(&1).is_none_or(|cached| cached == version));
     }
 }
