@@ -10,6 +10,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::cache::Cache;
+use crate::config::auth::AuthConfig;
 use crate::crypto::keyring::Keyring;
 use crate::domain::api_key::ApiKey;
 use crate::domain::caller::{Caller, CallerKind, Scope, Scopes};
@@ -71,6 +72,14 @@ pub struct CacheBounds {
     pub max_age: Duration,
     /// How many tokens that were checked are remembered; they are asked again for all that ages.
     pub max_tokens: u64,
+}
+
+impl CacheBounds {
+    /// The configured sizes. The age is the caller's to choose: it depends on whether changes are listened for.
+    #[must_use]
+    pub const fn new(config: &AuthConfig, max_age: Duration) -> Self {
+        Self { max_entries: config.cache_entries.get(), max_age, max_tokens: config.cache_tokens.get() }
+    }
 }
 
 struct KnownApiKey {

@@ -20,6 +20,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::database::DatabaseMetrics;
 
 use self::failover::{Hosts, PrimaryWatcher};
+pub use self::options::StoreOptions;
 
 pub mod api_keys;
 pub mod audit_events;
@@ -30,6 +31,7 @@ pub mod grants;
 pub mod idempotency_keys;
 pub mod jwt_issuers;
 pub mod keyring;
+mod options;
 pub mod partitions;
 #[cfg(feature = "dev")]
 pub mod seed;
@@ -159,17 +161,6 @@ impl From<sqlx::Error> for StoreError {
             _ => Self::Other(error),
         }
     }
-}
-
-/// How to reach Postgres, and how long to try.
-#[derive(Debug, Clone)]
-pub struct StoreOptions {
-    /// A `postgres://` URL, of one host or of several ([`crate::domain::database_url`]); it holds a password and must not be printed.
-    pub url: SecretString,
-    pub max_connections: u32,
-    pub acquire_timeout: Duration,
-    /// How long a read on the way of a request may take.
-    pub read_timeout: Duration,
 }
 
 /// A pool of connections to Postgres.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
+use crate::config::auth::AuthConfig;
 use crate::domain::Invalid;
 use crate::domain::ids::JwtIssuerId;
 use crate::domain::jwt_issuer::{JwksUrl, JwtAlgorithm};
@@ -44,6 +45,16 @@ pub struct JwksTiming {
     pub cooldown: Duration,
     /// How much older than `refresh` keys may get while fetches fail.
     pub stale: Duration,
+}
+
+impl From<&AuthConfig> for JwksTiming {
+    fn from(config: &AuthConfig) -> Self {
+        Self {
+            refresh: config.jwks_refresh_seconds.as_seconds(),
+            cooldown: config.jwks_cooldown_seconds.as_seconds(),
+            stale: config.jwks_stale_seconds.as_seconds(),
+        }
+    }
 }
 
 /// Why there are no new keys.

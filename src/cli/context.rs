@@ -3,12 +3,9 @@
 use std::path::PathBuf;
 
 use crate::admin::{Actor, Admin};
-use crate::app;
+use crate::app::{Services, StartError};
 use crate::config::{self, Config};
 use crate::crypto::keyring::Keyring;
-use crate::domain::clock::Clock;
-use crate::domain::randomness::Randomness;
-use crate::egress::Egress;
 use crate::uploads::list::UploadReader;
 
 use super::output::OutputFormat;
@@ -32,7 +29,7 @@ impl Context {
 
     /// What can be read of uploads.
     pub fn ledger(&self) -> anyhow::Result<UploadReader> {
-        Ok(UploadReader::new(app::open_store(&self.config()?)?, Clock::System))
+        Ok(Services::for_command(&self.config()?)?.upload_reader())
     }
 
     /// The operator's use cases with the keyring, for what seals a secret.
@@ -43,10 +40,8 @@ impl Context {
     }
 }
 
-fn tenants_of(config: &Config) -> Result<Admin, app::StartError> {
-    let store = app::open_store(config)?;
-    let outbound = Egress::new(config.outbound.allowed_hosts.clone());
-    Ok(Admin { store, clock: Clock::System, randomness: Randomness::System, outbound, actor: actor() })
+fn tenants_of(config: &Config) -> Result<Admin, StartError> {
+    Ok(Services::for_command(config)?.admin(actor()))
 }
 
 /// Who runs the command and where, as the audit has it: the operating system's word, not the environment's.

@@ -20,6 +20,12 @@ impl<const MIN: u64, const MAX: u64> Bounded<MIN, MAX> {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 
+    /// For numbers that others take as 32 bits.
+    #[must_use]
+    pub fn as_u32(self) -> u32 {
+        u32::try_from(self.0).unwrap_or(u32::MAX)
+    }
+
     #[must_use]
     pub const fn as_seconds(self) -> Duration {
         Duration::from_secs(self.0)

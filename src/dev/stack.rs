@@ -11,14 +11,12 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::admin::{Actor, Admin, AdminError};
-use crate::app::{App, StartError, open_store};
+use crate::admin::{Actor, AdminError};
+use crate::app::{App, Services, StartError};
 use crate::config::{self, Config, ConfigError};
-use crate::crypto::keyring::Keyring;
 use crate::domain::clock::Clock;
 use crate::domain::randomness::Randomness;
 use crate::domain::sealing_key::SealingKey;
-use crate::egress::Egress;
 use crate::store::{MigrateError, Store, StoreError};
 use crate::telemetry::Signals;
 
@@ -186,25 +184,19 @@ impl Stack {
         let database_url = cluster.url(DATABASE);
         Store::create_database(&database_url).await?;
         let config = config(&options, &database_url, &keys_file)?;
-        let store = open_store(&config).map_err(StackError::Start)?;
-        store.migrate().await?;
+        let services = Services::for_command(&config).map_err(StackError::Start)?;
+        services.store.migrate().await?;
 
         let s3_url = format!("http://{}", s3_listener.local_addr().map_err(data_dir_error)?);
         let router = object_store::router(&data_dir.join("buckets"), &demo.accounts()).map_err(data_dir_error)?;
         let (stop_object_store, stopped) = oneshot::channel();
         let object_store = tokio::spawn(object_store::run(s3_listener, router, async { drop(stopped.await) }));
 
-        let tenants = Admin {
-            store: store.clone(),
-            clock: Clock::System,
-            randomness: Randomness::System,
-            outbound: Egress::new(config.outbound.allowed_hosts.clone()),
-            actor: Actor { name: "dev".to_owned(), origin: None },
-        };
-        let keyring = Keyring::new(&config.vault.keys).map_err(|error| StackError::Start(error.into()))?;
+        let tenants = services.admin(Actor { name: "dev".to_owned(), origin: None });
+        let keyring = services.keyring().map_err(|error| StackError::Start(error.into()))?;
         demo.ensure(&tenants, &keyring, &s3_url).await?;
         let token = demo.token(&tenants)?;
-        store.close().await;
+        services.store.close().await;
         let app =
             App::build(&config, options.signals.clone(), Clock::System, Randomness::System).await.map_err(with_flag)?;
         let facts = Facts {

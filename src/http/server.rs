@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
+use crate::config::server::ServerConfig;
 use crate::telemetry::metrics::http::ConnectionMetrics;
 
 use crate::http::HttpService;
@@ -36,6 +37,18 @@ pub struct ServerOptions {
     pub max_header_bytes: usize,
     /// How long requests under way may take once shutdown has begun.
     pub drain_timeout: Duration,
+}
+
+impl From<&ServerConfig> for ServerOptions {
+    /// The limits of the public listener.
+    fn from(config: &ServerConfig) -> Self {
+        Self {
+            max_connections: config.max_connections.count(),
+            header_timeout: config.header_timeout_seconds.as_seconds(),
+            max_header_bytes: config.max_header_bytes.count(),
+            drain_timeout: config.shutdown_timeout_seconds.as_seconds(),
+        }
+    }
 }
 
 /// Requests of one HTTP/2 connection at a time.

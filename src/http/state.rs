@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use crate::admin::Admin;
 use crate::auth::Auth;
+use crate::config::Config;
 use crate::crypto::keyring::Keyring;
 use crate::domain::egress::AllowedHosts;
 use crate::domain::language::Language;
@@ -22,7 +23,7 @@ use crate::uploads::Uploads;
 
 /// The use cases behind the routes, and what the edge needs to know.
 pub struct Gateway {
-    pub auth: Auth,
+    pub auth: Arc<Auth>,
     pub limits: Limits,
     pub uploads: Uploads,
     pub sweeper: Arc<Sweeper>,
@@ -30,7 +31,7 @@ pub struct Gateway {
     pub tenants: Admin,
     pub keyring: Arc<Keyring>,
     pub readiness: Readiness,
-    pub listening: Listening,
+    pub listening: Arc<Listening>,
     pub edge: Edge,
     pub telemetry: HttpTelemetry,
 }
@@ -69,6 +70,23 @@ pub struct Edge {
     pub max_body_bytes: usize,
     /// Hosts that a bucket's endpoint may name though they are not public.
     pub allowed_hosts: AllowedHosts,
+}
+
+impl From<&Config> for Edge {
+    fn from(config: &Config) -> Self {
+        let server = &config.server;
+        Self {
+            anonymous_tenant: config.oss.anonymous_tenant.clone(),
+            trusted_proxies: server.trusted_proxies.clone(),
+            cors_origins: server.cors_origins.clone(),
+            default_language: server.default_language,
+            request_timeout: server.request_timeout_seconds.as_seconds(),
+            export_timeout: config.uploads.export_timeout_seconds.as_seconds(),
+            max_query_bytes: server.max_query_bytes.count(),
+            max_body_bytes: server.max_body_bytes.count(),
+            allowed_hosts: config.outbound.allowed_hosts.clone(),
+        }
+    }
 }
 
 /// The state of every handler.

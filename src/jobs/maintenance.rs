@@ -11,6 +11,7 @@ use backon::{BackoffBuilder, ConstantBuilder, ExponentialBuilder, Retryable};
 use chrono::{DateTime, Datelike, Months, NaiveTime, TimeDelta, Utc};
 use tokio::time::{Instant, sleep};
 
+use crate::config::uploads::UploadsConfig;
 use crate::domain::clock::Clock;
 use crate::store::{Store, StoreError, idempotency_keys, partitions, usage};
 use crate::telemetry::error_chain::chain;
@@ -43,6 +44,12 @@ pub struct MaintenanceOptions {
     pub fold_every: Duration,
     /// Whole months that are kept before this one; 0 keeps all.
     pub retention_months: u32,
+}
+
+impl From<&UploadsConfig> for MaintenanceOptions {
+    fn from(config: &UploadsConfig) -> Self {
+        Self { fold_every: config.usage_fold_seconds.as_seconds(), retention_months: config.retention_months.as_u32() }
+    }
 }
 
 /// Keeps the tables, until it is dropped. No job waits for another, or fails with it.

@@ -11,13 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
 
 use crate::buckets::BucketConnections;
 use crate::buckets::credentials::CredentialCache;
+use crate::config::uploads::UploadsConfig;
 use crate::domain::clock::Clock;
 use crate::domain::ids::BucketId;
 use crate::domain::randomness::Randomness;
@@ -52,6 +53,17 @@ pub struct SweeperOptions {
     pub per_second: u32,
     /// How long a claim holds: after that, whoever made it is taken for dead.
     pub lease: Duration,
+}
+
+impl From<&UploadsConfig> for SweeperOptions {
+    fn from(config: &UploadsConfig) -> Self {
+        Self {
+            every: config.sweep_seconds.as_seconds(),
+            concurrency: config.sweep_concurrency.count(),
+            per_second: config.sweep_per_second.as_u32(),
+            lease: config.sweep_lease_seconds.as_seconds(),
+        }
+    }
 }
 
 /// What one round has done.
@@ -98,9 +110,6 @@ impl Work {
     }
 }
 
-/// Tells when to stop: when the other end is gone.
-pub type Stop = watch::Receiver<()>;
-
 /// Looks for uploads in the name of nobody.
 pub struct Sweeper {
     store: Store,
@@ -137,8 +146,8 @@ impl Sweeper {
         Self { store, credentials, buckets, clock, randomness, options, metrics, settled, memory: Mutex::default() }
     }
 
-    /// Works until it is told to stop; then gives up what it has not finished, and returns.
-    pub async fn run(self: Arc<Self>, stop: Stop) {
+    /// Sweeps until `stop` is cancelled, then gives up the claims it has not finished and returns.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let every = self.options.every;
         if every.is_zero() {
             return;
@@ -151,7 +160,7 @@ impl Sweeper {
         loop {
             tokio::select! {
                 _ = rounds.tick() => {}
-                () = stopped(stop.clone()) => return,
+                () = stop.cancelled() => return,
             }
             let span = tracing::info_span!(target: trace::ROOT, "sweeper round");
             let began = Instant::now();
@@ -176,7 +185,7 @@ impl Sweeper {
     }
 
     /// Looks at every bucket once, and tells whether there is more to do at once.
-    async fn round(self: &Arc<Self>, stop: &Stop) -> Result<bool, StoreError> {
+    async fn round(self: &Arc<Self>, stop: &CancellationToken) -> Result<bool, StoreError> {
         let (at, began) = (self.clock.now(), Instant::now());
         let after = self.memory().after;
         let (due, last) = sweep::list_due_any_tenant(&self.store, at, after, MAX_BUCKETS_PER_ROUND, 1).await?;
@@ -191,7 +200,7 @@ impl Sweeper {
         let mut running = JoinSet::new();
         let mut work = Work::default();
         loop {
-            while running.len() < MAX_CONCURRENT_BUCKETS && stop.has_changed().is_ok() {
+            while running.len() < MAX_CONCURRENT_BUCKETS && !stop.is_cancelled() {
                 let Some(due) = turns.next() else { break };
                 let span = bucket_span(&due);
                 let sweeping = Arc::clone(self).sweep_bucket(due, began + self.options.every, stop.clone());
@@ -242,11 +251,6 @@ impl Sweeper {
 fn bucket_span(due: &DueBucket) -> Span {
     let (tenant, bucket) = (due.tenant.as_str(), due.bucket.as_str());
     tracing::info_span!("sweep bucket", presign_gateway.tenant = tenant, presign_gateway.bucket = bucket)
-}
-
-/// Completes when the other end is gone.
-async fn stopped(mut stop: Stop) {
-    while stop.changed().await.is_ok() {}
 }
 
 /// An error of the database and what is behind it, on one line.

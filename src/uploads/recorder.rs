@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{Instrument, Span};
 
+use crate::config::uploads::UploadsConfig;
 use crate::domain::upload::NewUpload;
 use crate::store::uploads::writer::{Appender, KEPT_FOR};
 use crate::store::{Store, StoreError};
@@ -49,6 +50,17 @@ pub struct RecorderOptions {
     pub max_batch: usize,
     /// How long a request waits for its row, and a writer for a commit; for a second one, where Postgres undid the first.
     pub commit_timeout: Duration,
+}
+
+impl From<&UploadsConfig> for RecorderOptions {
+    fn from(config: &UploadsConfig) -> Self {
+        Self {
+            queue: config.recorder_queue.count(),
+            writers: config.recorder_writers.count(),
+            max_batch: config.recorder_max_batch.count(),
+            commit_timeout: config.commit_timeout_ms.as_milliseconds(),
+        }
+    }
 }
 
 /// A commit that takes longer is waited for by none but its own rows.

@@ -1,7 +1,6 @@
 //! `uploads verify`.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use clap::{ArgGroup, Args};
@@ -9,21 +8,15 @@ use futures_util::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use crate::app;
-use crate::buckets::BucketConnections;
-use crate::buckets::credentials::CredentialCache;
+use crate::app::Services;
 use crate::cli::context::Context;
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::time::parse_time;
-use crate::crypto::keyring::Keyring;
-use crate::domain::clock::Clock;
 use crate::domain::ids::{TenantId, UploadId};
 use crate::domain::tenant::Slug;
 use crate::domain::upload::{Upload, UploadState};
-use crate::egress::Egress;
-use crate::telemetry::metrics::Metrics;
 use crate::uploads::UploadError;
-use crate::uploads::verify::{KnownBuckets, Verified, Verifier};
+use crate::uploads::verify::{Verified, Verifier};
 use crate::uploads::view::MismatchView;
 
 const EXAMPLES: &str = "\
@@ -94,7 +87,7 @@ struct Fault {
 
 impl Verify {
     pub async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        let verifier = verifier(context)?;
+        let verifier = Services::for_command(&context.config()?)?.verifier()?;
         let mut report = Report::default();
         match (self.id, &self.tenant) {
             (Some(id), _) => {
@@ -180,21 +173,6 @@ impl Report {
             });
         }
     }
-}
-
-fn verifier(context: &Context) -> anyhow::Result<Verifier> {
-    let config = context.config()?;
-    let store = app::open_store(&config)?;
-    let keyring = Arc::new(Keyring::new(&config.vault.keys)?);
-    let age = config.vault.cache_seconds.as_seconds();
-    // A command counts nothing.
-    let metrics = Metrics::off();
-    let credentials =
-        Arc::new(CredentialCache::new(store.clone(), keyring, config.vault.cache_entries.get(), age, &metrics));
-    let outbound = Egress::new(config.outbound.allowed_hosts.clone());
-    let buckets =
-        BucketConnections::new(outbound, config.uploads.bucket_timeout_ms.as_milliseconds(), metrics.bucket());
-    Ok(Verifier { store, credentials, buckets, clock: Clock::System, known: KnownBuckets::default() })
 }
 
 /// Drawn on a terminal only, and on standard error.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::buckets::{BucketClient, BucketError, Failure};
@@ -20,7 +21,7 @@ use crate::uploads::verify::{GRACE, look};
 
 use super::backoff::Backoff;
 use super::reschedule::{Blame, Failed};
-use super::{Stop, Sweeper, Work, cause, stopped};
+use super::{Sweeper, Work, cause};
 
 /// Uploads of a batch, at most.
 const MAX_BATCH: u128 = 100;
@@ -121,7 +122,7 @@ impl Batch {
 
 impl Sweeper {
     /// Works on one bucket's uploads until none is due, the time is over, the bucket fails, or it is told to stop.
-    pub(super) async fn sweep_bucket(self: Arc<Self>, due: DueBucket, until: Instant, stop: Stop) -> Work {
+    pub(super) async fn sweep_bucket(self: Arc<Self>, due: DueBucket, until: Instant, stop: CancellationToken) -> Work {
         let mut work = Work::default();
         match self.work_on(&due, until, &stop, &mut work).await {
             Ok(Some(trouble)) => self.fails(&due, trouble),
@@ -139,7 +140,7 @@ impl Sweeper {
         &self,
         due: &DueBucket,
         until: Instant,
-        stop: &Stop,
+        stop: &CancellationToken,
         work: &mut Work,
     ) -> Result<Option<String>, StoreError> {
         let client = match self.credentials.bucket_by_id(due.tenant_id, due.bucket_id).await {
@@ -164,7 +165,7 @@ impl Sweeper {
             let mut batch = self.look_for(&client, claimed, &mut pace, stop).await;
             batch.confirm(&client).await;
             self.write_down(due.tenant_id, lease, &batch, work).await?;
-            let is_stopping = stop.has_changed().is_err();
+            let is_stopping = stop.is_cancelled();
             if let Some(trouble) = batch.trouble() {
                 return Ok(Some(trouble));
             }
@@ -200,7 +201,7 @@ impl Sweeper {
         client: &BucketClient,
         claimed: Vec<ClaimedUpload>,
         pace: &mut Interval,
-        stop: &Stop,
+        stop: &CancellationToken,
     ) -> Batch {
         let now = self.clock.now();
         let (early, claimed): (Vec<_>, Vec<_>) =
@@ -218,7 +219,6 @@ impl Sweeper {
         };
         let mut turns = claimed.into_iter().map(|claimed| claimed.upload);
         let mut asking = JoinSet::new();
-        let mut stop = std::pin::pin!(stopped(stop.clone()));
         let mut goes_on = true;
         loop {
             while goes_on && asking.len() < self.options.concurrency && (batch.in_a_row == 0 || asking.is_empty()) {
@@ -227,13 +227,13 @@ impl Sweeper {
                     _ = pace.tick() => {
                         asking.spawn(ask(client.clone(), upload, self.clock.clone()).in_current_span());
                     }
-                    () = &mut stop => return batch,
+                    () = stop.cancelled() => return batch,
                 }
             }
             // What is still under way when it is told to stop is dropped: to ask again does no harm.
             let answered = tokio::select! {
                 answered = asking.join_next() => answered,
-                () = &mut stop => return batch,
+                () = stop.cancelled() => return batch,
             };
             match answered {
                 None => return batch,
