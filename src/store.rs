@@ -33,8 +33,6 @@ pub mod jwt_issuers;
 pub mod keyring;
 mod options;
 pub mod partitions;
-#[cfg(feature = "dev")]
-pub mod seed;
 pub mod tenants;
 pub mod uploads;
 pub mod usage;
@@ -268,6 +266,13 @@ impl Store {
     #[must_use]
     pub fn counted(self, metrics: DatabaseMetrics) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// The pool itself, for the SQL of `dev seed`. The gateway has no SQL outside this module.
+    #[cfg(feature = "dev")]
+    #[must_use]
+    pub(crate) const fn pool(&self) -> &PgPool {
+        &self.pool
     }
 
     /// What the pool is doing.

@@ -12,10 +12,13 @@ use crate::domain::object_key::{Naming, Template};
 use crate::domain::randomness::Randomness;
 use crate::domain::upload::UploadKind;
 use crate::jobs::maintenance;
-use crate::store::seed::{self, Place};
 use crate::store::{Store, StoreError, partitions};
 
 use super::demo;
+
+use self::rows::Place;
+
+mod rows;
 
 /// Rows of one statement.
 const CHUNK: u64 = 50_000;
@@ -49,7 +52,7 @@ pub enum SeedError {
 /// # Errors
 /// The database is away.
 pub async fn is_dev(store: &Store) -> Result<bool, StoreError> {
-    seed::knows_issuer_any_tenant(store, demo::ISSUER, demo::AUDIENCE).await
+    rows::knows_issuer_any_tenant(store, demo::ISSUER, demo::AUDIENCE).await
 }
 
 /// Copies rows into the ledger, evenly over the months and unevenly over the tenants; `copied` is told of each step.
@@ -71,7 +74,7 @@ pub async fn seed(store: &Store, options: SeedOptions, mut copied: impl FnMut(u6
         for index in next..end {
             rows.write(&mut copy, index);
         }
-        copied(seed::copy_uploads_any_tenant(store, &copy.columns, copy.text.as_bytes()).await?);
+        copied(rows::copy_uploads_any_tenant(store, &copy.columns, copy.text.as_bytes()).await?);
         next = end;
     }
     maintenance::fold_usage(store).await?;
@@ -86,22 +89,22 @@ async fn places(
     randomness: &Randomness,
 ) -> Result<Vec<Place>, SeedError> {
     let limit = i64::try_from(tenants).unwrap_or(i64::MAX);
-    let there = seed::places_any_tenant(store, limit).await?.len();
+    let there = rows::places_any_tenant(store, limit).await?.len();
     if there == 0 {
         return Err(SeedError::NoTenant);
     }
     for number in there..tenants {
         let ids = [TenantId::generate(now, randomness).uuid(), BucketId::generate(now, randomness).uuid()];
-        seed::copy_first_tenant_any_tenant(store, &format!("seeded-{number}"), ids).await?;
+        rows::copy_first_tenant_any_tenant(store, &format!("seeded-{number}"), ids).await?;
     }
-    for place in seed::places_any_tenant(store, limit).await? {
+    for place in rows::places_any_tenant(store, limit).await? {
         for _ in place.api_key_ids.len()..API_KEYS {
             let id = ApiKeyId::generate(now, randomness).uuid();
             let public_id = format!("Seed{:08x}", u32::from_be_bytes(randomness.bytes()));
-            seed::add_api_key(store, place.tenant_id, id, &public_id).await?;
+            rows::add_api_key(store, place.tenant_id, id, &public_id).await?;
         }
     }
-    Ok(seed::places_any_tenant(store, limit).await?)
+    Ok(rows::places_any_tenant(store, limit).await?)
 }
 
 struct Rows {

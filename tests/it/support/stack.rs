@@ -4,18 +4,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use presign_gateway::admin::{Actor, Admin, TenantChanges};
-use presign_gateway::app::App;
+use presign_gateway::app::{App, Services};
 use presign_gateway::config::Config;
 use presign_gateway::crypto::keyring::Keyring;
 use presign_gateway::dev::demo::Demo;
 use presign_gateway::dev::object_store::{self, Account};
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::credential::Credential;
-use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use presign_gateway::domain::tenant::{Slug, TenantStatus};
-use presign_gateway::egress::Egress;
 use presign_gateway::telemetry::Signals;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, StatusCode};
@@ -133,12 +131,20 @@ impl Setup {
         tokio::spawn(object_store::run(s3_listener, s3_router, std::future::pending()));
 
         let sealing_key = SealingKey::generate("test", &Randomness::System);
-        let keyring = Keyring::new(&[SealingKey::parse(sealing_key.expose_secret()).unwrap()]).unwrap();
-        let store = postgres::open(database_url.clone());
-        let (clock, randomness) = (Clock::System, Randomness::System);
-        let outbound = Egress::new(AllowedHosts::any());
-        let tenants =
-            Admin { store, clock, randomness, outbound, actor: Actor { name: "test".to_owned(), origin: None } };
+        // Operators' calls of the tests themselves: patient, and free to name any host.
+        let operator = [
+            ("PRESIGN__DATABASE__ACQUIRE_TIMEOUT_MS", "20000"),
+            ("PRESIGN__DATABASE__READ_TIMEOUT_MS", "20000"),
+            ("PRESIGN__DATABASE__MAX_CONNECTIONS", "4"),
+            ("PRESIGN__VAULT__KEYS", sealing_key.expose_secret()),
+            ("PRESIGN__OUTBOUND__ALLOWED_HOSTS", "*"),
+            ("DATABASE_URL", database_url.expose_secret()),
+        ];
+        let operator = operator.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = Config::load(None, operator).unwrap();
+        let services = Services::for_command(&config).unwrap();
+        let keyring = services.keyring().unwrap();
+        let tenants = services.admin(Actor { name: "test".to_owned(), origin: None });
         demo.ensure(&tenants, &keyring, &s3_url).await.unwrap();
         let token = demo.token(&tenants).unwrap().expose_secret().to_owned();
         watch(&demo, &token, &sealing_key);

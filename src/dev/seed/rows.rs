@@ -1,12 +1,14 @@
-//! Rows that nobody asked for, to see how the ledger does when it is large. For development only.
+//! The SQL of `dev seed`. It fills tables with rows that no request made, so it stays out of the store.
+//!
+//! It takes connections from the store's pool instead of its own: seeding needs the store anyway, for partitions and usage.
 
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Where rows are put, and in whose name.
 #[derive(Debug)]
-pub struct Place {
+pub(super) struct Place {
     pub tenant_id: Uuid,
     pub bucket_id: Uuid,
     pub access_key_id: String,
@@ -17,13 +19,13 @@ pub struct Place {
 ///
 /// # Errors
 /// The database is away.
-pub async fn knows_issuer_any_tenant(store: &Store, issuer: &str, audience: &str) -> Result<bool, StoreError> {
+pub(super) async fn knows_issuer_any_tenant(store: &Store, issuer: &str, audience: &str) -> Result<bool, StoreError> {
     let found = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM jwt_issuers WHERE issuer = $1 AND audience = $2) AS "found!""#,
         issuer,
         audience
     );
-    store.within(("SELECT", "uploads"), found.fetch_one(&store.pool)).await
+    Ok(found.fetch_one(store.pool()).await?)
 }
 
 /// Makes one more tenant that is like the first one. Its bucket's credential is bound to another row, and does not open: its
@@ -31,7 +33,7 @@ pub async fn knows_issuer_any_tenant(store: &Store, issuer: &str, audience: &str
 ///
 /// # Errors
 /// The database is away.
-pub async fn copy_first_tenant_any_tenant(store: &Store, slug: &str, ids: [Uuid; 2]) -> Result<(), StoreError> {
+pub(super) async fn copy_first_tenant_any_tenant(store: &Store, slug: &str, ids: [Uuid; 2]) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
     let [tenant_id, bucket_id] = ids;
     let made = sqlx::query!(
@@ -66,7 +68,7 @@ pub async fn copy_first_tenant_any_tenant(store: &Store, slug: &str, ids: [Uuid;
 ///
 /// # Errors
 /// The database is away.
-pub async fn add_api_key(store: &Store, tenant_id: Uuid, id: Uuid, public_id: &str) -> Result<(), StoreError> {
+pub(super) async fn add_api_key(store: &Store, tenant_id: Uuid, id: Uuid, public_id: &str) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO api_keys (id, public_id, secret_sha256, tenant_id, label, scopes, created_at)
          VALUES ($1, $2, sha256(uuid_send(gen_random_uuid())), $3, 'seeded', '{uploads:issue}', now())",
@@ -74,7 +76,7 @@ pub async fn add_api_key(store: &Store, tenant_id: Uuid, id: Uuid, public_id: &s
         public_id,
         tenant_id
     )
-    .execute(&store.pool)
+    .execute(store.pool())
     .await?;
     Ok(())
 }
@@ -83,7 +85,7 @@ pub async fn add_api_key(store: &Store, tenant_id: Uuid, id: Uuid, public_id: &s
 ///
 /// # Errors
 /// The database is away.
-pub async fn places_any_tenant(store: &Store, limit: i64) -> Result<Vec<Place>, StoreError> {
+pub(super) async fn places_any_tenant(store: &Store, limit: i64) -> Result<Vec<Place>, StoreError> {
     let places = sqlx::query_as!(
         Place,
         r#"SELECT buckets.tenant_id, buckets.id AS bucket_id, access_key_id,
@@ -91,14 +93,18 @@ pub async fn places_any_tenant(store: &Store, limit: i64) -> Result<Vec<Place>, 
            FROM buckets WHERE is_default ORDER BY tenant_id LIMIT $1"#,
         limit
     );
-    store.within(("SELECT", "uploads"), places.fetch_all(&store.pool)).await
+    Ok(places.fetch_all(store.pool()).await?)
 }
 
 /// Copies rows with these columns into the ledger, as `COPY` takes them.
 ///
 /// # Errors
 /// The database is away, or refuses a row.
-pub async fn copy_uploads_any_tenant(store: &Store, columns: &[&'static str], rows: &[u8]) -> Result<u64, StoreError> {
+pub(super) async fn copy_uploads_any_tenant(
+    store: &Store,
+    columns: &[&'static str],
+    rows: &[u8],
+) -> Result<u64, StoreError> {
     let mut transaction = store.begin().await?;
     // No statement of ours counts these.
     sqlx::query("SET LOCAL presign_gateway.counts_itself = no").execute(&mut *transaction).await?;
