@@ -140,9 +140,11 @@ impl App {
         let connections = |listener| gateway.telemetry.signals.metrics.connections(listener);
         // The operators' listener stays until the very end, so that /readyz says what goes on.
         let stop_ops = CancellationToken::new();
+        let ops_stopped = stop_ops.clone().cancelled_owned();
+        // Also when this future is dropped.
+        let stop_ops = stop_ops.drop_guard();
         let ops_options =
             ServerOptions { max_connections: OPS_CONNECTIONS, drain_timeout: OPS_DRAIN_TIMEOUT, ..server_options };
-        let ops_stopped = stop_ops.clone().cancelled_owned();
         let ops = tokio::spawn(serve(ops, ops_service(&gateway), ops_options, connections("ops"), ops_stopped));
         let jobs = Jobs::start(self.job_parts, self.change_feed, self.job_options);
 
@@ -157,7 +159,7 @@ impl App {
         serve(public, public_service(&gateway), server_options, connections("public"), drain).await;
         gateway.uploads.recorder.drain().await;
         jobs.stop().await;
-        stop_ops.cancel();
+        drop(stop_ops);
         let _ = ops.await;
         let close = async {
             for store in stores {

@@ -9,7 +9,7 @@
 //! - [`uploads`] issues the upload: [`buckets`] has the opened credential, [`presign`] signs, and the recorder commits
 //!   through [`store`], which holds all SQL, before the URL is returned.
 //!
-//! [`jobs`] run in the background: the sweeper, cache invalidation, table maintenance.
+//! [`jobs`] run in the background: the sweeper, cache invalidation, table maintenance, last uses of API keys.
 //!
 //! [`admin`] holds the operators' use cases, [`crypto`] seals and opens secrets, [`egress`] makes outbound HTTP requests,
 //! [`cache`] keeps rows in memory. [`config`], [`app`], [`telemetry`], [`readiness`] and [`cli`] make a process of it;

@@ -1,9 +1,15 @@
 //! The operators' listener, and shutting down.
 
+use std::sync::Arc;
+
 use sqlx::Connection;
 
+use presign_gateway::app::App;
+use presign_gateway::config::Config;
+use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
+use presign_gateway::telemetry::Signals;
 use secrecy::ExposeSecret;
 
 use crate::support::eventually;
@@ -143,4 +149,29 @@ async fn readyz_says_that_a_namesake_of_the_sealing_key_opens_nothing() {
     sqlx::query(archived).execute(&mut stack.connect().await).await.unwrap();
     let answer = stack.client.get(format!("{}/readyz", wrong.ops_url)).send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 200);
+}
+
+/// A gateway's future that is dropped awaits nothing. Its jobs and its listeners end all the same.
+#[tokio::test]
+async fn dropped_gateway_stops_its_jobs_and_listeners() {
+    let stack = TestStack::start().await;
+    let settings = [
+        ("PRESIGN__SERVER__LISTEN", "127.0.0.1:0"),
+        ("PRESIGN__SERVER__OPS_LISTEN", "127.0.0.1:0"),
+        ("PRESIGN__VAULT__KEYS", stack.sealing_key.expose_secret()),
+        ("DATABASE_URL", stack.database_url.expose_secret()),
+    ];
+    let config = Config::load(None, settings.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap();
+    let signals = Signals::local(&config.telemetry);
+    let app = App::build(&config, signals, Clock::System, Randomness::System).await.unwrap();
+    let readyz = format!("http://{}/readyz", app.ops_address().unwrap());
+    let (auth, sweeper) = (Arc::downgrade(&app.gateway.auth), Arc::downgrade(&app.gateway.sweeper));
+    let running = tokio::spawn(app.run(std::future::pending()));
+    // A connection of its own each time: one that is kept would keep the gateway.
+    let ask = async || reqwest::Client::builder().no_proxy().build().unwrap().get(&readyz).send().await;
+    eventually("the gateway is ready", async || (ask().await.ok()?.status() == 200).then_some(())).await;
+
+    running.abort();
+    eventually("nobody listens", async || ask().await.is_err().then_some(())).await;
+    eventually("the jobs end", async || (auth.strong_count() + sweeper.strong_count() == 0).then_some(())).await;
 }
