@@ -116,7 +116,7 @@ async fn a_tenants_policy_decides_and_what_was_issued_before_is_left_alone() {
     promise(&stack, &id, "declared_size_bytes = 1").await;
     assert_eq!(complete(&stack, &id, &json!({})).await.data(200)["state"], "uploaded");
     assert_eq!(looks(&id).await, Some(true));
-    promise(&stack, &id, "once = true, state = 'issued'").await;
+    promise(&stack, &id, "write_once = true, state = 'issued'").await;
     assert_eq!(complete(&stack, &id, &json!({})).await.data(200)["state"], "uploaded");
     assert_eq!(looks(&id).await, None);
 }

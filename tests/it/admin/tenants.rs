@@ -225,7 +225,10 @@ async fn a_policy_demands_bindings_and_has_uploads_looked_for() {
         (&json!(["size"]), &json!(true))
     );
     let plain = get(&stack, "/tenants/alpha").await;
-    assert_eq!((&plain.data(200)["required_bindings"], &plain.data(200)["verify_arrival"]), (&json!([]), &json!(false)));
+    assert_eq!(
+        (&plain.data(200)["required_bindings"], &plain.data(200)["verify_arrival"]),
+        (&json!([]), &json!(false))
+    );
 
     let demanding = json!({ "required_bindings": ["write_once", "size"], "verify_arrival": true });
     let changed = patch(&stack, "alpha", demanding).await;

@@ -171,7 +171,7 @@ async fn sealing_everything_anew_can_be_killed_and_begun_again() {
 #[tokio::test]
 async fn a_policy_and_what_a_store_enforces_are_set_from_the_command_line() {
     let workbench = workbench().await;
-    let update = ["tenant", "update", "app", "--require", "size, once", "--verify-arrival", "true"];
+    let update = ["tenant", "update", "app", "--require", "size, write_once", "--verify-arrival", "true"];
     let shown = json(&workbench, &update).await;
     assert_eq!((&shown["required_bindings"], &shown["verify_arrival"]), (&json!(["size", "write_once"]), &json!(true)));
     let shown = json(&workbench, &["tenant", "update", "app", "--require", "", "--verify-arrival", "false"]).await;
@@ -179,7 +179,8 @@ async fn a_policy_and_what_a_store_enforces_are_set_from_the_command_line() {
 
     add_bucket(&workbench, "generic").await;
     assert_eq!(json(&workbench, &["bucket", "show", "app"]).await["enforced_bindings"], json!([]));
-    let shown = json(&workbench, &["bucket", "update", "app", "generic", "--enforced-bindings", "sha256,write_once"]).await;
+    let shown =
+        json(&workbench, &["bucket", "update", "app", "generic", "--enforced-bindings", "sha256,write_once"]).await;
     assert_eq!(shown["enforced_bindings"], json!(["sha256", "write_once"]));
     let refused = workbench.fail(&["bucket", "update", "app", "generic", "--enforced-bindings", "size"]).await;
     assert!(refused.contains("sha256, write_once"), "{refused}");

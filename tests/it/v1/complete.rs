@@ -54,7 +54,7 @@ async fn what_arrived_as_promised_is_uploaded_and_asked_for_once_only() {
 async fn what_is_put_anew_by_a_living_url_is_seen_unless_it_was_bound_once_for_all() {
     let stack = TestStack::start().await;
     let store = FaultyStore::before_alpha(&stack).await;
-    for (bound, size) in [("once = false", 16), ("once = true", 5), ("declared_sha256 = '\\x00'", 5)] {
+    for (bound, size) in [("write_once = false", 16), ("write_once = true", 5), ("declared_sha256 = '\\x00'", 5)] {
         let (id, url) = issue(&stack).await;
         stack.client.put(&url).body("short").send().await.unwrap();
         let complete = async || complete(&stack, &id, &json!({})).await;
@@ -64,7 +64,7 @@ async fn what_is_put_anew_by_a_living_url_is_seen_unless_it_was_bound_once_for_a
         promise(&stack, &id, &bound).await;
         let again = complete().await;
         assert_eq!((&again.data(200)["state"], &again.data(200)["seen"]["size"]), (&json!("uploaded"), &json!(size)));
-        promise(&stack, &id, "once = false, declared_sha256 = NULL, declared_size_bytes = 5").await;
+        promise(&stack, &id, "write_once = false, declared_sha256 = NULL, declared_size_bytes = 5").await;
         assert_eq!(complete().await.data(200)["state"], "mismatched", "and is not what was promised any more");
     }
     // What was seen once, and has gone, stays on record.
