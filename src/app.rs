@@ -100,7 +100,7 @@ impl App {
         let stores = [services.store.clone(), services.recorder_store()];
         let (gateway, job_parts) = services.gateway(keyring, &stores[1], signals);
         let gateway = Arc::new(gateway);
-        gauges::register(&gateway, &stores);
+        gauges::register(&gateway, &job_parts.credentials, &stores);
         ensure_partitions(&services.store, &clock).await;
         // Opened before the first request, so that no later change is missed.
         let change_feed = ChangeFeed::open(&services.store).await;
@@ -157,7 +157,7 @@ impl App {
             tracing::info!("shutting down: finishing requests under way");
         };
         serve(public, public_service(&gateway), server_options, connections("public"), drain).await;
-        gateway.uploads.recorder.drain().await;
+        gateway.uploads.issuer.drain().await;
         jobs.stop().await;
         drop(stop_ops);
         let _ = ops.await;

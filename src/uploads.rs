@@ -22,10 +22,13 @@ use crate::rate_limit::Admitted;
 use crate::store::{Store, StoreError, uploads};
 use crate::telemetry::metrics::uploads::UploadMetrics;
 
-pub use self::batch::{BatchError, BatchRequest, BatchWriter, ItemError};
-use self::export::ExportSlots;
+pub use self::batch::{BatchError, BatchIssuer, BatchRequest, BatchWriter, ItemError};
+use self::export::{ExportSlots, Exporter};
+use self::list::UploadReader;
+use self::prepare::Preparer;
 use self::recorder::{RecordError, Recorder};
-pub use self::verify::KnownBuckets;
+use self::resign::Resigner;
+use self::verify::{Completer, Deleter, Verifier};
 
 mod batch;
 mod download;
@@ -39,11 +42,11 @@ pub mod usage;
 pub mod verify;
 pub mod view;
 
-pub use self::download::{Download, DownloadRequest};
+pub use self::download::{Download, DownloadRequest, Downloader};
 
-/// Why no upload was issued.
+/// Why an upload was not issued, or nothing could be done with one.
 #[derive(Debug, thiserror::Error)]
-pub enum IssueError {
+pub enum UploadError {
     #[error("the caller lacks the scope {}", .0.as_str())]
     ScopeMissing(Scope),
     #[error("the tenant's policy does not allow this extension")]
@@ -56,48 +59,12 @@ pub enum IssueError {
     #[error(transparent)]
     Invalid(#[from] Invalid),
     #[error(transparent)]
-    Credential(#[from] CredentialError),
-    #[error(transparent)]
     Record(#[from] RecordError),
-    /// The same request came before, and its upload can be had no more.
-    #[error(transparent)]
-    Replay(#[from] UploadError),
     #[error("this Idempotency-Key was used for another request")]
     IdempotencyMismatch,
     /// A bug, or a row that somebody changed by hand.
     #[error("this cannot be: {0}")]
     Inconsistent(&'static str),
-}
-
-impl IssueError {
-    /// What kind it is, in a word for metrics.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::ScopeMissing(_) => "scope_missing",
-            Self::ExtensionNotAllowed { .. } => "ext_not_allowed",
-            Self::BindingRequired(_) => "binding_required",
-            Self::BindingNotEnforced(_) => "binding_not_enforced",
-            Self::Invalid(_) => "invalid",
-            Self::Credential(CredentialError::NoBucket | CredentialError::NoSuchBucket(_)) => "no_bucket",
-            Self::Credential(CredentialError::Sealed { .. }) => "credential_sealed",
-            Self::Credential(CredentialError::Store(_)) => "credential_unavailable",
-            Self::Record(RecordError::QueueFull) => "queue_full",
-            Self::Record(RecordError::TimedOut) => "timed_out",
-            Self::Record(RecordError::Closed) => "closed",
-            Self::Record(RecordError::NotCommitted(_)) => "not_committed",
-            Self::Replay(_) => "replay_failed",
-            Self::IdempotencyMismatch => "idempotency_mismatch",
-            Self::Inconsistent(_) => "inconsistent",
-        }
-    }
-}
-
-/// Why nothing could be done with an upload.
-#[derive(Debug, thiserror::Error)]
-pub enum UploadError {
-    #[error("the caller lacks the scope {}", .0.as_str())]
-    ScopeMissing(Scope),
     /// Or it is another tenant's: both are answered alike.
     #[error("there is no such upload")]
     NotFound,
@@ -111,8 +78,6 @@ pub enum UploadError {
     NoSuchTenant,
     #[error("too many exports are under way")]
     TooManyExports,
-    #[error(transparent)]
-    Invalid(#[from] Invalid),
     /// The bucket has no such object; what is on record has not changed.
     #[error("the file is not in the bucket")]
     NotArrived,
@@ -130,6 +95,39 @@ pub enum UploadError {
 }
 
 impl UploadError {
+    /// The outcome of issuing, in a word for metrics.
+    #[must_use]
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::ScopeMissing(_) => "scope_missing",
+            Self::ExtensionNotAllowed { .. } => "ext_not_allowed",
+            Self::BindingRequired(_) => "binding_required",
+            Self::BindingNotEnforced(_) => "binding_not_enforced",
+            Self::Invalid(_) => "invalid",
+            Self::Credential(CredentialError::NoBucket | CredentialError::NoSuchBucket(_)) => "no_bucket",
+            Self::Credential(CredentialError::Sealed { .. }) => "credential_sealed",
+            Self::Credential(CredentialError::Store(_)) => "credential_unavailable",
+            Self::Record(RecordError::QueueFull) => "queue_full",
+            Self::Record(RecordError::TimedOut) => "timed_out",
+            Self::Record(RecordError::Closed) => "closed",
+            Self::Record(RecordError::NotCommitted(_)) => "not_committed",
+            Self::IdempotencyMismatch => "idempotency_mismatch",
+            Self::Inconsistent(_) => "inconsistent",
+            // Issuing meets an earlier upload only if it replays the answer to an earlier request.
+            Self::NotFound
+            | Self::AlreadyArrived(_)
+            | Self::Deleted
+            | Self::BucketArchived
+            | Self::NoSuchTenant
+            | Self::TooManyExports
+            | Self::NotArrived
+            | Self::BucketRefused(_)
+            | Self::BucketUnavailable(_)
+            | Self::Bucket(_)
+            | Self::Store(_) => "replay_failed",
+        }
+    }
+
     /// What a failed call of a bucket means, that needed this permission.
     fn of_bucket(error: BucketError, needed: &'static str) -> Self {
         match error.failure {
@@ -151,25 +149,72 @@ pub struct IssuedUpload {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Issues uploads, and follows what becomes of them.
+/// The use cases of uploads. Each has its parts to itself, so a handler reaches the database through a use case only.
 pub struct Uploads {
+    pub issuer: Issuer,
+    pub batch_issuer: BatchIssuer,
+    pub resigner: Resigner,
+    pub completer: Completer,
+    pub deleter: Deleter,
+    pub downloader: Downloader,
+    pub reader: UploadReader,
+    pub exporter: Exporter,
+}
+
+/// What the use cases are made of.
+pub struct UploadParts {
     pub store: Store,
     pub credentials: Arc<CredentialCache>,
     pub recorder: Recorder,
-    /// For uploads that belong together, which the recorder would not keep so.
+    /// Commits batches, because the recorder does not keep the rows of one request together.
     pub batch_writer: BatchWriter,
     pub clock: Clock,
     pub randomness: Randomness,
-    /// How many exports there may be at a time.
+    /// How many exports may run at the same time.
     pub exports: ExportSlots,
     /// How buckets are reached; never on the way of a presign.
     pub buckets: BucketConnections,
-    /// What `complete` has learned of them.
-    pub known_buckets: KnownBuckets,
     pub metrics: Arc<UploadMetrics>,
 }
 
 impl Uploads {
+    /// Wires the use cases.
+    #[must_use]
+    pub fn new(parts: UploadParts) -> Self {
+        let UploadParts { store, credentials, recorder, batch_writer, clock, randomness, exports, buckets, metrics } =
+            parts;
+        let preparer = Preparer::new(Arc::clone(&credentials), clock.clone(), randomness);
+        let resigner = Resigner::new(store.clone(), Arc::clone(&credentials), clock.clone());
+        let verifier = Verifier::new(store.clone(), Arc::clone(&credentials), buckets, clock.clone());
+        let reader = UploadReader::new(store.clone(), clock.clone());
+        Self {
+            issuer: Issuer { preparer: preparer.clone(), recorder, metrics: Arc::clone(&metrics) },
+            batch_issuer: BatchIssuer::new(
+                store.clone(),
+                preparer,
+                resigner.clone(),
+                batch_writer,
+                clock.clone(),
+                Arc::clone(&metrics),
+            ),
+            resigner,
+            completer: Completer::new(verifier.clone(), Arc::clone(&metrics)),
+            deleter: Deleter::new(verifier, metrics),
+            downloader: Downloader::new(store, credentials, clock),
+            exporter: Exporter::new(reader.clone(), exports),
+            reader,
+        }
+    }
+}
+
+/// Issues single uploads.
+pub struct Issuer {
+    preparer: Preparer,
+    recorder: Recorder,
+    metrics: Arc<UploadMetrics>,
+}
+
+impl Issuer {
     /// Issues one upload: it is on record before its URL is returned.
     ///
     /// # Errors
@@ -179,52 +224,46 @@ impl Uploads {
         admitted: &Admitted,
         request: UploadRequest,
         source: RequestSource,
-    ) -> Result<IssuedUpload, IssueError> {
+    ) -> Result<IssuedUpload, UploadError> {
         let kind = request.file.kind;
-        let issued = self.issue_one(admitted.caller(), request, source).await;
-        self.count(kind, issued.as_ref().err());
+        let issuing = async {
+            let caller = demand(admitted, Scope::UploadsIssue)?;
+            let (upload, issued) = self.preparer.prepare(caller, request, source).await?;
+            self.recorder.record(upload).await?;
+            Ok(issued)
+        };
+        let issued = issuing.await;
+        count(&self.metrics, kind, issued.as_ref().err());
         issued
     }
 
-    async fn issue_one(
-        &self,
-        caller: &Caller,
-        request: UploadRequest,
-        source: RequestSource,
-    ) -> Result<IssuedUpload, IssueError> {
-        if !caller.scopes.contains(Scope::UploadsIssue) {
-            return Err(IssueError::ScopeMissing(Scope::UploadsIssue));
-        }
-        let (upload, issued) = self.prepare(caller, request, source).await?;
-        self.recorder.record(upload).await?;
-        Ok(issued)
+    /// A function that returns how many rows wait for the recorder, and how many may.
+    pub fn queue_depth(&self) -> (impl Fn() -> usize + Send + Sync + use<>, usize) {
+        self.recorder.depth()
     }
 
-    /// Counts what came of an upload that was asked for.
-    fn count(&self, kind: Option<UploadKind>, error: Option<&IssueError>) {
-        let kind = kind.map(UploadKind::as_str);
-        match error {
-            None => self.metrics.issued(kind),
-            Some(error) => self.metrics.not_issued(kind, error.kind()),
-        }
+    /// Accepts no more uploads, and returns once every accepted row has an outcome.
+    pub async fn drain(&self) {
+        self.recorder.drain().await;
     }
+}
 
-    /// An upload of the caller's tenant.
-    ///
-    /// # Errors
-    /// There is none of this id, or the caller may not read it.
-    pub async fn show(&self, admitted: &Admitted, id: UploadId) -> Result<Upload, UploadError> {
-        self.find_for(demand(admitted, Scope::UploadsRead)?, id).await
+/// Counts the outcome of one requested upload.
+fn count(metrics: &UploadMetrics, kind: Option<UploadKind>, error: Option<&UploadError>) {
+    let kind = kind.map(UploadKind::as_str);
+    match error {
+        None => metrics.issued(kind),
+        Some(error) => metrics.not_issued(kind, error.kind()),
     }
+}
 
-    /// The upload of this id that the caller may know of: its tenant's. One who may not read them knows only of its own.
-    async fn find_for(&self, caller: &Caller, id: UploadId) -> Result<Upload, UploadError> {
-        let upload = uploads::find(&self.store, caller.tenant.id, id).await?.ok_or(UploadError::NotFound)?;
-        let is_own = upload.issued.caller_kind == caller.kind
-            && upload.issued.caller_id == caller.id
-            && upload.issued.caller_subject.as_deref() == caller.subject.as_deref();
-        if is_own || caller.scopes.contains(Scope::UploadsRead) { Ok(upload) } else { Err(UploadError::NotFound) }
-    }
+/// The upload of this id that the caller may know of: its tenant's. One who may not read them knows only of its own.
+async fn find_for(store: &Store, caller: &Caller, id: UploadId) -> Result<Upload, UploadError> {
+    let upload = uploads::find(store, caller.tenant.id, id).await?.ok_or(UploadError::NotFound)?;
+    let is_own = upload.issued.caller_kind == caller.kind
+        && upload.issued.caller_id == caller.id
+        && upload.issued.caller_subject.as_deref() == caller.subject.as_deref();
+    if is_own || caller.scopes.contains(Scope::UploadsRead) { Ok(upload) } else { Err(UploadError::NotFound) }
 }
 
 /// The caller, if it has this scope.

@@ -5,22 +5,27 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 
+use crate::buckets::credentials::CredentialCache;
 use crate::http::state::Gateway;
 use crate::store::{Connections, Store};
 use crate::telemetry::metrics::PoolStats;
 
 /// Lets the metrics ask. They hold nothing of a gateway that has stopped.
-pub(super) fn register(gateway: &Arc<Gateway>, [general, recorder]: &[Store; 2]) {
+pub(super) fn register(gateway: &Arc<Gateway>, credentials: &Arc<CredentialCache>, [general, recorder]: &[Store; 2]) {
     let metrics = &gateway.telemetry.signals.metrics;
     if !metrics.are_read() {
         return;
     }
     metrics.observe_pools([("general", pool(general)), ("recorder", pool(recorder))]);
-    let (depth, capacity) = gateway.uploads.recorder.depth();
+    let (depth, capacity) = gateway.uploads.issuer.queue_depth();
     metrics.observe_queue(depth, capacity);
     let ask = Ask(Arc::downgrade(gateway));
     let asked = ask.clone();
-    metrics.observe_caches(move || asked.of(sizes).unwrap_or_default());
+    let credentials = Arc::downgrade(credentials);
+    metrics.observe_caches(move || {
+        let of_auth = asked.of(|gateway| gateway.auth.sizes());
+        of_auth.into_iter().flatten().chain(credentials.upgrade().map(|cache| cache.size())).collect()
+    });
     let asked = ask.clone();
     metrics.observe_jwks(move || asked.of(|gateway| gateway.auth.jwks_stats()).unwrap_or_default());
     let asked = ask.clone();
@@ -38,10 +43,6 @@ impl Ask {
     }
 }
 
-fn sizes(gateway: &Gateway) -> Vec<(&'static str, u64)> {
-    gateway.auth.sizes().into_iter().chain([gateway.uploads.credentials.size()]).collect()
-}
-
 fn pool(store: &Store) -> impl Fn() -> PoolStats + Clone + Send + Sync + use<> {
     let store = store.clone();
     move || {
@@ -54,5 +55,5 @@ fn pool(store: &Store) -> impl Fn() -> PoolStats + Clone + Send + Sync + use<> {
 fn sealing_key_age(gateway: &Gateway) -> Option<Duration> {
     let id = gateway.keyring.sealing_key_id();
     let made = NaiveDate::parse_from_str(id.get(..9)?, "k%Y%m%d").ok()?;
-    (gateway.uploads.clock.now().date_naive() - made).to_std().ok()
+    (gateway.uploads.reader.now().date_naive() - made).to_std().ok()
 }

@@ -28,7 +28,7 @@ use crate::uploads::export::ExportSlots;
 use crate::uploads::list::UploadReader;
 use crate::uploads::recorder::{Recorder, RecorderOptions};
 use crate::uploads::verify::Verifier;
-use crate::uploads::{BatchWriter, KnownBuckets, Uploads};
+use crate::uploads::{BatchWriter, UploadParts, Uploads};
 
 use super::StartError;
 
@@ -115,13 +115,8 @@ impl<'a> Services<'a> {
     /// As [`Services::keyring`].
     pub fn verifier(&self) -> Result<Verifier, KeyringError> {
         let max_age = self.config.vault.cache_seconds.as_seconds();
-        Ok(Verifier {
-            store: self.store.clone(),
-            credentials: self.credentials(&Arc::new(self.keyring()?), max_age),
-            buckets: self.buckets(),
-            clock: self.clock.clone(),
-            known: KnownBuckets::default(),
-        })
+        let credentials = self.credentials(&Arc::new(self.keyring()?), max_age);
+        Ok(Verifier::new(self.store.clone(), credentials, self.buckets(), self.clock.clone()))
     }
 
     /// A pool of its own for the recorder, so that readers cannot use up its connections.
@@ -194,7 +189,7 @@ impl<'a> Services<'a> {
         // Half of the connections are left to readers.
         let max_commits = (self.config.database.max_connections.count() / 2).max(1);
         let commit_timeout = config.commit_timeout_ms.as_milliseconds();
-        Uploads {
+        Uploads::new(UploadParts {
             store: self.store.clone(),
             credentials,
             recorder: Recorder::start(recorder_store, RecorderOptions::from(config), self.metrics.recorder()),
@@ -203,9 +198,8 @@ impl<'a> Services<'a> {
             randomness: self.randomness.clone(),
             exports: ExportSlots::new(config.max_exports.count()),
             buckets,
-            known_buckets: KnownBuckets::default(),
             metrics,
-        }
+        })
     }
 
     fn sweeper(

@@ -13,8 +13,8 @@ use crate::domain::Invalid;
 use crate::domain::fault::Fault;
 use crate::rate_limit::Limited;
 use crate::telemetry::error_chain::chain;
+use crate::uploads::UploadError;
 use crate::uploads::recorder::RecordError;
-use crate::uploads::{IssueError, UploadError};
 
 use self::reason::{Language, Reason};
 
@@ -112,62 +112,46 @@ impl From<AuthError> for ApiError {
     }
 }
 
-impl From<IssueError> for ApiError {
-    fn from(error: IssueError) -> Self {
-        match &error {
-            IssueError::Replay(error) => from_upload_error(error),
-            IssueError::IdempotencyMismatch => Reason::IdempotencyMismatch.into(),
-            IssueError::ScopeMissing(scope) => Self::with_detail(Reason::ScopeMissing, scope.as_str()),
-            IssueError::ExtensionNotAllowed { allowed } => {
-                Self::with_detail(Reason::ExtNotAllowed, allowed.texts().collect::<Vec<_>>().join(", "))
-            }
-            IssueError::BindingRequired(missing) => {
-                Self::with_detail(Reason::BindingRequired, missing.texts().collect::<Vec<_>>().join(", "))
-            }
-            IssueError::BindingNotEnforced(binding) => {
-                Self::with_detail(Reason::BindingNotEnforced, binding.as_str()).about(binding.as_str())
-            }
-            IssueError::Invalid(invalid) => invalid.clone().into(),
-            IssueError::Credential(CredentialError::NoSuchBucket(_)) => no_such_bucket(),
-            IssueError::Credential(CredentialError::NoBucket) => server_fault(Reason::TenantNotReady, &error),
-            IssueError::Credential(CredentialError::Sealed { .. }) | IssueError::Inconsistent(_) => {
-                server_fault(Reason::Internal, &error)
-            }
-            IssueError::Credential(CredentialError::Store(_))
-            | IssueError::Record(
-                RecordError::QueueFull | RecordError::TimedOut | RecordError::Closed | RecordError::NotCommitted(_),
-            ) => server_fault(Reason::Unavailable, &error),
-        }
-    }
-}
-
 impl From<UploadError> for ApiError {
     fn from(error: UploadError) -> Self {
-        from_upload_error(&error)
-    }
-}
-
-fn from_upload_error(error: &UploadError) -> ApiError {
-    match error {
-        UploadError::ScopeMissing(scope) => ApiError::with_detail(Reason::ScopeMissing, scope.as_str()),
-        UploadError::NotFound => ApiError::with_detail(Reason::ResourceNotFound, "upload"),
-        UploadError::NoSuchTenant => ApiError::with_detail(Reason::ResourceNotFound, "tenant"),
-        UploadError::TooManyExports => Reason::Busy.into(),
-        UploadError::Invalid(invalid) => invalid.clone().into(),
-        UploadError::NotArrived => Reason::NotArrived.into(),
-        UploadError::BucketRefused(needed) => {
-            bucket_fault(ApiError::with_detail(Reason::BucketPermission, *needed), error)
+        match &error {
+            UploadError::ScopeMissing(scope) => Self::with_detail(Reason::ScopeMissing, scope.as_str()),
+            UploadError::ExtensionNotAllowed { allowed } => {
+                Self::with_detail(Reason::ExtNotAllowed, allowed.texts().collect::<Vec<_>>().join(", "))
+            }
+            UploadError::BindingRequired(missing) => {
+                Self::with_detail(Reason::BindingRequired, missing.texts().collect::<Vec<_>>().join(", "))
+            }
+            UploadError::BindingNotEnforced(binding) => {
+                Self::with_detail(Reason::BindingNotEnforced, binding.as_str()).about(binding.as_str())
+            }
+            UploadError::Invalid(invalid) => invalid.clone().into(),
+            UploadError::Record(
+                RecordError::QueueFull | RecordError::TimedOut | RecordError::Closed | RecordError::NotCommitted(_),
+            )
+            | UploadError::Credential(CredentialError::Store(_)) => server_fault(Reason::Unavailable, &error),
+            UploadError::IdempotencyMismatch => Reason::IdempotencyMismatch.into(),
+            UploadError::NotFound => Self::with_detail(Reason::ResourceNotFound, "upload"),
+            UploadError::NoSuchTenant => Self::with_detail(Reason::ResourceNotFound, "tenant"),
+            UploadError::TooManyExports => Reason::Busy.into(),
+            UploadError::NotArrived => Reason::NotArrived.into(),
+            UploadError::BucketRefused(needed) => {
+                bucket_fault(Self::with_detail(Reason::BucketPermission, *needed), &error)
+            }
+            UploadError::BucketUnavailable(_) => bucket_fault(Reason::BucketUnavailable.into(), &error),
+            UploadError::Bucket(told) => {
+                bucket_fault(Self::with_detail(Reason::BucketFailed, told.to_string()), &error)
+            }
+            UploadError::AlreadyArrived(id) => Self::with_detail(Reason::AlreadyArrived, id.to_string()),
+            UploadError::Deleted => Reason::UploadDeleted.into(),
+            UploadError::BucketArchived => Self::with_detail(Reason::Conflict, error.to_string()),
+            UploadError::Credential(CredentialError::NoSuchBucket(_)) => no_such_bucket(),
+            UploadError::Credential(CredentialError::NoBucket) => server_fault(Reason::TenantNotReady, &error),
+            UploadError::Credential(CredentialError::Sealed { .. }) | UploadError::Inconsistent(_) => {
+                server_fault(Reason::Internal, &error)
+            }
+            UploadError::Store(error) => from_fault(error.fault(), error),
         }
-        UploadError::BucketUnavailable(_) => bucket_fault(Reason::BucketUnavailable.into(), error),
-        UploadError::Bucket(told) => bucket_fault(ApiError::with_detail(Reason::BucketFailed, told.to_string()), error),
-        UploadError::AlreadyArrived(id) => ApiError::with_detail(Reason::AlreadyArrived, id.to_string()),
-        UploadError::Deleted => Reason::UploadDeleted.into(),
-        UploadError::BucketArchived => ApiError::with_detail(Reason::Conflict, error.to_string()),
-        UploadError::Credential(CredentialError::NoSuchBucket(_)) => no_such_bucket(),
-        UploadError::Credential(CredentialError::NoBucket) => server_fault(Reason::TenantNotReady, error),
-        UploadError::Credential(CredentialError::Store(_)) => server_fault(Reason::Unavailable, error),
-        UploadError::Credential(CredentialError::Sealed { .. }) => server_fault(Reason::Internal, error),
-        UploadError::Store(error) => from_fault(error.fault(), error),
     }
 }
 

@@ -80,7 +80,7 @@ pub(super) async fn presign(
     RawQuery(query): RawQuery,
 ) -> Result<Success<Presigned>, ApiError> {
     let request = UploadRequest::bare(parse(query.as_deref().unwrap_or_default())?);
-    let issued = gateway.uploads.issue(&admitted, request, context.source()).await?;
+    let issued = gateway.uploads.issuer.issue(&admitted, request, context.source()).await?;
     Ok(Success(Presigned { url: issued.url.reveal(), object_key: issued.object_key }))
 }
 

@@ -1,6 +1,7 @@
 //! Several uploads in one commit, and requests that may be sent again.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -9,15 +10,19 @@ use tracing::Instrument;
 
 use crate::buckets::credentials::CredentialError;
 use crate::domain::caller::{Caller, Scope};
+use crate::domain::clock::Clock;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::{NewUpload, RequestSource, UploadKind, UploadRequest};
 use crate::rate_limit::Admitted;
 use crate::store::idempotency_keys::{self, KnownRequest, NewIdempotencyKey};
 use crate::store::{Store, StoreError, uploads};
+use crate::telemetry::metrics::uploads::UploadMetrics;
 
 use super::idempotency::Idempotency;
+use super::prepare::Preparer;
 use super::recorder::RecordError;
-use super::{IssueError, IssuedUpload, UploadError, Uploads};
+use super::resign::Resigner;
+use super::{IssuedUpload, UploadError, count, demand};
 
 /// How often a request is prepared and recorded whose idempotency key is taken, and then not found.
 const MAX_ATTEMPTS: usize = 3;
@@ -36,10 +41,10 @@ pub struct BatchRequest<R> {
 pub enum ItemError<R> {
     /// As the request has it.
     Before(R),
-    ByPolicy(IssueError),
+    ByPolicy(UploadError),
 }
 
-impl From<ItemError<Infallible>> for IssueError {
+impl From<ItemError<Infallible>> for UploadError {
     fn from(refusal: ItemError<Infallible>) -> Self {
         match refusal {
             ItemError::ByPolicy(error) => error,
@@ -53,7 +58,7 @@ pub enum BatchError<R> {
     #[error("item {index} is refused, and all or nothing was asked for")]
     Item { index: usize, refusal: ItemError<R> },
     #[error(transparent)]
-    Whole(#[from] IssueError),
+    Whole(#[from] UploadError),
 }
 
 /// Commits that a request makes by itself. They share connections with what reads, so there may be few at a time; the others
@@ -99,24 +104,45 @@ struct BatchOutcome<R> {
     is_replay: bool,
 }
 
-impl Uploads {
+/// Issues several uploads in one commit, and answers repeated requests as the first time.
+pub struct BatchIssuer {
+    store: Store,
+    preparer: Preparer,
+    resigner: Resigner,
+    writer: BatchWriter,
+    clock: Clock,
+    metrics: Arc<UploadMetrics>,
+}
+
+impl BatchIssuer {
+    pub(super) const fn new(
+        store: Store,
+        preparer: Preparer,
+        resigner: Resigner,
+        writer: BatchWriter,
+        clock: Clock,
+        metrics: Arc<UploadMetrics>,
+    ) -> Self {
+        Self { store, preparer, resigner, writer, clock, metrics }
+    }
+
     /// Issues one upload; the same request gets the same one when it is sent again.
     ///
     /// # Errors
-    /// As [`Uploads::issue`], or the key was used for another request.
+    /// As [`Issuer::issue`](super::Issuer::issue), or the key was used for another request.
     pub async fn issue_once(
         &self,
         admitted: &Admitted,
         request: UploadRequest,
         idempotency: Idempotency,
         source: RequestSource,
-    ) -> Result<IssuedUpload, IssueError> {
+    ) -> Result<IssuedUpload, UploadError> {
         let items: Vec<Result<_, Infallible>> = vec![Ok(request)];
         let batch = BatchRequest { items, all_or_nothing: true, idempotency: Some(idempotency) };
         match self.issue_batch(admitted, batch, source).await {
             Ok(mut outcomes) => match outcomes.pop() {
                 Some(outcome) => Ok(outcome?),
-                None => Err(IssueError::Inconsistent("one upload was requested, and has no outcome")),
+                None => Err(UploadError::Inconsistent("one upload was requested, and has no outcome")),
             },
             Err(BatchError::Whole(error)) => Err(error),
             Err(BatchError::Item { refusal, .. }) => Err(refusal.into()),
@@ -135,7 +161,7 @@ impl Uploads {
         source: RequestSource,
     ) -> Result<Vec<Outcome<R>>, BatchError<R>> {
         let kinds: Vec<_> = batch.items.iter().map(|item| item.as_ref().ok().map(|item| item.file.kind)).collect();
-        let issued = self.issue_all(admitted.caller(), batch, source).await;
+        let issued = self.issue_all(admitted, batch, source).await;
         self.count_batch(kinds, issued.as_ref());
         issued.map(|BatchOutcome { outcomes, .. }| outcomes)
     }
@@ -149,15 +175,15 @@ impl Uploads {
                         (Some(kind), Ok(_)) if *is_replay => {
                             self.metrics.not_issued(kind.map(UploadKind::as_str), "replayed");
                         }
-                        (Some(kind), Ok(_)) => self.count(kind, None),
-                        (Some(kind), Err(ItemError::ByPolicy(error))) => self.count(kind, Some(error)),
+                        (Some(kind), Ok(_)) => count(&self.metrics, kind, None),
+                        (Some(kind), Err(ItemError::ByPolicy(error))) => count(&self.metrics, kind, Some(error)),
                         (None, _) | (_, Err(ItemError::Before(_))) => {}
                     }
                 }
             }
             Err(BatchError::Whole(error) | BatchError::Item { refusal: ItemError::ByPolicy(error), .. }) => {
                 for kind in kinds.into_iter().flatten() {
-                    self.count(kind, Some(error));
+                    count(&self.metrics, kind, Some(error));
                 }
             }
             Err(BatchError::Item { refusal: ItemError::Before(_), .. }) => {}
@@ -166,13 +192,11 @@ impl Uploads {
 
     async fn issue_all<R: Clone>(
         &self,
-        caller: &Caller,
+        admitted: &Admitted,
         batch: BatchRequest<R>,
         source: RequestSource,
     ) -> Result<BatchOutcome<R>, BatchError<R>> {
-        if !caller.scopes.contains(Scope::UploadsIssue) {
-            return Err(IssueError::ScopeMissing(Scope::UploadsIssue).into());
-        }
+        let caller = demand(admitted, Scope::UploadsIssue)?;
         let BatchRequest { items, all_or_nothing, idempotency } = batch;
         let mut attempts = 0;
         loop {
@@ -182,7 +206,7 @@ impl Uploads {
             }
             if attempts == MAX_ATTEMPTS {
                 let cause = "the idempotency key is taken, and not found, again and again";
-                return Err(IssueError::Inconsistent(cause).into());
+                return Err(UploadError::Inconsistent(cause).into());
             }
             attempts += 1;
             let (rows, outcomes) = self.prepare_together(caller, &items, all_or_nothing, source).await?;
@@ -222,12 +246,12 @@ impl Uploads {
         caller: &Caller,
         item: Result<UploadRequest, R>,
         source: RequestSource,
-    ) -> Result<Result<(NewUpload, IssuedUpload), ItemError<R>>, IssueError> {
+    ) -> Result<Result<(NewUpload, IssuedUpload), ItemError<R>>, UploadError> {
         let request = match item {
             Ok(request) => request,
             Err(refusal) => return Ok(Err(ItemError::Before(refusal))),
         };
-        match self.prepare(caller, request, source).await {
+        match self.preparer.prepare(caller, request, source).await {
             Ok(prepared) => Ok(Ok(prepared)),
             Err(error) if error.is_refusal() => Ok(Err(ItemError::ByPolicy(error))),
             Err(error) => Err(error),
@@ -241,7 +265,7 @@ impl Uploads {
         rows: &[NewUpload],
         outcomes: &[Outcome<R>],
         idempotency: Option<&Idempotency>,
-    ) -> Result<bool, IssueError> {
+    ) -> Result<bool, UploadError> {
         if rows.is_empty() {
             return Ok(true);
         }
@@ -249,7 +273,7 @@ impl Uploads {
             outcomes.iter().map(|outcome| outcome.as_ref().ok().map(|issued| issued.id)).collect();
         let row = idempotency.map(|idempotency| idempotency.row(caller, upload_ids, self.clock.now()));
         let rows: Vec<&NewUpload> = rows.iter().collect();
-        let recorded = self.batch_writer.record(&self.store, &rows, row.as_ref());
+        let recorded = self.writer.record(&self.store, &rows, row.as_ref());
         Ok(recorded.instrument(tracing::info_span!("record")).await?)
     }
 
@@ -258,12 +282,12 @@ impl Uploads {
         &self,
         caller: &Caller,
         idempotency: Option<&Idempotency>,
-    ) -> Result<Option<KnownRequest>, IssueError> {
+    ) -> Result<Option<KnownRequest>, UploadError> {
         let Some(idempotency) = idempotency else { return Ok(None) };
         let id = idempotency.id(caller);
         let known = idempotency_keys::find(&self.store, caller.tenant.id, &id, self.clock.now()).await;
         match known.map_err(|error| RecordError::NotCommitted(error.into()))? {
-            Some(known) if !idempotency.is_of(&known.request_sha256) => Err(IssueError::IdempotencyMismatch),
+            Some(known) if !idempotency.is_of(&known.request_sha256) => Err(UploadError::IdempotencyMismatch),
             known => Ok(known),
         }
     }
@@ -276,15 +300,15 @@ impl Uploads {
         items: Vec<Result<UploadRequest, R>>,
         all_or_nothing: bool,
         source: RequestSource,
-    ) -> Result<Vec<Outcome<R>>, IssueError> {
+    ) -> Result<Vec<Outcome<R>>, UploadError> {
         let is_whole = !all_or_nothing || known.upload_ids.iter().all(Option::is_some);
         if known.upload_ids.len() != items.len() || !is_whole {
-            return Err(IssueError::Inconsistent("the idempotency key has not the uploads of its request"));
+            return Err(UploadError::Inconsistent("the idempotency key has not the uploads of its request"));
         }
         let mut outcomes = Vec::with_capacity(items.len());
         for (item, upload_id) in items.into_iter().zip(known.upload_ids) {
             outcomes.push(match upload_id {
-                Some(id) => match self.reissue(caller, id).await.map_err(IssueError::from) {
+                Some(id) => match self.resigner.reissue(caller, id).await {
                     Ok(issued) => Ok(issued),
                     Err(error) if error.is_refusal() => Err(ItemError::ByPolicy(error)),
                     Err(error) => return Err(error),
@@ -292,7 +316,7 @@ impl Uploads {
                 // It was refused, and is judged again; nothing of it was recorded, so nothing of it is now.
                 None => match self.prepare_item(caller, item, source).await? {
                     Err(refusal) => Err(refusal),
-                    Ok(_) => Err(ItemError::ByPolicy(IssueError::IdempotencyMismatch)),
+                    Ok(_) => Err(ItemError::ByPolicy(UploadError::IdempotencyMismatch)),
                 },
             });
         }
@@ -312,7 +336,7 @@ fn whole<R>(outcomes: Vec<Outcome<R>>, all_or_nothing: bool) -> Result<Vec<Outco
     issued.collect()
 }
 
-impl IssueError {
+impl UploadError {
     /// Whether it is the caller's to mend.
     const fn is_refusal(&self) -> bool {
         match self {
@@ -322,14 +346,21 @@ impl IssueError {
             | Self::BindingNotEnforced(_)
             | Self::Invalid(_)
             | Self::Credential(CredentialError::NoSuchBucket(_))
-            | Self::Replay(
-                UploadError::NotFound
-                | UploadError::AlreadyArrived(_)
-                | UploadError::Deleted
-                | UploadError::BucketArchived,
-            )
+            | Self::NotFound
+            | Self::AlreadyArrived(_)
+            | Self::Deleted
+            | Self::BucketArchived
             | Self::IdempotencyMismatch => true,
-            Self::Credential(_) | Self::Record(_) | Self::Replay(_) | Self::Inconsistent(_) => false,
+            Self::Credential(_)
+            | Self::Record(_)
+            | Self::Inconsistent(_)
+            | Self::NoSuchTenant
+            | Self::TooManyExports
+            | Self::NotArrived
+            | Self::BucketRefused(_)
+            | Self::BucketUnavailable(_)
+            | Self::Bucket(_)
+            | Self::Store(_) => false,
         }
     }
 }

@@ -1,17 +1,22 @@
 //! Presigned GETs. The bytes never pass through here either.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::buckets::credentials::CredentialCache;
 use crate::domain::Invalid;
 use crate::domain::caller::Scope;
+use crate::domain::clock::Clock;
 use crate::domain::disposition::{self, DispositionKind, Filename};
 use crate::domain::extension::Extension;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::UploadState;
 use crate::presign::{Operation, SignedUrl};
 use crate::rate_limit::Admitted;
+use crate::store::Store;
 
-use super::{UploadError, Uploads, demand};
+use super::{UploadError, demand, find_for};
 
 /// What anything may be saved as.
 const BYTES: &str = "application/octet-stream";
@@ -49,7 +54,18 @@ impl DownloadRequest {
     }
 }
 
-impl Uploads {
+/// Signs downloads.
+pub struct Downloader {
+    store: Store,
+    credentials: Arc<CredentialCache>,
+    clock: Clock,
+}
+
+impl Downloader {
+    pub(super) const fn new(store: Store, credentials: Arc<CredentialCache>, clock: Clock) -> Self {
+        Self { store, credentials, clock }
+    }
+
     /// Signs a GET of an upload's object. Nobody looks whether it is there.
     ///
     /// # Errors
@@ -69,7 +85,7 @@ impl Uploads {
                 Invalid::new("expires_in", format!("must be 1 to {longest} seconds: this app's longest")).into()
             );
         }
-        let upload = self.find_for(caller, id).await?;
+        let upload = find_for(&self.store, caller, id).await?;
         if upload.state == UploadState::Deleted {
             return Err(UploadError::Deleted);
         }

@@ -18,7 +18,7 @@ use crate::store::uploads::search::FoundPage;
 
 use super::list::{TenantScope, UploadReader};
 use super::view::UploadView;
-use super::{UploadError, Uploads, demand};
+use super::{UploadError, demand};
 
 mod csv;
 
@@ -118,7 +118,17 @@ enum Progress {
     Done,
 }
 
-impl Uploads {
+/// Exports uploads, as many at a time as there are slots.
+pub struct Exporter {
+    reader: UploadReader,
+    slots: ExportSlots,
+}
+
+impl Exporter {
+    pub(super) const fn new(reader: UploadReader, slots: ExportSlots) -> Self {
+        Self { reader, slots }
+    }
+
     /// Begins an export of the uploads of the caller's tenant.
     ///
     /// # Errors
@@ -130,8 +140,8 @@ impl Uploads {
         format: ExportFormat,
     ) -> Result<Export, UploadError> {
         let caller = demand(admitted, Scope::UploadsRead)?;
-        let place = self.exports.take(Some(caller.tenant.id))?;
-        let export = self.ledger().begin(TenantScope::Tenant(caller.tenant.id), search, format).await?;
+        let place = self.slots.take(Some(caller.tenant.id))?;
+        let export = self.reader.clone().begin(TenantScope::Tenant(caller.tenant.id), search, format).await?;
         Ok(Export { _place: Some(place), ..export })
     }
 
@@ -145,8 +155,8 @@ impl Uploads {
         search: Search,
         format: ExportFormat,
     ) -> Result<Export, UploadError> {
-        let place = self.exports.take(None)?;
-        Ok(Export { _place: Some(place), ..self.ledger().export_any_tenant(tenant, search, format).await? })
+        let place = self.slots.take(None)?;
+        Ok(Export { _place: Some(place), ..self.reader.export_any_tenant(tenant, search, format).await? })
     }
 }
 

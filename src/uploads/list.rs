@@ -1,6 +1,6 @@
 //! Finding uploads: a page of those that match, for one tenant or for operators.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::caller::Scope;
 use crate::domain::clock::Clock;
@@ -9,16 +9,17 @@ use crate::domain::page::Page;
 use crate::domain::search::{Order, Position, Search, UploadFilter};
 use crate::domain::tenant::Slug;
 use crate::domain::upload::Upload;
+use crate::domain::usage::{Usage, UsageBy, UsageRange};
 use crate::rate_limit::Admitted;
 use crate::store::uploads::search::{FoundPage, SearchQuery};
-use crate::store::{Store, tenants, uploads};
+use crate::store::{Store, tenants, uploads, usage};
 
-use super::{UploadError, Uploads, demand};
+use super::{UploadError, demand, find_for};
 
 /// Rows that one page examines, at most, where no index says which ones match: some 50 ms.
 const WINDOW_ROWS: i64 = 20_000;
 
-/// What can be read of the ledger; the command line makes one without the rest.
+/// Reads uploads: one, a page, or how many were issued. The command line makes one without the other use cases.
 #[derive(Debug, Clone)]
 pub struct UploadReader {
     store: Store,
@@ -43,23 +44,6 @@ impl TenantScope {
     }
 }
 
-impl Uploads {
-    /// A page of the uploads of the caller's tenant.
-    ///
-    /// # Errors
-    /// The caller may not read them, or the cursor is none of this list's.
-    pub async fn list(&self, admitted: &Admitted, search: &Search) -> Result<Page<Upload>, UploadError> {
-        let caller = demand(admitted, Scope::UploadsRead)?;
-        self.ledger().list(TenantScope::Tenant(caller.tenant.id), search).await
-    }
-
-    /// What operators read.
-    #[must_use]
-    pub fn ledger(&self) -> UploadReader {
-        UploadReader::new(self.store.clone(), self.clock.clone())
-    }
-}
-
 impl UploadReader {
     #[must_use]
     pub const fn new(store: Store, clock: Clock) -> Self {
@@ -72,12 +56,50 @@ impl UploadReader {
         Self { window_rows, ..self }
     }
 
+    /// The current time, which usage is read up to unless the caller names another.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// An upload of the caller's tenant.
+    ///
+    /// # Errors
+    /// There is none of this id, or the caller may not read it.
+    pub async fn show(&self, admitted: &Admitted, id: UploadId) -> Result<Upload, UploadError> {
+        find_for(&self.store, demand(admitted, Scope::UploadsRead)?, id).await
+    }
+
+    /// A page of the uploads of the caller's tenant.
+    ///
+    /// # Errors
+    /// The caller may not read them, or the cursor is none of this list's.
+    pub async fn list(&self, admitted: &Admitted, search: &Search) -> Result<Page<Upload>, UploadError> {
+        let caller = demand(admitted, Scope::UploadsRead)?;
+        self.page(TenantScope::Tenant(caller.tenant.id), search).await
+    }
+
+    /// The usage of the caller's tenant.
+    ///
+    /// # Errors
+    /// The caller may not read uploads, or the database is away.
+    pub async fn usage(
+        &self,
+        admitted: &Admitted,
+        range: UsageRange,
+        by: Option<UsageBy>,
+    ) -> Result<Usage, UploadError> {
+        let caller = demand(admitted, Scope::UploadsRead)?;
+        let items = usage::read(&self.store, caller.tenant.id, range, by).await?;
+        Ok(Usage::of(range, by, items))
+    }
+
     /// A page of a tenant's uploads, or of all; for operators.
     ///
     /// # Errors
     /// There is no such tenant, or the cursor is none of this list's.
     pub async fn list_any_tenant(&self, tenant: Option<&Slug>, search: &Search) -> Result<Page<Upload>, UploadError> {
-        self.list(self.reach(tenant).await?, search).await
+        self.page(self.reach(tenant).await?, search).await
     }
 
     /// Any tenant's upload; for operators.
@@ -94,7 +116,7 @@ impl UploadReader {
         found.map(TenantScope::Tenant).ok_or(UploadError::NoSuchTenant)
     }
 
-    async fn list(&self, reach: TenantScope, search: &Search) -> Result<Page<Upload>, UploadError> {
+    async fn page(&self, reach: TenantScope, search: &Search) -> Result<Page<Upload>, UploadError> {
         let tenant_id = reach.tenant_id();
         let place = search.place(tenant_id)?;
         let (after, until) = (place.map(|place| place.after), place.and_then(|place| place.until));

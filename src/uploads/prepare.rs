@@ -2,34 +2,50 @@
 
 use std::borrow::Cow;
 use std::pin::pin;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 
+use crate::buckets::credentials::CredentialCache;
 use crate::domain::Invalid;
 use crate::domain::binding::{Bindings, Metadata};
 use crate::domain::bucket::{Bucket, Provider};
 use crate::domain::caller::Caller;
+use crate::domain::clock::Clock;
 use crate::domain::ids::UploadId;
 use crate::domain::object_key::Naming;
+use crate::domain::randomness::Randomness;
 use crate::domain::tenant::Policy;
 use crate::domain::upload::{FileFacts, NewUpload, RequestSource, UploadRequest};
 use crate::presign::Operation;
 use crate::telemetry::trace;
 
 use super::verify::GRACE;
-use super::{IssueError, IssuedUpload, Uploads};
+use super::{IssuedUpload, UploadError};
 
 /// 5 GiB less 5 MiB (<https://developers.cloudflare.com/r2/platform/limits/>).
 const MAX_R2_PUT_BYTES: u64 = (5 << 30) - (5 << 20);
 
-impl Uploads {
+/// Prepares uploads for the commit: one by one for the recorder, or the uploads of one request together.
+#[derive(Clone)]
+pub(super) struct Preparer {
+    credentials: Arc<CredentialCache>,
+    clock: Clock,
+    randomness: Randomness,
+}
+
+impl Preparer {
+    pub(super) const fn new(credentials: Arc<CredentialCache>, clock: Clock, randomness: Randomness) -> Self {
+        Self { credentials, clock, randomness }
+    }
+
     /// The row to commit, and what may be revealed once it is.
     pub(super) async fn prepare(
         &self,
         caller: &Caller,
         request: UploadRequest,
         source: RequestSource,
-    ) -> Result<(NewUpload, IssuedUpload), IssueError> {
+    ) -> Result<(NewUpload, IssuedUpload), UploadError> {
         let policy = &caller.tenant.policy;
         let expires_in_seconds = check_policy(policy, &request)?;
         let UploadRequest { file, bindings, metadata, bucket, .. } = request;
@@ -71,13 +87,13 @@ impl Uploads {
 }
 
 /// Whether the tenant's policy lets this be uploaded; gives how long the URL lives.
-fn check_policy(policy: &Policy, request: &UploadRequest) -> Result<u32, IssueError> {
+fn check_policy(policy: &Policy, request: &UploadRequest) -> Result<u32, UploadError> {
     if !policy.allowed_extensions.contains(request.file.ext) {
-        return Err(IssueError::ExtensionNotAllowed { allowed: policy.allowed_extensions.clone() });
+        return Err(UploadError::ExtensionNotAllowed { allowed: policy.allowed_extensions.clone() });
     }
     let missing = policy.required_bindings.without(request.bindings.set());
     if !missing.is_empty() {
-        return Err(IssueError::BindingRequired(missing));
+        return Err(UploadError::BindingRequired(missing));
     }
     check_maximum("size", "bytes", policy.max_size_bytes, request.bindings.size_bytes)?;
     let longest = policy.expiry().longest_seconds;
@@ -101,7 +117,7 @@ fn check_maximum(field: &'static str, unit: &str, maximum: Option<u64>, declared
 }
 
 /// Refuses what the bucket's store would let pass.
-fn check_enforced(bucket: &Bucket, bindings: &Bindings) -> Result<(), IssueError> {
+fn check_enforced(bucket: &Bucket, bindings: &Bindings) -> Result<(), UploadError> {
     let is_too_large = |bytes: u64| bucket.location.provider == Provider::R2 && bytes > MAX_R2_PUT_BYTES;
     if bindings.size_bytes.is_some_and(is_too_large) {
         return Err(Invalid::new(
@@ -111,7 +127,7 @@ fn check_enforced(bucket: &Bucket, bindings: &Bindings) -> Result<(), IssueError
         .into());
     }
     match bindings.set().iter().find(|binding| !bucket.enforces(*binding)) {
-        Some(binding) => Err(IssueError::BindingNotEnforced(binding)),
+        Some(binding) => Err(UploadError::BindingNotEnforced(binding)),
         None => Ok(()),
     }
 }

@@ -1,33 +1,49 @@
 //! URLs made anew, for the same object key and with the same bindings.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::buckets::credentials::OpenBucket;
+use crate::buckets::credentials::{CredentialCache, OpenBucket};
 use crate::domain::caller::{Caller, Scope};
+use crate::domain::clock::Clock;
 use crate::domain::ids::UploadId;
 use crate::domain::upload::{Upload, UploadState};
 use crate::presign::Operation;
 use crate::rate_limit::Admitted;
+use crate::store::Store;
 use crate::store::uploads::{self, Renewal};
 
 use super::prepare::{headers, signed_metadata};
 use super::verify::GRACE;
-use super::{IssuedUpload, UploadError, Uploads, demand};
+use super::{IssuedUpload, UploadError, demand, find_for};
 
-impl Uploads {
+/// Makes new URLs for uploads that were issued before.
+#[derive(Clone)]
+pub struct Resigner {
+    store: Store,
+    credentials: Arc<CredentialCache>,
+    clock: Clock,
+}
+
+impl Resigner {
+    pub(super) const fn new(store: Store, credentials: Arc<CredentialCache>, clock: Clock) -> Self {
+        Self { store, credentials, clock }
+    }
+
     /// A new URL for an upload that has not arrived; it lives as long as the tenant's URLs usually do.
     ///
     /// # Errors
     /// There is no such upload, or it has arrived, or was deleted.
     pub async fn renew(&self, admitted: &Admitted, id: UploadId) -> Result<IssuedUpload, UploadError> {
         let caller = demand(admitted, Scope::UploadsIssue)?;
-        let upload = self.find_for(caller, id).await?;
+        let upload = find_for(&self.store, caller, id).await?;
         self.renew_upload(caller, upload).await
     }
 
     /// The upload of an earlier request of the same caller: its URL again, or a new one where that ran out.
     pub(super) async fn reissue(&self, caller: &Caller, id: UploadId) -> Result<IssuedUpload, UploadError> {
-        let upload = self.find_for(caller, id).await?;
+        let upload = find_for(&self.store, caller, id).await?;
         let now = self.clock.now();
         let left = u32::try_from((upload.issued.url_expires_at - now).num_seconds()).unwrap_or(0);
         let open = self.credentials.bucket_by_id(upload.issued.tenant_id, upload.issued.bucket_id).await?;

@@ -1,32 +1,10 @@
-//! How much was issued, as it is asked for and shown.
+//! How much was issued, as it is shown.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::caller::Scope;
-use crate::domain::usage::{Usage, UsageBy, UsageItem, UsageRange, UsageSum};
-use crate::rate_limit::Admitted;
-use crate::store::usage;
-
-use super::{UploadError, Uploads, demand};
-
-impl Uploads {
-    /// The usage of the caller's tenant.
-    ///
-    /// # Errors
-    /// The caller may not read uploads, or the database is away.
-    pub async fn usage(
-        &self,
-        admitted: &Admitted,
-        range: UsageRange,
-        by: Option<UsageBy>,
-    ) -> Result<Usage, UploadError> {
-        let caller = demand(admitted, Scope::UploadsRead)?;
-        let items = usage::read(&self.store, caller.tenant.id, range, by).await?;
-        Ok(Usage::of(range, by, items))
-    }
-}
+use crate::domain::usage::{Usage, UsageBy, UsageItem, UsageSum};
 
 /// How much was issued.
 #[derive(Debug, Clone, Serialize, ToSchema)]

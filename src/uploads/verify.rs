@@ -17,8 +17,9 @@ use crate::rate_limit::Admitted;
 use crate::store::uploads::search::list_of_state;
 use crate::store::uploads::state::{DeclaredEtag, Settler, StateChange, mark_deleted, settle};
 use crate::store::{Store, uploads};
+use crate::telemetry::metrics::uploads::UploadMetrics;
 
-use super::{UploadError, Uploads, demand};
+use super::{UploadError, demand, find_for};
 
 /// How long after its URL ran out an upload may yet arrive: a PUT that began in time may take as long to end.
 pub const GRACE: TimeDelta = TimeDelta::minutes(5);
@@ -35,11 +36,11 @@ const ARRIVED: [UploadState; 2] = [UploadState::Uploaded, UploadState::Mismatche
 /// What it takes to look into buckets, and to write down what is there.
 #[derive(Clone)]
 pub struct Verifier {
-    pub store: Store,
-    pub credentials: Arc<CredentialCache>,
-    pub buckets: BucketConnections,
-    pub clock: Clock,
-    pub known: KnownBuckets,
+    store: Store,
+    credentials: Arc<CredentialCache>,
+    buckets: BucketConnections,
+    clock: Clock,
+    known: KnownBuckets,
 }
 
 /// How long a bucket that was seen is taken to exist.
@@ -52,7 +53,7 @@ type Seen = (Location, DateTime<Utc>);
 
 /// Buckets that were seen to exist, so that each is asked for that once a minute. Clones share what they know.
 #[derive(Debug, Clone, Default)]
-pub struct KnownBuckets(Arc<Mutex<HashMap<BucketId, Seen>>>);
+struct KnownBuckets(Arc<Mutex<HashMap<BucketId, Seen>>>);
 
 impl KnownBuckets {
     /// Whether the bucket was seen at this location within the last minute.
@@ -97,6 +98,11 @@ pub enum Verified {
 }
 
 impl Verifier {
+    #[must_use]
+    pub fn new(store: Store, credentials: Arc<CredentialCache>, buckets: BucketConnections, clock: Clock) -> Self {
+        Self { store, credentials, buckets, clock, known: KnownBuckets::default() }
+    }
+
     /// Looks for an upload, whatever its state but deleted, and writes down what is found. What is not there stays as it is,
     /// or has expired when it cannot arrive any more.
     ///
@@ -205,17 +211,15 @@ pub async fn look(client: &BucketClient, upload: &Upload, clock: &Clock) -> Resu
     }
 }
 
-impl Uploads {
-    /// What it takes to look into buckets.
-    #[must_use]
-    pub fn verifier(&self) -> Verifier {
-        Verifier {
-            store: self.store.clone(),
-            credentials: Arc::clone(&self.credentials),
-            buckets: self.buckets.clone(),
-            clock: self.clock.clone(),
-            known: self.known_buckets.clone(),
-        }
+/// Completes uploads whose callers say that the file has arrived.
+pub struct Completer {
+    verifier: Verifier,
+    metrics: Arc<UploadMetrics>,
+}
+
+impl Completer {
+    pub(super) const fn new(verifier: Verifier, metrics: Arc<UploadMetrics>) -> Self {
+        Self { verifier, metrics }
     }
 
     /// The caller says that its upload has arrived, perhaps with the ETag that its PUT was answered with: looks whether that
@@ -229,13 +233,13 @@ impl Uploads {
         id: UploadId,
         etag: Option<String>,
     ) -> Result<Upload, UploadError> {
-        let mut upload = self.find_for(demand(admitted, Scope::UploadsIssue)?, id).await?;
+        let verifier = &self.verifier;
+        let mut upload = find_for(&verifier.store, demand(admitted, Scope::UploadsIssue)?, id).await?;
         match upload.state {
-            UploadState::Uploaded if is_final(&upload, self.clock.now()) => return Ok(upload),
+            UploadState::Uploaded if is_final(&upload, verifier.clock.now()) => return Ok(upload),
             UploadState::Deleted => return Err(UploadError::Deleted),
             UploadState::Uploaded | UploadState::Issued | UploadState::Mismatched | UploadState::Expired => {}
         }
-        let verifier = self.verifier();
         let Some(seen) = verifier.look(&upload).await? else {
             // It had arrived: whoever took it away since does not make that untrue.
             return if upload.state == UploadState::Uploaded { Ok(upload) } else { Err(UploadError::NotArrived) };
@@ -251,6 +255,18 @@ impl Uploads {
         }
         if upload.state == UploadState::Deleted { Err(UploadError::Deleted) } else { Ok(upload) }
     }
+}
+
+/// Deletes the files of uploads.
+pub struct Deleter {
+    verifier: Verifier,
+    metrics: Arc<UploadMetrics>,
+}
+
+impl Deleter {
+    pub(super) const fn new(verifier: Verifier, metrics: Arc<UploadMetrics>) -> Self {
+        Self { verifier, metrics }
+    }
 
     /// Deletes an upload's object, then marks the upload. A URL that still lives could bring the object back: the sweeper
     /// looks once it cannot any more.
@@ -258,10 +274,11 @@ impl Uploads {
     /// # Errors
     /// There is no such upload, or the bucket or the database does not do it: it may be asked for again.
     pub async fn delete(&self, admitted: &Admitted, id: UploadId) -> Result<Upload, UploadError> {
-        let upload = self.find_for(demand(admitted, Scope::UploadsDelete)?, id).await?;
-        let (client, _) = self.verifier().client(&upload).await?;
+        let verifier = &self.verifier;
+        let upload = find_for(&verifier.store, demand(admitted, Scope::UploadsDelete)?, id).await?;
+        let (client, _) = verifier.client(&upload).await?;
         client.delete(&upload.issued.object_key).await.map_err(|error| UploadError::of_bucket(error, TO_DELETE))?;
-        if mark_deleted(&self.store, upload.issued.tenant_id, id, GRACE, self.clock.now()).await? {
+        if mark_deleted(&verifier.store, upload.issued.tenant_id, id, GRACE, verifier.clock.now()).await? {
             self.metrics.settled(1, UploadState::Deleted.as_str(), "delete");
         }
         Ok(Upload { state: UploadState::Deleted, ..upload })

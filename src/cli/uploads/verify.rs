@@ -108,7 +108,7 @@ impl Verify {
 
     /// Looks for one after the other, several at a time; how far that is shows in the time at which they were issued.
     async fn walk(&self, verifier: &Verifier, tenant_id: TenantId, report: &mut Report) -> anyhow::Result<()> {
-        let until = self.to.unwrap_or_else(|| verifier.clock.now());
+        let until = self.to.unwrap_or_else(|| Clock::System.now());
         let to = UploadId::first_at(until);
         let mut from = self.from.map_or(UploadId::from(uuid::Uuid::nil()), UploadId::first_at);
         let mut bar = None;

@@ -62,7 +62,7 @@ pub(super) async fn list(
     let SearchQuery { own, filter, order } = query;
     let search = Search::new(filter, order, own.cursor.as_deref(), own.limit)?;
     let tenant = tenant_term(own.tenant.as_deref())?;
-    Ok(Success(gateway.uploads.ledger().list_any_tenant(tenant.as_ref(), &search).await?.view().into()))
+    Ok(Success(gateway.uploads.reader.list_any_tenant(tenant.as_ref(), &search).await?.view().into()))
 }
 
 /// Show any tenant's upload.
@@ -78,7 +78,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Result<Success<UploadView>, ApiError> {
     let id = Uuid::try_parse(&id).map_err(|_| ApiError::with_detail(Reason::ResourceNotFound, "upload"))?;
-    let upload = gateway.uploads.ledger().show_any_tenant(UploadId::from(id)).await?;
+    let upload = gateway.uploads.reader.show_any_tenant(UploadId::from(id)).await?;
     Ok(Success(UploadView::from(&upload)))
 }
 
@@ -101,6 +101,6 @@ pub(super) async fn export(
     let search = Search::new(filter, order, None, None)?;
     let format = export::format(own.format.as_deref())?;
     let tenant = tenant_term(own.tenant.as_deref())?;
-    let export = gateway.uploads.export_any_tenant(tenant.as_ref(), search, format).await?;
+    let export = gateway.uploads.exporter.export_any_tenant(tenant.as_ref(), search, format).await?;
     export::stream(export, gateway.edge.export_timeout).await
 }

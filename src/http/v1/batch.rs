@@ -104,7 +104,7 @@ pub(super) async fn issue(
     }
     let items = parts.into_iter().map(|part| part.and_then(UploadCreate::parse)).collect();
     let batch = BatchRequest { items, all_or_nothing, idempotency };
-    let outcomes = gateway.uploads.issue_batch(&admitted, batch, context.source()).await;
+    let outcomes = gateway.uploads.batch_issuer.issue_batch(&admitted, batch, context.source()).await;
     let language = accept_language::of("/v1", &headers, gateway.edge.default_language);
     match outcomes {
         Ok(outcomes) => {

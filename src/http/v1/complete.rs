@@ -45,7 +45,7 @@ pub(super) async fn complete(
     Body(body): Body<CompleteBody>,
 ) -> Result<Success<UploadView>, ApiError> {
     let etag = body.etag.as_deref().map(parse_etag).transpose()?;
-    let upload = gateway.uploads.complete(&admitted, upload_id(&id)?, etag).await?;
+    let upload = gateway.uploads.completer.complete(&admitted, upload_id(&id)?, etag).await?;
     Ok(Success(UploadView::from(&upload)))
 }
 

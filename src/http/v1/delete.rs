@@ -24,6 +24,6 @@ pub(super) async fn delete(
     Admit(admitted): Admit,
     Path(id): Path<String>,
 ) -> Result<Success<UploadView>, ApiError> {
-    let upload = gateway.uploads.delete(&admitted, upload_id(&id)?).await?;
+    let upload = gateway.uploads.deleter.delete(&admitted, upload_id(&id)?).await?;
     Ok(Success(UploadView::from(&upload)))
 }

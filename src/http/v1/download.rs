@@ -62,7 +62,7 @@ pub(super) async fn download(
         filename: query.filename.as_deref().map(Filename::parse).transpose()?,
         content_type: query.content_type.as_deref().map(DownloadRequest::parse_content_type).transpose()?,
     };
-    let download = gateway.uploads.download(&admitted, upload_id(&id)?, request).await?;
+    let download = gateway.uploads.downloader.download(&admitted, upload_id(&id)?, request).await?;
     let url = download.url.expose().to_owned();
     Ok(Success(DownloadView { url, method: "GET", expires_at: download.expires_at }))
 }

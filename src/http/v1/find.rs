@@ -58,7 +58,7 @@ pub(super) async fn list(
     query: SearchQuery<UploadQuery>,
 ) -> Result<Success<PageView<UploadView>>, ApiError> {
     let search = query.search()?;
-    Ok(Success(gateway.uploads.list(&admitted, &search).await?.view().into()))
+    Ok(Success(gateway.uploads.reader.list(&admitted, &search).await?.view().into()))
 }
 
 /// Export uploads of this app.
@@ -79,6 +79,6 @@ pub(super) async fn export(
     let SearchQuery { own, filter, order } = query;
     let search = Search::new(filter, order, None, None)?;
     let format = export::format(own.format.as_deref())?;
-    let export = gateway.uploads.export(&admitted, search, format).await?;
+    let export = gateway.uploads.exporter.export(&admitted, search, format).await?;
     export::stream(export, gateway.edge.export_timeout).await
 }

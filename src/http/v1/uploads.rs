@@ -38,8 +38,8 @@ pub(super) async fn issue(
     let idempotency = idempotency_key.of("issue_upload", &body)?;
     let (request, origin) = (body.parse()?, context.source());
     let issued = match idempotency {
-        None => gateway.uploads.issue(&admitted, request, origin).await?,
-        Some(idempotency) => gateway.uploads.issue_once(&admitted, request, idempotency, origin).await?,
+        None => gateway.uploads.issuer.issue(&admitted, request, origin).await?,
+        Some(idempotency) => gateway.uploads.batch_issuer.issue_once(&admitted, request, idempotency, origin).await?,
     };
     Ok(Issued(issued))
 }
@@ -56,7 +56,7 @@ pub(super) async fn show(
     Admit(admitted): Admit,
     Path(id): Path<String>,
 ) -> Result<Success<UploadView>, ApiError> {
-    let upload = gateway.uploads.show(&admitted, upload_id(&id)?).await?;
+    let upload = gateway.uploads.reader.show(&admitted, upload_id(&id)?).await?;
     Ok(Success(UploadView::from(&upload)))
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn renew(
     Admit(admitted): Admit,
     Path(id): Path<String>,
 ) -> Result<Success<IssuedView>, ApiError> {
-    Ok(Success(gateway.uploads.renew(&admitted, upload_id(&id)?).await?.into()))
+    Ok(Success(gateway.uploads.resigner.renew(&admitted, upload_id(&id)?).await?.into()))
 }
 
 /// What is no id is the id of no upload.

@@ -38,7 +38,7 @@ pub(super) async fn show(
 ) -> Result<Success<UsageView>, ApiError> {
     let UsageQuery { from, to, by } = query;
     let by = by.map(|by| UsageBy::parse(&by, &UsageBy::OF_TENANT)).transpose()?;
-    let range = UsageRange::parse(from.as_deref(), to.as_deref(), gateway.uploads.clock.now())?;
-    let usage = gateway.uploads.usage(&admitted, range, by).await?;
+    let range = UsageRange::parse(from.as_deref(), to.as_deref(), gateway.uploads.reader.now())?;
+    let usage = gateway.uploads.reader.usage(&admitted, range, by).await?;
     Ok(Success(UsageView::from(&usage)))
 }
