@@ -1,5 +1,7 @@
 //! The operator's use cases: tenants, their buckets and their callers. Each change is audited in its own transaction.
 
+use chrono::{DateTime, Utc};
+
 use crate::buckets::BucketError;
 use crate::buckets::credentials::CredentialError;
 use crate::domain::Invalid;
@@ -65,12 +67,12 @@ impl From<BucketError> for AdminError {
 /// Makes changes in somebody's name.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    pub store: Store,
-    pub clock: Clock,
-    pub randomness: Randomness,
+    store: Store,
+    clock: Clock,
+    randomness: Randomness,
     /// By what rules others are reached.
-    pub outbound: Egress,
-    pub actor: Actor,
+    outbound: Egress,
+    actor: Actor,
 }
 
 /// Who makes changes, and from where; for the audit.
@@ -96,6 +98,17 @@ struct AuditEntry<'a> {
 }
 
 impl Admin {
+    #[must_use]
+    pub const fn new(store: Store, clock: Clock, randomness: Randomness, outbound: Egress, actor: Actor) -> Self {
+        Self { store, clock, randomness, outbound, actor }
+    }
+
+    /// The current time, which usage is read up to unless the operator names another.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
     /// The same use cases in somebody's name.
     #[must_use]
     pub fn acting_as(&self, actor: Actor) -> Self {

@@ -16,6 +16,7 @@ use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use presign_gateway::domain::tenant::{RateLimit, Slug};
 use presign_gateway::egress::Egress;
+use presign_gateway::store::Store;
 use presign_gateway::telemetry::metrics::Metrics;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -37,20 +38,16 @@ impl<'a> Callers<'a> {
     /// A new tenant, which has none yet.
     pub fn new(database: &'a Database<'a>) -> Self {
         let sealing_key = SealingKey::generate("bench", &Randomness::System);
-        let tenants = Admin {
-            store: database.store(2),
-            clock: Clock::System,
-            randomness: Randomness::System,
-            outbound: Egress::new(AllowedHosts::any()),
-            actor: Actor { name: "bench".to_owned(), origin: None },
-        };
+        let (store, outbound) = (database.store(2), Egress::new(AllowedHosts::any()));
+        let actor = Actor { name: "bench".to_owned(), origin: None };
+        let tenants = Admin::new(store.clone(), Clock::System, Randomness::System, outbound.clone(), actor);
         let name = format!("tenant-{:08x}", u32::from_be_bytes(Randomness::System.bytes()));
         let tenant = Slug::parse(&name).unwrap();
         let (rate_limit, policy) = (RateLimit::new(1, 1).unwrap(), PolicyChanges::default());
         let new = NewTenant { slug: tenant.clone(), name, rate_limit, policy };
         database.runtime.block_on(tenants.create_tenant(new)).unwrap();
         let keyring = Arc::new(Keyring::new(&[SealingKey::parse(sealing_key.expose_secret()).unwrap()]).unwrap());
-        let auth = auth(&tenants, &keyring);
+        let auth = auth(store, outbound, &keyring);
         Self { database, tenants, keyring, auth, tenant }
     }
 
@@ -82,9 +79,9 @@ impl<'a> Callers<'a> {
     }
 }
 
-fn auth(tenants: &Admin, keyring: &Arc<Keyring>) -> Auth {
+fn auth(store: Store, outbound: Egress, keyring: &Arc<Keyring>) -> Auth {
     let bounds = CacheBounds { max_entries: 1000, max_age: LONG, max_tokens: 1000 };
     let timing = JwksTiming { refresh: LONG, cooldown: LONG, stale: LONG };
-    let jwks = Jwks::new(tenants.outbound.clone(), timing, Metrics::off().jwks());
-    Auth::new(tenants.store.clone(), Arc::clone(keyring), Clock::System, bounds, jwks, &Metrics::off())
+    let jwks = Jwks::new(outbound, timing, Metrics::off().jwks());
+    Auth::new(store, Arc::clone(keyring), Clock::System, bounds, jwks, &Metrics::off())
 }

@@ -94,13 +94,8 @@ impl<'a> Services<'a> {
     /// The operators' use cases, audited in the actor's name.
     #[must_use]
     pub fn admin(&self, actor: Actor) -> Admin {
-        Admin {
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            randomness: self.randomness.clone(),
-            outbound: self.egress.clone(),
-            actor,
-        }
+        let (clock, randomness) = (self.clock.clone(), self.randomness.clone());
+        Admin::new(self.store.clone(), clock, randomness, self.egress.clone(), actor)
     }
 
     /// Reads uploads without a keyring.

@@ -40,7 +40,7 @@ impl UsageCommand {
         let Self { tenant, from, to, by } = self;
         let tenant = tenant.as_deref().map(Slug::parse).transpose()?;
         let tenants = context.tenants()?;
-        let range = UsageRange::new(from, to, tenants.clock.now())?;
+        let range = UsageRange::new(from, to, tenants.now())?;
         let usage = UsageView::from(&tenants.usage(tenant.as_ref(), range, by).await?);
         if context.output == OutputFormat::Json {
             return output::show_one(context.output, "", &usage);

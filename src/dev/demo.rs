@@ -106,7 +106,7 @@ impl Demo {
     /// # Errors
     /// It cannot be signed.
     pub fn token(&self, tenants: &Admin) -> Result<SecretString, jsonwebtoken::errors::Error> {
-        let now = tenants.clock.now();
+        let now = tenants.now();
         let claims = serde_json::json!({
             "iss": ISSUER,
             "aud": AUDIENCE,

@@ -40,7 +40,7 @@ pub(super) async fn show(
     let UsageQuery { tenant, from, to, by } = query;
     let tenant = tenant_term(tenant.as_deref())?;
     let by = by.map(|by| UsageBy::parse(&by, &UsageBy::ALL)).transpose()?;
-    let range = UsageRange::parse(from.as_deref(), to.as_deref(), tenants.clock.now())?;
+    let range = UsageRange::parse(from.as_deref(), to.as_deref(), tenants.now())?;
     let usage = tenants.usage(tenant.as_ref(), range, by).await?;
     Ok(Success(UsageView::from(&usage)))
 }

@@ -314,7 +314,7 @@ async fn bad_policy_values_are_refused_by_the_table() {
 #[tokio::test]
 async fn insert_overwrites_nothing_and_update_creates_nothing() {
     let stack = TestStack::start().await;
-    let store = &stack.tenants.store;
+    let store = &stack.store;
     let mut tenant = stack.tenants.get_tenant(&stack.alpha()).await.unwrap();
     tenant.name = "Overwritten".to_owned();
     let mut transaction = store.begin().await.unwrap();

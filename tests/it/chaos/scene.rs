@@ -113,7 +113,7 @@ impl Scene {
         let outbound = Egress::new(AllowedHosts::any());
         let actor = Actor { name: "test".to_owned(), origin: None };
         let (clock, randomness) = (Clock::System, Randomness::System);
-        let tenants = Admin { store: postgres::open(direct.clone()), clock, randomness, outbound, actor };
+        let tenants = Admin::new(postgres::open(direct.clone()), clock, randomness, outbound, actor);
         demo.ensure(&tenants, &keyring, &s3_url).await.unwrap();
         let much =
             TenantChanges { rate_per_second: Some(1_000_000), burst: Some(1_000_000), ..TenantChanges::default() };

@@ -14,6 +14,7 @@ use presign_gateway::domain::credential::Credential;
 use presign_gateway::domain::randomness::Randomness;
 use presign_gateway::domain::sealing_key::SealingKey;
 use presign_gateway::domain::tenant::{Slug, TenantStatus};
+use presign_gateway::store::Store;
 use presign_gateway::telemetry::Signals;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, StatusCode};
@@ -35,6 +36,7 @@ pub struct TestStack {
     pub demo: Demo,
     pub token: String,
     pub tenants: Admin,
+    pub store: Store,
     pub keyring: Arc<Keyring>,
     pub database_url: SecretString,
     pub client: Client,
@@ -144,6 +146,7 @@ impl Setup {
         let config = Config::load(None, operator).unwrap();
         let services = Services::for_command(&config).unwrap();
         let keyring = services.keyring().unwrap();
+        let store = services.store.clone();
         let tenants = services.admin(Actor { name: "test".to_owned(), origin: None });
         demo.ensure(&tenants, &keyring, &s3_url).await.unwrap();
         let token = demo.token(&tenants).unwrap().expose_secret().to_owned();
@@ -169,6 +172,7 @@ impl Setup {
             demo,
             token,
             tenants,
+            store,
             keyring,
             database_url,
             client,

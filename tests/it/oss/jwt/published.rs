@@ -213,7 +213,7 @@ async fn a_client_that_failed_too_often_fetches_nothing() {
     let (stack, publisher) = es256(&key, &[]).await;
     let timing = JwksTiming { refresh: Duration::from_mins(15), cooldown: Duration::ZERO, stale: Duration::ZERO };
     let auth = Auth::new(
-        stack.tenants.store.clone(),
+        stack.store.clone(),
         Arc::clone(&stack.keyring),
         Clock::System,
         CacheBounds { max_entries: 10, max_age: Duration::from_mins(1), max_tokens: 10 },

@@ -35,7 +35,7 @@ const SECOND: &str = "a second secret of thirty-two bytes or more, for tests";
 fn auth(stack: &TestStack, max_age: Duration, max_tokens: u64) -> Auth {
     let timing = JwksTiming { refresh: Duration::ZERO, cooldown: Duration::ZERO, stale: Duration::from_mins(1) };
     Auth::new(
-        stack.tenants.store.clone(),
+        stack.store.clone(),
         Arc::clone(&stack.keyring),
         Clock::System,
         CacheBounds { max_entries: 100, max_age, max_tokens },
