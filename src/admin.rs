@@ -21,7 +21,7 @@ mod jwt_issuers;
 mod keyring;
 mod tenants;
 mod usage;
-pub mod view;
+pub(crate) mod view;
 
 pub use self::api_keys::{ApiKeyChanges, NewApiKey};
 pub use self::audit::AuditFilter;

@@ -31,13 +31,13 @@ use self::last_used::LastUsed;
 use self::token_cache::{TokenCache, TokenDigest, VerifiedToken};
 
 pub mod api_key;
-pub mod error;
-pub mod fingerprint;
+pub(crate) mod error;
+pub(crate) mod fingerprint;
 mod issuers;
 pub mod jwks;
 pub mod jwt;
-pub mod last_used;
-pub mod token_cache;
+pub(crate) mod last_used;
+pub(crate) mod token_cache;
 
 /// What a client shows to prove who it is.
 pub enum Presented {

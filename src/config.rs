@@ -16,17 +16,17 @@ use self::telemetry::TelemetryConfig;
 use self::uploads::UploadsConfig;
 use self::vault::VaultConfig;
 
-pub mod auth;
-pub mod bounded;
-pub mod database;
+pub(crate) mod auth;
+pub(crate) mod bounded;
+pub(crate) mod database;
 mod layers;
-pub mod limits;
-pub mod oss;
-pub mod outbound;
-pub mod server;
+pub(crate) mod limits;
+pub(crate) mod oss;
+pub(crate) mod outbound;
+pub(crate) mod server;
 pub mod telemetry;
-pub mod uploads;
-pub mod vault;
+pub(crate) mod uploads;
+pub(crate) mod vault;
 
 /// Every setting, with its default and what it is for.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");

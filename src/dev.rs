@@ -5,5 +5,5 @@
 pub mod demo;
 pub mod object_store;
 pub mod postgres;
-pub mod seed;
-pub mod stack;
+pub(crate) mod seed;
+pub(crate) mod stack;

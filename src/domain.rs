@@ -4,8 +4,8 @@
 
 use std::ops::RangeInclusive;
 
-pub mod api_key;
-pub mod audit_event;
+pub(crate) mod api_key;
+pub(crate) mod audit_event;
 pub mod binding;
 pub mod bucket;
 pub mod caller;
@@ -13,16 +13,16 @@ pub mod clock;
 pub mod cors;
 pub mod credential;
 pub mod database_url;
-pub mod digits;
+pub(crate) mod digits;
 pub mod disposition;
 pub mod egress;
 pub mod extension;
-pub mod fault;
+pub(crate) mod fault;
 pub mod ids;
 mod json;
 pub mod jwt_issuer;
-pub mod language;
-pub mod moment;
+pub(crate) mod language;
+pub(crate) mod moment;
 pub mod object_key;
 pub mod origin;
 pub mod page;
@@ -30,11 +30,11 @@ pub mod policy;
 pub mod randomness;
 pub mod sealing_key;
 pub mod search;
-pub mod sha256;
+pub(crate) mod sha256;
 pub mod tenant;
 pub mod upload;
 pub mod upload_kind;
-pub mod usage;
+pub(crate) mod usage;
 
 /// A value that was refused: which field, and what would have been right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -25,7 +25,7 @@ use self::middleware::{limits, request_log};
 use self::state::SharedGateway;
 
 mod admin;
-pub mod context;
+pub(crate) mod context;
 pub mod envelope;
 pub mod error;
 mod export;
@@ -36,7 +36,7 @@ pub mod openapi;
 mod ops;
 mod oss;
 mod search;
-pub mod server;
+pub(crate) mod server;
 mod span;
 pub mod state;
 mod time;

@@ -18,10 +18,10 @@ use self::invalidation::Listening;
 use self::maintenance::MaintenanceOptions;
 use self::sweeper::Sweeper;
 
-pub mod invalidation;
+pub(crate) mod invalidation;
 mod last_used;
 pub mod maintenance;
-pub mod sweeper;
+pub(crate) mod sweeper;
 
 /// How long jobs may take to stop. Only a database that hangs makes them reach it.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);

@@ -31,7 +31,7 @@ pub mod http;
 pub mod jobs;
 pub mod presign;
 pub mod rate_limit;
-pub mod readiness;
+mod readiness;
 pub mod store;
 pub mod telemetry;
 pub mod uploads;

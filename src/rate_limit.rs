@@ -21,7 +21,7 @@ use crate::telemetry::metrics::rate_limit::{Decisions, LimiterMetrics};
 
 use self::address::AddressLimiter;
 
-pub mod address;
+pub(crate) mod address;
 
 /// A caller whose request is within every limit.
 ///

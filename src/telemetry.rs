@@ -23,8 +23,8 @@ use self::metrics::Metrics;
 use self::otlp::{ExportError, Exports};
 use self::trace::{Gate, Tracing};
 
-pub mod correlation;
-pub mod error_chain;
+pub(crate) mod correlation;
+pub(crate) mod error_chain;
 mod export_failures;
 mod log_budget;
 mod log_format;

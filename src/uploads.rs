@@ -32,15 +32,15 @@ use self::verify::{Completer, Deleter, Verifier};
 
 mod batch;
 mod download;
-pub mod export;
-pub mod idempotency;
+pub(crate) mod export;
+pub(crate) mod idempotency;
 pub mod list;
 pub mod prepare;
 pub mod recorder;
 mod resign;
-pub mod usage;
-pub mod verify;
-pub mod view;
+pub(crate) mod usage;
+pub(crate) mod verify;
+pub(crate) mod view;
 
 pub use self::download::{Download, DownloadRequest, Downloader};
 

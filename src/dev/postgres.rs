@@ -23,7 +23,7 @@ use crate::store::{Store, StoreError, StoreOptions};
 use self::binaries::NoPostgres;
 use self::data_dir::{ROOTS_FOLDER, Record, USERS, cache, reachable_folder, read_major, unprivileged_user};
 
-pub mod binaries;
+pub(crate) mod binaries;
 mod data_dir;
 
 pub use self::data_dir::remove;

@@ -33,7 +33,7 @@ use self::backoff::Backoff;
 mod backoff;
 mod reschedule;
 mod sweep_bucket;
-pub mod view;
+pub(crate) mod view;
 
 /// Buckets that one instance works on at a time.
 const MAX_CONCURRENT_BUCKETS: usize = 8;

@@ -16,8 +16,8 @@ use super::{Store, StoreError};
 mod insert;
 mod row;
 pub mod search;
-pub mod state;
-pub mod sweep;
+pub(crate) mod state;
+pub(crate) mod sweep;
 pub mod writer;
 
 /// How long after its own time limit Postgres may take to say so.

@@ -27,17 +27,17 @@ use self::recorder::RecorderMetrics;
 use self::sweeper::SweeperMetrics;
 use self::uploads::UploadMetrics;
 
-pub mod auth;
-pub mod bucket;
-pub mod cache;
-pub mod database;
+pub(crate) mod auth;
+pub(crate) mod bucket;
+pub(crate) mod cache;
+pub(crate) mod database;
 mod gauges;
-pub mod http;
-pub mod log;
-pub mod rate_limit;
-pub mod recorder;
-pub mod sweeper;
-pub mod uploads;
+pub(crate) mod http;
+pub(crate) mod log;
+pub(crate) mod rate_limit;
+pub(crate) mod recorder;
+pub(crate) mod sweeper;
+pub(crate) mod uploads;
 
 pub use self::gauges::{JwksStats, PoolStats};
 

@@ -92,9 +92,9 @@ pub enum Verified {
     /// It is there; its state says whether as promised.
     Seen(Upload),
     /// It is not there.
-    Missing(Upload),
+    Missing,
     /// It was deleted: nobody looked.
-    Deleted(Upload),
+    Deleted,
 }
 
 impl Verifier {
@@ -110,19 +110,19 @@ impl Verifier {
     /// The bucket cannot be asked, or the database is away.
     pub async fn verify(&self, upload: Upload) -> Result<Verified, UploadError> {
         if upload.state == UploadState::Deleted {
-            return Ok(Verified::Deleted(upload));
+            return Ok(Verified::Deleted);
         }
         let seen = self.look(&upload).await?;
         let is_late = upload.issued.url_expires_at + GRACE <= self.clock.now();
         let state = match &seen {
             Some(seen) => upload.state_when(seen),
             None if upload.state == UploadState::Issued && is_late => UploadState::Expired,
-            None => return Ok(Verified::Missing(upload)),
+            None => return Ok(Verified::Missing),
         };
         let is_there = seen.is_some();
         let settler = Settler::Request { from: &[], declared_etag: DeclaredEtag::Kept };
         let (upload, _) = self.settle(upload, Found { state, seen }, settler).await?;
-        Ok(if is_there { Verified::Seen(upload) } else { Verified::Missing(upload) })
+        Ok(if is_there { Verified::Seen(upload) } else { Verified::Missing })
     }
 
     /// Any tenant's upload; for operators.

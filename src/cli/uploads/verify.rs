@@ -146,15 +146,15 @@ impl Report {
                 self.uploaded += 1;
                 None
             }
-            Ok(Verified::Missing(_)) if matches!(was.state, UploadState::Uploaded | UploadState::Mismatched) => {
+            Ok(Verified::Missing) if matches!(was.state, UploadState::Uploaded | UploadState::Mismatched) => {
                 self.gone += 1;
                 Some(("gone", Vec::new(), None))
             }
-            Ok(Verified::Missing(_)) => {
+            Ok(Verified::Missing) => {
                 self.not_arrived += 1;
                 None
             }
-            Ok(Verified::Deleted(_)) => {
+            Ok(Verified::Deleted) => {
                 self.deleted += 1;
                 None
             }
