@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use crate::domain::tenant::Slug;
 
 #[derive(Debug, Clone, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the fields are named as the settings are")]
 pub struct OssConfig {
     /// The tenant of calls without any credential.
     #[serde(deserialize_with = "slug_or_empty")]

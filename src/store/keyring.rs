@@ -20,6 +20,7 @@ pub async fn count_by_key_any_tenant(store: &Store) -> Result<Vec<(String, i64)>
 
 /// A bucket's secret, as it rests.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_field_names, reason = "the fields are named as the columns are")]
 pub struct SealedSecret {
     pub bucket_id: BucketId,
     pub credential_version: i32,

@@ -90,7 +90,7 @@ fn is_recent(when: DateTime<Utc>, now: DateTime<Utc>) -> bool {
 #[derive(Debug, Clone)]
 pub enum Verified {
     /// It is there; its state says whether as promised.
-    Seen(Upload),
+    Seen(Box<Upload>),
     /// It is not there.
     Missing,
     /// It was deleted: nobody looked.
@@ -122,7 +122,7 @@ impl Verifier {
         let is_there = seen.is_some();
         let settler = Settler::Request { from: &[], declared_etag: DeclaredEtag::Kept };
         let (upload, _) = self.settle(upload, Found { state, seen }, settler).await?;
-        Ok(if is_there { Verified::Seen(upload) } else { Verified::Missing })
+        Ok(if is_there { Verified::Seen(Box::new(upload)) } else { Verified::Missing })
     }
 
     /// Any tenant's upload; for operators.
