@@ -12,6 +12,7 @@ use crate::app::Services;
 use crate::cli::context::Context;
 use crate::cli::output::{self, OutputFormat};
 use crate::cli::time::parse_time;
+use crate::domain::clock::Clock;
 use crate::domain::ids::{TenantId, UploadId};
 use crate::domain::tenant::Slug;
 use crate::domain::upload::{Upload, UploadState};
