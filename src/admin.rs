@@ -34,22 +34,22 @@ pub use self::tenants::{NewTenant, PolicyChanges, TenantChanges, TenantFilter};
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    #[error("there is no {what} {name}")]
+    #[error("no {what} {name} exists")]
     NotFound { what: &'static str, name: String },
-    #[error("there is already a {what} {name}")]
+    #[error("the {what} {name} already exists")]
     Taken { what: &'static str, field: &'static str, name: String },
     /// Somebody else changed it since the caller read it.
-    #[error("it was changed since: it is at revision {current}")]
+    #[error("the resource was changed meanwhile: its revision is {current}")]
     Stale { current: i32 },
     /// It cannot be done as things stand.
     #[error("{0}")]
     Conflict(String),
     /// A credential was tried against its bucket, and does not do.
-    #[error("the credential was tried and does not work: {0}")]
+    #[error("the credential failed its test: {0}")]
     CredentialFailed(String),
     #[error(transparent)]
     Credential(#[from] CredentialError),
-    #[error("the bucket's store answered: {code}", code = .0.code)]
+    #[error("the bucket's store returned an error: {code}", code = .0.code)]
     Bucket(BucketError),
     #[error(transparent)]
     Invalid(#[from] Invalid),

@@ -37,7 +37,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("no database is named: set DATABASE_URL=postgres://USER:PASSWORD@HOST/DATABASE")]
+    #[error("no database is configured: set DATABASE_URL=postgres://USER:PASSWORD@HOST/DATABASE")]
     NoDatabase,
     #[error(transparent)]
     Keyring(#[from] KeyringError),
@@ -78,7 +78,7 @@ pub async fn migrate(store: &Store, clock: &Clock) -> Result<(), MigrateError> {
 /// Logs a failure and goes on, because the maintenance job tries again.
 async fn ensure_partitions(store: &Store, clock: &Clock) {
     if let Err(error) = maintenance::ensure_partitions(store, clock.now()).await {
-        tracing::warn!(cause = %chain(&error), "partitions of uploads not made yet");
+        tracing::warn!(cause = %chain(&error), "creating partitions of uploads failed");
     }
 }
 

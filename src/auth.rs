@@ -292,7 +292,7 @@ impl Auth {
             return Ok(known);
         }
         if !may_look_up() {
-            return Err(AuthError::LookUpDenied);
+            return Err(AuthError::LookupDenied);
         }
         let find = async || {
             let row = api_keys::find_any_tenant(&self.store, public_id).await?;

@@ -164,7 +164,7 @@ impl BucketClient {
         // No size is not a size of none.
         let size_bytes = head.content_length().and_then(|bytes| bytes.try_into().ok());
         Ok(ObjectFacts {
-            size_bytes: size_bytes.ok_or_else(|| BucketError::other("an answer without a size"))?,
+            size_bytes: size_bytes.ok_or_else(|| BucketError::other("a response without a size"))?,
             etag: head.e_tag().map(|etag| crate::domain::upload::bare_etag(etag).to_owned()),
             content_type: head.content_type().map(str::to_owned),
             // The digest of an object that was uploaded in parts is one of digests, and does not parse.

@@ -42,14 +42,14 @@ Examples:
 
 Settings: config/default.toml names them all; `presign-gateway config show` tells what is in force.";
 
-/// Hands out presigned upload URLs for S3 and Cloudflare R2, and keeps a record of every one.
+/// Issues presigned upload URLs for S3 and Cloudflare R2, and records every one.
 #[derive(Debug, Parser)]
 #[command(name = "presign-gateway", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Cli {
     /// A TOML file with settings that differ from the defaults.
     #[arg(long, global = true, value_name = "FILE", env = "PRESIGN_CONFIG")]
     config: Option<PathBuf>,
-    /// How to show results: a table for people, JSON for programs.
+    /// Output format: a table for people, JSON for programs.
     #[arg(long, global = true, value_enum, default_value_t = OutputFormat::Table)]
     output: OutputFormat,
     #[command(subcommand)]
@@ -63,7 +63,7 @@ enum Command {
     /// Run everything on this machine: a private Postgres, an S3 store, demo tenants.
     #[cfg(feature = "dev")]
     Dev(dev::Dev),
-    /// Create the tables, or bring them up to date.
+    /// Create or migrate the tables.
     Migrate,
     /// Print the database's roles and rights, and grant the rights.
     #[command(subcommand)]
@@ -71,19 +71,19 @@ enum Command {
     /// Add, list, change, suspend and archive tenants.
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
-    /// Say where a tenant's objects live, and with which credential.
+    /// Manage tenants' buckets and their credentials.
     #[command(subcommand)]
     Bucket(bucket::BucketCommand),
-    /// Make, list, rotate and revoke API keys.
+    /// Create, list, rotate and revoke API keys.
     #[command(subcommand)]
     ApiKey(api_key::ApiKeyCommand),
-    /// Say whose JWTs speak for a tenant.
+    /// Manage the JWT issuers of tenants.
     #[command(subcommand)]
     JwtIssuer(jwt_issuer::JwtIssuerCommand),
-    /// Find uploads, export them, and look for them in their buckets.
+    /// Find, export and verify uploads.
     #[command(subcommand)]
     Uploads(uploads::UploadsCommand),
-    /// Make sealing keys, and rotate them.
+    /// Generate and rotate sealing keys.
     #[command(subcommand)]
     Keyring(keyring::KeyringCommand),
     /// Show who changed what.
@@ -94,12 +94,12 @@ enum Command {
     /// Show how late the sweeper is.
     #[command(subcommand)]
     Sweeper(sweeper::SweeperCommand),
-    /// Check the configuration, or show it.
+    /// Check or show the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Try a tenant's bucket the way a client would, and say how to mend what fails.
+    /// Test a tenant's bucket like a client, and say how to fix what fails.
     Doctor(doctor::Doctor),
-    /// Ask the gateway on this machine whether it is alive; for container health checks.
+    /// Check that the gateway on this machine is alive; for container health checks.
     Healthcheck,
 }
 

@@ -22,25 +22,25 @@ const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why nothing was fetched: the kind only, never what a foreign server said, and never the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    #[error("the URL is not https, or its host is not public: outbound.allowed_hosts could allow it")]
+    #[error("the URL is not https, or its host is not public: outbound.allowed_hosts can allow it")]
     NotAllowed,
-    #[error("the host's name has no address")]
+    #[error("the host name does not resolve")]
     NoAddress,
-    #[error("the host's name leads to no public address: outbound.allowed_hosts could allow it")]
+    #[error("the host name resolves to no public address: outbound.allowed_hosts can allow it")]
     NotPublic,
     #[error("cannot connect, or its certificate is not valid")]
     CannotConnect,
-    #[error("no answer in time")]
+    #[error("no response in time")]
     TimedOut,
-    #[error("it answers with a redirect, which is not followed")]
+    #[error("the response is a redirect, which is not followed")]
     Redirected,
-    #[error("it answers with HTTP {0}")]
+    #[error("the response has HTTP status {0}")]
     Status(u16),
-    #[error("its answer is longer than {0} bytes")]
+    #[error("the response is longer than {0} bytes")]
     TooLong(usize),
-    #[error("its answer is cut off or not HTTP")]
+    #[error("the response is truncated or not HTTP")]
     Broken,
-    #[error("no client can be made: this machine may have no CA certificates")]
+    #[error("creating the HTTP client failed: this machine may have no CA certificates")]
     NoClient,
 }
 

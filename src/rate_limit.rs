@@ -51,7 +51,7 @@ pub struct Quota {
 
 /// Too many requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("over the limit; the next is let through in {retry_after_seconds} s")]
+#[error("over the limit; retry after {retry_after_seconds} s")]
 pub struct Limited {
     pub retry_after_seconds: u64,
     /// The tenant's limit, where that was the one exceeded.

@@ -75,8 +75,8 @@ impl Readiness {
     }
 }
 
-const UNKNOWN_KEY: &str = "no secret in the database is sealed under a key of vault.keys";
-const NAMESAKE: &str = "no secret in the database opens: vault.keys has another key under the same id";
+const UNKNOWN_KEY: &str = "vault.keys has none of the keys that secrets in the database are sealed under";
+const NAMESAKE: &str = "no secret in the database can be decrypted: vault.keys has another key with the same id";
 
 /// How long before an upload would have no place this is said.
 const PARTITION_WARNING: TimeDelta = TimeDelta::days(3);

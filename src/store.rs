@@ -55,26 +55,26 @@ pub enum StoreError {
     Disconnected,
     /// What is announced does not arrive.
     #[error(
-        "announcements of changes do not arrive: connect to Postgres directly, not through a pool in transaction mode"
+        "change notifications do not arrive: connect to Postgres directly, not through a pooler in transaction mode"
     )]
     FeedSilent,
     /// No answer within the time allowed.
     #[error("the database did not answer in time")]
     TimedOut,
     /// A deadlock, or a serialization failure: nothing was written, and the same again may succeed.
-    #[error("the database undid it in favour of somebody else")]
+    #[error("transaction rolled back: deadlock or serialization failure")]
     Conflict(#[source] sqlx::Error),
     /// Postgres refused a value of the row itself; its neighbours may be fine.
-    #[error("the database refuses the row")]
+    #[error("the database rejected the row")]
     RowRefused(#[source] sqlx::Error),
     /// The month's partition of the ledger is not there.
-    #[error("the ledger has no partition for this month: `presign-gateway migrate` makes them")]
+    #[error("the ledger has no partition for this month: `presign-gateway migrate` creates it")]
     NoPartition(#[source] sqlx::Error),
     /// A row with the same unique value is there already.
     #[error("already taken: {constraint}")]
     Taken { constraint: String },
     /// A row that must be there was not written.
-    #[error("{written} rows were written where {expected} had to be")]
+    #[error("{written} rows were written instead of {expected}")]
     WrongRowCount { expected: u64, written: u64 },
     /// A stored value does not parse: the row was written by another version, or by hand.
     #[error("a stored value is not valid: {0}")]
@@ -83,7 +83,7 @@ pub enum StoreError {
     #[error("the tables are missing or old: run `presign-gateway migrate`")]
     NotMigrated(#[source] sqlx::Error),
     /// Anything else that Postgres or the driver says.
-    #[error("the database reports an error")]
+    #[error("the database reported an error")]
     Other(#[source] sqlx::Error),
 }
 
@@ -381,5 +381,5 @@ impl Store {
 
 /// Why the schema could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
-#[error("the migrations did not run")]
+#[error("the migrations failed")]
 pub struct MigrateError(#[from] sqlx::migrate::MigrateError);

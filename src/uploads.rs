@@ -51,7 +51,7 @@ pub enum UploadError {
     ScopeMissing(Scope),
     #[error("the tenant's policy does not allow this extension")]
     ExtensionNotAllowed { allowed: ExtensionSet },
-    #[error("the tenant's policy demands more to be bound")]
+    #[error("the tenant's policy requires more bindings")]
     BindingRequired(BindingSet),
     /// What cannot be held is refused, never weakened.
     #[error("the bucket's store does not enforce {}", .0.as_str())]
@@ -63,20 +63,20 @@ pub enum UploadError {
     #[error("this Idempotency-Key was used for another request")]
     IdempotencyMismatch,
     /// A bug, or a row that somebody changed by hand.
-    #[error("this cannot be: {0}")]
+    #[error("inconsistent state: {0}")]
     Inconsistent(&'static str),
     /// Or it is another tenant's: both are answered alike.
-    #[error("there is no such upload")]
+    #[error("no such upload")]
     NotFound,
-    #[error("the file of upload {0} has arrived already")]
+    #[error("the file of upload {0} has already arrived")]
     AlreadyArrived(UploadId),
     #[error("the file was deleted")]
     Deleted,
     #[error("the bucket of this upload is archived")]
     BucketArchived,
-    #[error("there is no such tenant")]
+    #[error("no such tenant")]
     NoSuchTenant,
-    #[error("too many exports are under way")]
+    #[error("too many exports are in progress")]
     TooManyExports,
     /// The bucket has no such object; what is on record has not changed.
     #[error("the file is not in the bucket")]
@@ -86,7 +86,7 @@ pub enum UploadError {
     BucketRefused(&'static str),
     #[error("the bucket does not answer: {0}")]
     BucketUnavailable(BucketError),
-    #[error("the bucket's store answered: {0}")]
+    #[error("the bucket's store returned an error: {0}")]
     Bucket(BucketError),
     #[error(transparent)]
     Credential(#[from] CredentialError),

@@ -202,7 +202,7 @@ impl Admin {
         }
         if let Some(scopes) = changes.scopes.filter(|scopes| *scopes != api_key.scopes) {
             if api_key.tenant_id.is_none() {
-                return Err(Invalid::new("scopes", "must be left out: operators' keys have none").into());
+                return Err(Invalid::new("scopes", "must be omitted: operator keys have none").into());
             }
             api_key.scopes = scopes;
             fields.push("scopes");
@@ -230,7 +230,7 @@ impl Admin {
         let needed_until = leaving.expires_at.map_or(a_day_later, |expires_at| expires_at.min(a_day_later));
         match api_keys::count_other_operators_keys(transaction, leaving.id, needed_until).await? {
             0 => Err(AdminError::Conflict(
-                "no other operators' key works for a day more: make one first, or let one last longer".to_owned(),
+                "no other operator key is valid for another day: create one first, or extend one".to_owned(),
             )),
             _ => Ok(()),
         }
@@ -262,7 +262,7 @@ async fn lock_usable(transaction: &mut Transaction, public_id: &str) -> Result<A
     let found = api_keys::lock_any_tenant(transaction, public_id).await?;
     let api_key = found.ok_or_else(|| not_found("API key", public_id))?;
     if api_key.revoked_at.is_some() {
-        return Err(AdminError::Conflict("this API key is revoked, and cannot be changed any more".to_owned()));
+        return Err(AdminError::Conflict("a revoked API key cannot be changed".to_owned()));
     }
     Ok(api_key)
 }

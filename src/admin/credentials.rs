@@ -60,7 +60,7 @@ impl Admin {
         // The credential may do for one place, and not for the one that the bucket has moved to meanwhile.
         if (bucket.id, bucket.revision) != tried {
             return Err(AdminError::Conflict(
-                "the bucket was changed while the credential was tried: try again".to_owned(),
+                "the bucket was changed while the credential was tested: try again".to_owned(),
             ));
         }
         bucket.credential_version += 1;

@@ -32,7 +32,7 @@ pub struct NewJwtIssuer {
     pub audience: String,
     pub algorithm: JwtAlgorithm,
     pub verification: NewVerification,
-    /// How far clocks may differ, in seconds.
+    /// Tolerated clock difference, in seconds.
     pub leeway_seconds: u32,
     pub scopes: Scopes,
     /// Which claim of a token holds its scopes; `scope` by custom.

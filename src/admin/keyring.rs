@@ -156,5 +156,5 @@ fn told(error: &CredentialError) -> String {
 }
 
 fn does_not_open(id: JwtIssuerId, error: &CipherError) -> String {
-    format!("the secret of JWT issuer {id} does not open: {error}")
+    format!("the secret of JWT issuer {id} cannot be decrypted: {error}")
 }

@@ -33,14 +33,14 @@ macro_rules! tenant_view {
             /// `active`, `suspended` or `archived`.
             #[schema(example = "active")]
             pub status: &'static str,
-            /// Presigns a second.
+            /// Presigns per second.
             pub rate_per_second: u32,
-            /// Presigns at once after a pause.
+            /// Presigns in a burst after a pause.
             pub burst: u32,
             $($(#[$said])* #[schema(value_type = $Json)] pub $field: $Type,)*
             pub created_at: DateTime<Utc>,
             pub updated_at: DateTime<Utc>,
-            /// Counts the changes; the `ETag`.
+            /// The revision, as in the `ETag`.
             pub revision: i32,
         }
 
@@ -73,7 +73,7 @@ pub struct BucketView {
     /// Its name within the tenant.
     #[schema(example = "default")]
     pub alias: String,
-    /// Uploads go here, where the caller names no other.
+    /// Uploads go here unless the caller names another bucket.
     pub is_default: bool,
     /// `r2`, `aws` or `generic`.
     #[schema(example = "r2")]
@@ -96,7 +96,7 @@ pub struct BucketView {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub archived_at: Option<DateTime<Utc>>,
-    /// Counts the changes; the `ETag`.
+    /// The revision, as in the `ETag`.
     pub revision: i32,
 }
 
@@ -137,13 +137,13 @@ pub struct ApiKeyView {
     /// The tenant's id; none for an operator's key.
     pub tenant_id: Option<Uuid>,
     pub label: String,
-    /// What it may do; none for an operator's key.
+    /// Its scopes; none for an operator key.
     pub scopes: Vec<String>,
     pub created_at: DateTime<Utc>,
     pub expires_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
-    /// Counts the changes; the `ETag`.
+    /// The revision, as in the `ETag`.
     pub revision: i32,
 }
 
@@ -181,17 +181,17 @@ pub struct JwtIssuerView {
     #[schema(example = "jwks_url")]
     pub verified_with: &'static str,
     pub jwks_url: Option<String>,
-    /// How far clocks may differ.
+    /// Tolerated clock difference.
     pub leeway_seconds: u32,
-    /// What tokens may do.
+    /// Scopes of its tokens.
     pub scopes: Vec<String>,
-    /// The claim that can narrow it.
+    /// The claim that can narrow the scopes.
     #[schema(example = "scope")]
     pub scopes_claim: String,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub archived_at: Option<DateTime<Utc>>,
-    /// Counts the changes; the `ETag`.
+    /// The revision, as in the `ETag`.
     pub revision: i32,
 }
 
@@ -221,7 +221,7 @@ impl From<&JwtIssuer> for JwtIssuerView {
     }
 }
 
-/// One change that somebody made. Names only, never values.
+/// One change. It has names only, never values.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = AuditEvent)]
 pub struct AuditEventView {
@@ -263,7 +263,7 @@ impl From<&AuditEvent> for AuditEventView {
     }
 }
 
-/// How much is sealed under one sealing key.
+/// How many rows one sealing key seals.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = SealingKeyStatus)]
 pub struct SealingKeyView {
@@ -271,7 +271,7 @@ pub struct SealingKeyView {
     pub sealing_key_id: String,
     /// The first key of the keyring seals; the others only open.
     pub seals: bool,
-    /// Whether this instance has the key. Rows under one that is nowhere are lost.
+    /// Whether this instance has the key. If no instance has it, its rows are lost.
     pub present: bool,
     /// Rows (of buckets and JWT issuers) whose secrets are sealed under it.
     pub rows: i64,
@@ -284,7 +284,7 @@ impl From<&KeyringStatus> for SealingKeyView {
     }
 }
 
-/// One check of a bucket, and what came of it.
+/// One check of a bucket and its result.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Finding)]
 pub struct FindingView {
@@ -328,7 +328,7 @@ impl From<&CorsRule> for CorsRuleView {
     }
 }
 
-/// One check of a token, and what came of it.
+/// One check of a token and its result.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = TokenCheck)]
 pub struct TokenCheckView {

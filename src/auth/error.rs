@@ -37,13 +37,13 @@ impl Refusal {
 pub enum AuthError {
     #[error("no credential was presented")]
     Missing,
-    #[error("the credential is not in memory, and this client may not have it looked up")]
-    LookUpDenied,
+    #[error("the credential is not cached, and this address has failed too often to have it looked up")]
+    LookupDenied,
     #[error("the credential was refused: {}", .0.as_str())]
     Refused(Refusal),
     #[error("tenant {0} is suspended")]
     TenantSuspended(Slug),
-    #[error("operators issue no uploads")]
+    #[error("operator keys cannot issue uploads")]
     IsOperator,
     #[error("only operators may do this")]
     NotOperator,
@@ -72,7 +72,7 @@ impl AuthError {
 /// What is wrong with an issuer's row.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum IssuerFault {
-    #[error("its secret does not open")]
+    #[error("its secret cannot be decrypted")]
     Sealed(#[from] CipherError),
     #[error("its key material is not valid")]
     Material(#[from] Invalid),

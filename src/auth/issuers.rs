@@ -103,7 +103,7 @@ impl Issuers {
             return Ok(known);
         }
         if !may_look_up() {
-            return Err(AuthError::LookUpDenied);
+            return Err(AuthError::LookupDenied);
         }
         let pair = (issuer.to_owned(), audience.to_owned());
         let read = self.known.get_or_read(&pair, || self.read(issuer, audience)).await;

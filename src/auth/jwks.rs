@@ -62,7 +62,7 @@ impl From<&AuthConfig> for JwksTiming {
 pub enum JwksFault {
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    #[error("what it publishes is not usable: {0}")]
+    #[error("the published key set is not usable: {0}")]
     Unusable(#[from] Invalid),
 }
 
@@ -202,7 +202,7 @@ impl PublishedKeys {
     /// fetch serves all who wait.
     ///
     /// # Errors
-    /// [`AuthError::IssuerUnavailable`] where nobody can know whether there is such a key; [`AuthError::LookUpDenied`] where
+    /// [`AuthError::IssuerUnavailable`] where nobody can know whether there is such a key; [`AuthError::LookupDenied`] where
     /// a fetch would be due and `may_look_up` says no.
     pub(super) async fn get(
         self: &Arc<Self>,
@@ -270,7 +270,7 @@ impl PublishedKeys {
             };
         }
         if !may_look_up() {
-            return Step::Fail(AuthError::LookUpDenied);
+            return Step::Fail(AuthError::LookupDenied);
         }
         if usable.is_some() {
             state.sought_at = Some(Instant::now());
@@ -322,7 +322,7 @@ impl PublishedKeys {
             }
             // Once for each fetch: the requests that it fails do not say it again.
             Err(fault) => {
-                tracing::warn!(presign_gateway.jwt_issuer = %self.issuer, server.address = self.url.host(), cause = %fault, "keys of a JWT issuer not fetched");
+                tracing::warn!(presign_gateway.jwt_issuer = %self.issuer, server.address = self.url.host(), cause = %fault, "fetching the keys of a JWT issuer failed");
                 state.failed_at = Some(Instant::now());
             }
         }

@@ -46,7 +46,7 @@ pub enum CredentialError {
     /// Nor one of that name that is in use.
     #[error("the tenant has no bucket {0}")]
     NoSuchBucket(Alias),
-    #[error("the credential of bucket {bucket_id} does not open")]
+    #[error("the credential of bucket {bucket_id} cannot be decrypted")]
     Sealed {
         bucket_id: BucketId,
         #[source]

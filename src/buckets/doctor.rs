@@ -76,7 +76,7 @@ pub async fn examine(
     let (client, bucket) = match reachable {
         Ok(clients) => clients,
         Err(error) => {
-            let remedy = "name the host in the setting outbound.allowed_hosts, if it is one of yours";
+            let remedy = "add the host to the setting outbound.allowed_hosts, if it is yours";
             return vec![Finding::bad("reach the endpoint", error, remedy)];
         }
     };
@@ -129,10 +129,10 @@ async fn refused(answer: Response) -> Finding {
     let code = error_code(answer).await.unwrap_or_else(|| "no error code".to_owned());
     let remedy = match code.as_str() {
         "InvalidAccessKeyId" | "NotSignedUp" | "Unauthorized" => {
-            "the access key id is unknown to the store: give both again with `bucket rotate-credential`"
+            "the store does not know the access key id: set both again with `bucket rotate-credential`"
         }
         "SignatureDoesNotMatch" => {
-            "the secret does not belong to the access key id: give both again with `bucket rotate-credential --secret-stdin`"
+            "the secret does not belong to the access key id: set both again with `bucket rotate-credential --secret-stdin`"
         }
         "AccessDenied" => {
             "the credential may not write: it needs PutObject, GetObject and DeleteObject on this bucket (R2: Object Read & Write)"
@@ -146,7 +146,7 @@ async fn refused(answer: Response) -> Finding {
         "InvalidRegionName" | "AuthorizationHeaderMalformed" | "AuthorizationQueryParametersError" => {
             "the region is wrong: `auto` for R2, the bucket's own elsewhere"
         }
-        "PermanentRedirect" | "TemporaryRedirect" => "the bucket lives at another endpoint: use its region's",
+        "PermanentRedirect" | "TemporaryRedirect" => "the bucket belongs to another endpoint: use its region's",
         _ => "look the code up in the store's documentation",
     };
     Finding::bad("PUT a file", format!("HTTP {status}, {code}"), remedy)
@@ -184,8 +184,8 @@ async fn check_object(client: &BucketClient, object_key: &str) -> Vec<Finding> {
                 Some("1") => Finding::good("read back its metadata", "x-amz-meta-width=1"),
                 _ => Finding::fair(
                     "read back its metadata",
-                    "the store keeps none from the query",
-                    "nothing to do: the ledger in Postgres has it all",
+                    "the store keeps no metadata from the query",
+                    "nothing to do: the ledger in Postgres has all of it",
                 ),
             });
         }
@@ -194,7 +194,7 @@ async fn check_object(client: &BucketClient, object_key: &str) -> Vec<Finding> {
     findings.push(match client.delete(object_key).await {
         Ok(()) => Finding::good("DELETE it", "gone"),
         Err(BucketError { code, .. }) => {
-            Finding::bad("DELETE it", format!("{code}; {object_key} is left behind"), permission("DeleteObject"))
+            Finding::bad("DELETE it", format!("{code}; {object_key} was not deleted"), permission("DeleteObject"))
         }
     });
     findings

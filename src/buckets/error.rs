@@ -64,14 +64,14 @@ fn is_plain(code: &str) -> bool {
 pub(super) fn of_call<E: ProvideErrorMetadata>(error: &SdkError<E>) -> BucketError {
     let unavailable = |code: &str| BucketError { code: code.to_owned(), failure: Failure::Unavailable };
     match error {
-        SdkError::TimeoutError(_) => unavailable("no answer in time"),
+        SdkError::TimeoutError(_) => unavailable("no response in time"),
         SdkError::DispatchFailure(_) => unavailable(CANNOT_CONNECT),
         // A HEAD has no body, so its status is all that there is.
         other => match (other.code(), other.raw_response().map(Response::status)) {
             (Some(code), status) if is_plain(code) => {
                 BucketError { code: code.to_owned(), failure: failure(status.map(StatusCode::as_u16), code) }
             }
-            (_, Some(status)) if status.is_success() => BucketError::other("an answer that cannot be read"),
+            (_, Some(status)) if status.is_success() => BucketError::other("unreadable response"),
             (_, Some(status)) => {
                 BucketError { code: format!("HTTP {}", status.as_u16()), failure: failure(Some(status.as_u16()), "") }
             }

@@ -30,7 +30,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(super) enum ApiKeyCommand {
-    /// Make an API key; it is shown this once.
+    /// Create an API key; its text is shown only once.
     Create(Create),
     /// Show a tenant's API keys.
     List {
@@ -42,28 +42,28 @@ pub(super) enum ApiKeyCommand {
         #[command(flatten)]
         paging: Paging,
     },
-    /// Show all that is known of one API key.
+    /// Show one API key.
     Show(PublicId),
-    /// Change an API key's label, scopes or expiry; what is not named stays.
+    /// Change an API key's label, scopes or expiry; other fields stay.
     Update(Update),
-    /// Make a new API key in place of one, which works on for a while.
+    /// Replace an API key; the old one works until the overlap ends.
     Rotate {
         #[command(flatten)]
         api_key: PublicId,
-        /// How long the old one still works.
+        /// How long the old key still works, in hours.
         #[arg(long, default_value_t = 24, value_name = "HOURS", value_parser = clap::value_parser!(u32).range(..=2160))]
         overlap_hours: u32,
-        /// Refuse the new one after this many days [default: as long as the old one was to live].
+        /// Days until the new key expires [default: the old key's lifetime].
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
         expires_in_days: Option<u16>,
     },
-    /// Refuse an API key from now on.
+    /// Revoke an API key.
     Revoke(PublicId),
 }
 
 #[derive(Debug, Args)]
 pub(super) struct PublicId {
-    /// Its public id: the part between its two underscores.
+    /// The public id: the part of the key between its two underscores.
     #[arg(value_name = "PUBLIC_ID")]
     api_key: String,
 }
@@ -76,7 +76,7 @@ impl PublicId {
         let whole = PresentedApiKey::parse(text).map(|api_key| api_key.public_id);
         whole.or(is_public_id.then_some(text)).ok_or_else(|| {
             anyhow::anyhow!(
-                "this is no public id, nor a whole API key: the public id is the part between the two underscores"
+                "neither a public id nor a whole API key: the public id is the part between the two underscores"
             )
         })
     }
@@ -86,16 +86,16 @@ impl PublicId {
 pub(super) struct Create {
     #[arg(required_unless_present = "operator")]
     tenant: Option<String>,
-    /// An operator's key, which belongs to no tenant.
+    /// Create an operator key, which belongs to no tenant.
     #[arg(long, conflicts_with_all = ["tenant", "scopes"])]
     operator: bool,
-    /// Who has it, to know it again.
+    /// A label, such as who has the key.
     #[arg(long)]
     label: String,
-    /// What it may do, with commas: uploads:issue, uploads:read, uploads:delete.
+    /// Its scopes, separated by commas: uploads:issue, uploads:read, uploads:delete.
     #[arg(long, default_value = "uploads:issue,uploads:read", value_name = "LIST")]
     scopes: String,
-    /// Refuse it after this many days [default: never].
+    /// Days until it expires [default: never].
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
     expires_in_days: Option<u16>,
 }
@@ -104,16 +104,16 @@ pub(super) struct Create {
 pub(super) struct Update {
     #[command(flatten)]
     api_key: PublicId,
-    /// Who has it, to know it again.
+    /// A label, such as who has the key.
     #[arg(long)]
     label: Option<String>,
-    /// What it may do, with commas: uploads:issue, uploads:read, uploads:delete.
+    /// Its scopes, separated by commas: uploads:issue, uploads:read, uploads:delete.
     #[arg(long, value_name = "LIST")]
     scopes: Option<String>,
-    /// Refuse it after this many days from now.
+    /// Days from now until it expires.
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
     expires_in_days: Option<u16>,
-    /// Let it work for ever.
+    /// Remove its expiry.
     #[arg(long, conflicts_with = "expires_in_days")]
     never_expires: bool,
 }

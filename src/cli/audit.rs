@@ -27,22 +27,22 @@ pub(super) enum AuditCommand {
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// Changes of this tenant and of all below it.
+    /// Changes of this tenant and everything in it.
     #[arg(long)]
     tenant: Option<String>,
-    /// Changes by this one, such as cli:alice or api_key:4fZ0kPqL9xYa.
+    /// Changes by this actor, such as cli:alice or api_key:4fZ0kPqL9xYa.
     #[arg(long)]
     actor: Option<String>,
-    /// Changes of this kind, such as tenant.update, or tenant for all of tenants.
+    /// Changes with this action, such as tenant.update, or tenant for all actions on tenants.
     #[arg(long)]
     action: Option<String>,
-    /// Changes of the row of this name: a slug, an alias, a public id.
+    /// Changes of the object with this name: a slug, an alias, a public id.
     #[arg(long)]
     subject: Option<String>,
-    /// Changes from this moment on, such as 2026-11-22 or 2026-11-22T18:00:00Z.
+    /// Changes at or after this time, such as 2026-11-22 or 2026-11-22T18:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     from: Option<DateTime<Utc>>,
-    /// Changes before this moment.
+    /// Changes before this time.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     to: Option<DateTime<Utc>>,
     #[command(flatten)]

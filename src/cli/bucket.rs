@@ -33,7 +33,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(super) enum BucketCommand {
-    /// Give a tenant a bucket; then try it with `doctor`.
+    /// Add a bucket to a tenant; then test it with `doctor`.
     #[command(after_help = EXAMPLES)]
     Add(Box<Add>),
     /// Show a tenant's buckets.
@@ -41,14 +41,14 @@ pub(super) enum BucketCommand {
         /// The tenant's short name.
         tenant: String,
     },
-    /// Show all of one bucket, but its secret.
+    /// Show one bucket, without its secret.
     Show {
         /// The tenant's short name.
         tenant: String,
         /// The bucket's name within the tenant [default: the default one].
         alias: Option<String>,
     },
-    /// Change where a bucket is; what is not named stays.
+    /// Change a bucket's location; other fields stay.
     Update(Box<Update>),
     /// Send the tenant's uploads to this bucket from now on.
     SetDefault {
@@ -57,16 +57,16 @@ pub(super) enum BucketCommand {
         /// The bucket's name within the tenant.
         alias: String,
     },
-    /// Put a bucket out of use.
+    /// Archive a bucket: it takes no new uploads.
     Archive {
         /// The tenant's short name.
         tenant: String,
         /// The bucket's name within the tenant.
         alias: String,
     },
-    /// Give a bucket a new credential: it is tried first, and takes over at once.
+    /// Replace a bucket's credential, after testing the new one.
     RotateCredential(Box<RotateCredential>),
-    /// Show or set the rules by which web pages may upload.
+    /// Show or set the CORS rules that let web pages upload.
     #[command(subcommand)]
     Cors(cors::CorsCommand),
 }
@@ -90,10 +90,10 @@ pub(super) struct Add {
     /// Its name within the tenant: 1 to 63 of a-z, 0-9 and -.
     #[arg(long, default_value = "default")]
     alias: String,
-    /// Send the tenant's uploads here, if it has another bucket already.
+    /// Make it the default bucket even if the tenant already has one.
     #[arg(long)]
     default: bool,
-    /// Leave a bucket of that alias as it is, and call it a success.
+    /// Succeed without a change if a bucket with this alias exists.
     #[arg(long)]
     if_missing: bool,
     #[arg(
@@ -108,10 +108,10 @@ pub(super) struct Add {
     /// The bucket's name.
     #[arg(long, value_name = "NAME")]
     bucket: String,
-    /// How the bucket's name is put into URLs: path or virtual-hosted.
+    /// Addressing style of the bucket's URLs: path or virtual-hosted.
     #[arg(long, default_value = "path")]
     addressing: String,
-    /// r2, aws or generic; by default told from the endpoint.
+    /// r2, aws or generic [default: from the endpoint].
     #[arg(long)]
     provider: Option<String>,
     /// What a generic store enforces beside size and content type, with commas: sha256, once.
@@ -139,7 +139,7 @@ pub(super) struct Update {
     /// The bucket's name.
     #[arg(long, value_name = "NAME")]
     bucket: Option<String>,
-    /// How the bucket's name is put into URLs: path or virtual-hosted.
+    /// Addressing style of the bucket's URLs: path or virtual-hosted.
     #[arg(long)]
     addressing: Option<String>,
     /// r2, aws or generic.
@@ -158,7 +158,7 @@ pub(super) struct RotateCredential {
     alias: String,
     #[command(flatten)]
     credential: CredentialArguments,
-    /// Do not try it first: for when the bucket cannot be reached from here.
+    /// Do not test it first, for example because the bucket cannot be reached from here.
     #[arg(long)]
     skip_check: bool,
 }

@@ -12,9 +12,9 @@ use super::output;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Say whether `serve` would start with these settings; if not, everything that is wrong.
+    /// Check whether `serve` would start with these settings, and list every fault.
     Check,
-    /// Show each setting, its value (secrets hidden) and where it came from.
+    /// Show each setting with its value (secrets hidden) and its source.
     Show,
 }
 

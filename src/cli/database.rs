@@ -24,9 +24,9 @@ pub(super) enum DatabaseCommand {
     Roles,
     /// Print the SQL that `database grant` executes.
     Grants(Drops),
-    /// Give the gateway's role and the reader their rights; run it as the tables' owner after every `migrate`.
+    /// Grant rights to the gateway's role and the reader; run it as the tables' owner after every `migrate`.
     ///
-    /// It may run again and again, also while the gateway serves. Rights on tables that it does not name are revoked.
+    /// It can be repeated, also while the gateway runs. It revokes rights on tables that it does not name.
     Grant(Drops),
 }
 

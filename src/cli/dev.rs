@@ -19,13 +19,13 @@ mod seed;
 
 /// Run everything on this machine: a private Postgres, an S3 store, two demo tenants, the gateway.
 ///
-/// Data and demo keys are kept between starts. Ctrl-C stops all of it.
+/// Keeps data and demo keys between starts. Ctrl-C stops everything.
 #[derive(Debug, Args)]
 pub(super) struct Dev {
-    /// Where the stack keeps its data.
+    /// The stack's data folder.
     #[arg(long, global = true, default_value = ".data/dev", value_name = "FOLDER")]
     data_dir: PathBuf,
-    /// Public address; port 0 takes any free one.
+    /// Public address; port 0 picks a free port.
     #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// Operators' address.
@@ -34,7 +34,7 @@ pub(super) struct Dev {
     /// The object store's address.
     #[arg(long, default_value = "127.0.0.1:3002", value_name = "ADDRESS")]
     s3_listen: SocketAddr,
-    /// Remove what earlier starts left, and begin afresh.
+    /// Remove the data of earlier starts first.
     #[arg(long)]
     reset: bool,
     #[command(subcommand)]
@@ -105,7 +105,7 @@ presign-gateway is ready.
   settings  set -a; . {env_file}; set +a
             (keys, addresses, AWS_… for the AWS CLI, and what this program's other commands need)
 
-Try it in another terminal: ask for a place, then PUT a file there.
+Try it in another terminal: request a presigned URL, then PUT a file there.
 
   URL=$(curl -sS -H 'Authorization: Bearer {api_key}' '{url}/oss/presign?ext=png&width=32&height=32&type=origin' | sed 's/.*"url":"\([^"]*\)".*/\1/')
   curl -sS -i -T {sample} "$URL"

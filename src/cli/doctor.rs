@@ -17,7 +17,7 @@ Examples:
   presign-gateway doctor my-app
   presign-gateway doctor my-app --bucket archive --origin https://app.example.com";
 
-/// Try a tenant's bucket the way a client would: sign, PUT, HEAD, read metadata, DELETE, and ask as a browser.
+/// Test a tenant's bucket like a client: sign, PUT, HEAD, read metadata, DELETE, and send a CORS preflight.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Doctor {

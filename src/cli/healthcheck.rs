@@ -8,7 +8,7 @@ use super::context::Context;
 /// Less than a container's health check is usually given.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Fails unless the gateway that runs with the same settings on this machine answers. For images without curl.
+/// Fails unless the gateway with the same settings on this machine answers. For images without curl.
 pub(super) async fn run(context: &Context) -> anyhow::Result<()> {
     let mut address = context.config()?.server.ops_listen;
     // A listener on every address is reached on this machine's own.

@@ -32,21 +32,21 @@ Examples:
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(super) enum JwtIssuerCommand {
-    /// Let an issuer's tokens speak for a tenant.
+    /// Accept an issuer's tokens for a tenant's callers.
     Add(Box<Add>),
     /// Show a tenant's issuers.
     List {
         /// The tenant's short name.
         tenant: String,
     },
-    /// Show all of one issuer.
+    /// Show one issuer.
     Show(Named),
-    /// Change an issuer; what is not named stays. Its issuer and audience never change: add another instead.
+    /// Change an issuer; other fields stay. Its issuer and audience cannot change: add another instead.
     Update(Box<Update>),
-    /// Let an issuer's tokens no longer speak for the tenant, for good.
+    /// Archive an issuer: reject its tokens permanently.
     #[command(visible_alias = "remove")]
     Archive(Named),
-    /// Say which checks a token passes; fails when it does not pass all.
+    /// Show which checks a token passes; fails unless it passes all.
     Test(Test),
 }
 
@@ -67,7 +67,7 @@ pub(super) struct Add {
     /// The tokens' `iss`, exactly.
     #[arg(long)]
     issuer: String,
-    /// The tokens' `aud`, exactly; the pair of both names one tenant.
+    /// The tokens' `aud`, exactly; the pair of `iss` and `aud` identifies one tenant.
     #[arg(long)]
     audience: String,
     /// HS256, RS256, PS256, ES256 or EdDSA.
@@ -75,10 +75,10 @@ pub(super) struct Add {
     algorithm: String,
     #[command(flatten)]
     keys: KeyArguments,
-    /// How far clocks may differ, in seconds.
+    /// Tolerated clock difference, in seconds.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     leeway: u32,
-    /// What tokens may do, with commas; a token's own scopes can only narrow it.
+    /// Scopes of its tokens, separated by commas; a token's own scopes can only narrow them.
     #[arg(long, default_value = "uploads:issue", value_name = "LIST")]
     scopes: String,
     /// The claim that holds a token's own scopes: a string with spaces, or a list.
@@ -95,10 +95,10 @@ pub(super) struct Update {
     algorithm: Option<String>,
     #[command(flatten)]
     keys: KeyArguments,
-    /// How far clocks may differ, in seconds.
+    /// Tolerated clock difference, in seconds.
     #[arg(long, value_name = "SECONDS")]
     leeway: Option<u32>,
-    /// What tokens may do, with commas; a token's own scopes can only narrow it.
+    /// Scopes of its tokens, separated by commas; a token's own scopes can only narrow them.
     #[arg(long, value_name = "LIST")]
     scopes: Option<String>,
     /// The claim that holds a token's own scopes: a string with spaces, or a list.
@@ -120,7 +120,7 @@ pub(super) struct Test {
 struct KeyArguments {
     #[command(flatten)]
     secret: SecretSource,
-    /// Where the issuer publishes its JSON Web Key Set.
+    /// The URL of the issuer's JSON Web Key Set.
     #[arg(long, value_name = "URL", conflicts_with_all = ["jwks_file", "pem_file", "secret_stdin", "secret_file"])]
     jwks_url: Option<String>,
     /// A file with the issuer's JSON Web Key Set.
@@ -146,7 +146,7 @@ impl JwtIssuerCommand {
             Self::Update(update) => update.run(context).await?,
             Self::Archive(named) => {
                 let archived = context.tenants()?.archive_jwt_issuer(&named.slug()?, named.id).await?;
-                let sentence = format!("tokens of the issuer {} speak for {} no longer", named.id, named.tenant);
+                let sentence = format!("tokens of the issuer {} no longer authenticate callers of {}", named.id, named.tenant);
                 output::show_one(context.output, &sentence, &JwtIssuerView::from(&archived))?;
             }
             Self::Test(test) => return test.run(context).await,
@@ -188,7 +188,7 @@ impl Add {
         output::show_one(
             context.output,
             &format!(
-                "tokens of this issuer now speak for {slug}; try one with: presign-gateway jwt-issuer test {slug} {} --token-stdin",
+                "tokens of this issuer now authenticate callers of {slug}; test one with: presign-gateway jwt-issuer test {slug} {} --token-stdin",
                 added.id
             ),
             &JwtIssuerView::from(&added),

@@ -27,20 +27,20 @@ How to rotate, step by step, is in docs/operating.md.";
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub(super) enum KeyringCommand {
-    /// Make a sealing key, for PRESIGN__VAULT__KEYS or a line of vault.keys_file.
+    /// Generate a sealing key, for PRESIGN__VAULT__KEYS or a line of vault.keys_file.
     ///
-    /// Keep a copy where the database's backups are not: without it, the sealed secrets in them are lost.
+    /// Keep a copy apart from the database's backups: without the key, their sealed secrets are lost.
     Generate {
-        /// The key's id; by default the date and six random digits, so that no two keys have the same.
+        /// The key's id [default: the date and six random digits].
         #[arg(long)]
         id: Option<String>,
     },
-    /// Show how many rows are sealed under which key.
+    /// Show how many rows each key seals.
     Status,
-    /// Seal every secret anew under the first key, while the gateway runs; may be interrupted and repeated.
+    /// Re-seal every secret under the first key while the gateway runs; can be interrupted and repeated.
     ///
-    /// Every running instance must know that key first, or it can open nothing any more: put it into the keyring of all of
-    /// them (second, where it only opens), restart them, and only then make it the first and rotate.
+    /// Every running instance needs that key first, or it cannot decrypt the secrets: add it to the keyring of all of
+    /// them in second place, where it only decrypts, restart them, and only then make it the first and rotate.
     Rotate,
 }
 
@@ -72,9 +72,9 @@ async fn status(context: &Context) -> anyhow::Result<()> {
     output::show_page(context.output, ["sealing key", "rows", ""], &Page::whole(rows), |row| {
         let role = match (row.seals, row.present, row.rows) {
             (true, ..) => "seals",
-            (_, false, _) => "MISSING: these rows do not open until it is in vault.keys again",
-            (.., 0) => "opens; nothing is sealed under it now",
-            _ => "opens; `keyring rotate` seals these rows anew under the first key",
+            (_, false, _) => "MISSING: these rows cannot be decrypted until it is in vault.keys again",
+            (.., 0) => "decrypts only; no rows are sealed under it",
+            _ => "decrypts only; `keyring rotate` re-seals these rows under the first key",
         };
         [row.sealing_key_id.clone(), row.rows.to_string(), role.to_owned()]
     })
@@ -91,8 +91,8 @@ async fn rotate(context: &Context) -> anyhow::Result<ExitCode> {
     let done = tenants.rotate_sealing_key(&keyring, |rows| bar.inc(rows)).await;
     bar.finish_and_clear();
     let done = done?;
-    let sealed = format!("{} rows sealed anew under {}", done.resealed, keyring.sealing_key_id());
-    let left = done.failed.iter().map(|failure| format!("left as it is: {failure}"));
+    let sealed = format!("{} rows re-sealed under {}", done.resealed, keyring.sealing_key_id());
+    let left = done.failed.iter().map(|failure| format!("unchanged: {failure}"));
     let sentence = left.chain([sealed]).collect::<Vec<_>>().join("\n");
     let value = json!({ "resealed": done.resealed, "failed": done.failed, "sealing_key_id": keyring.sealing_key_id() });
     output::show_one(context.output, &sentence, &value)?;

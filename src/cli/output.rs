@@ -49,7 +49,7 @@ pub(super) fn show_page<T: Serialize, const N: usize>(
         OutputFormat::Table => {
             show_all(format, header, &page.items, cells)?;
             if let Some(cursor) = &page.next_cursor {
-                say(&format!("There is more: --cursor {cursor}"));
+                say(&format!("More results: --cursor {cursor}"));
             }
             Ok(())
         }

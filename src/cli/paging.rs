@@ -7,10 +7,10 @@ use crate::domain::page::PageRequest;
 
 #[derive(Debug, Args)]
 pub(super) struct Paging {
-    /// Go on where an earlier page ended: its next_cursor.
+    /// Continue after an earlier page: its next_cursor.
     #[arg(long)]
     cursor: Option<String>,
-    /// Rows to show at most, 1 to 500 [default: 100].
+    /// Maximum number of rows, 1 to 500 [default: 100].
     #[arg(long, value_name = "ROWS")]
     limit: Option<u16>,
 }

@@ -17,10 +17,10 @@ use super::shutdown;
 const NOT_MIGRATED: &str = "the tables are missing or older than this version: run `presign-gateway migrate` first, \
      or start with `presign-gateway serve --migrate`";
 
-/// Run the gateway until SIGTERM or Ctrl-C; then finish what is under way.
+/// Run the gateway until SIGTERM or Ctrl-C, then finish requests in progress.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
-    /// Bring the tables up to date first.
+    /// Migrate the database first.
     #[arg(long)]
     migrate: bool,
 }

@@ -22,7 +22,7 @@ pub(super) fn requested() -> io::Result<impl Future<Output = ()> + Send + 'stati
         next().await;
         tokio::spawn(async move {
             next().await;
-            tracing::warn!("told twice: stopping without finishing");
+            tracing::warn!("second signal received, exiting immediately");
             std::process::exit(1);
         });
     })

@@ -12,9 +12,9 @@ use super::output::{self, OutputFormat};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SweeperCommand {
-    /// Show which uploads are due to be looked for, and how late that is.
+    /// Show which uploads are due for a check, and how late the sweeper is.
     ///
-    /// What one instance does about it, and why it leaves a bucket alone, is at its GET /admin/v1/sweeper.
+    /// Each instance shows its own work, and which buckets it skips, at GET /admin/v1/sweeper.
     Status,
 }
 

@@ -28,35 +28,35 @@ Examples:
 pub(super) enum TenantCommand {
     /// Add a tenant.
     Create(Box<Create>),
-    /// Show tenants: all but the archived ones.
+    /// Show tenants; archived ones only with --status.
     List {
-        /// Those of this status: active, suspended or archived.
+        /// Only tenants with this status: active, suspended or archived.
         #[arg(long)]
         status: Option<String>,
-        /// Those whose names begin so.
+        /// Only tenants whose short names start with this prefix.
         #[arg(long, value_name = "TEXT")]
         begins: Option<String>,
         #[command(flatten)]
         paging: Paging,
     },
-    /// Show all of one tenant.
+    /// Show one tenant.
     Show {
         /// The tenant's short name.
         tenant: String,
     },
-    /// Change a tenant; what is not named stays.
+    /// Change a tenant; other fields stay.
     Update(Box<Update>),
-    /// Serve a tenant's callers no more (403).
+    /// Suspend a tenant: reject its callers with 403.
     Suspend {
         /// The tenant's short name.
         tenant: String,
     },
-    /// Serve a suspended or archived tenant's callers again.
+    /// Resume a suspended or archived tenant.
     Resume {
         /// The tenant's short name.
         tenant: String,
     },
-    /// Serve a tenant's callers no more, and list it no more.
+    /// Archive a tenant: reject its callers and hide it from lists.
     Archive {
         /// The tenant's short name.
         tenant: String,
@@ -67,16 +67,16 @@ pub(super) enum TenantCommand {
 pub(super) struct Create {
     /// Its short name: 2 to 63 of a-z, 0-9 and -.
     tenant: String,
-    /// Its name for people; by default the short name.
+    /// Its display name [default: the short name].
     #[arg(long)]
     name: Option<String>,
-    /// Leave a tenant of that name as it is, and call it a success.
+    /// Succeed without a change if a tenant with this name exists.
     #[arg(long)]
     if_missing: bool,
-    /// Presigns a second.
+    /// Presigns per second.
     #[arg(long, default_value_t = 100)]
     rate: u32,
-    /// Presigns at once after a pause.
+    /// Presigns in a burst after a pause.
     #[arg(long, default_value_t = 200)]
     burst: u32,
     #[command(flatten)]
@@ -87,13 +87,13 @@ pub(super) struct Create {
 pub(super) struct Update {
     /// The tenant's short name.
     tenant: String,
-    /// Its name for people.
+    /// Its display name.
     #[arg(long)]
     name: Option<String>,
-    /// Presigns a second.
+    /// Presigns per second.
     #[arg(long)]
     rate: Option<u32>,
-    /// Presigns at once after a pause.
+    /// Presigns in a burst after a pause.
     #[arg(long)]
     burst: Option<u32>,
     #[command(flatten)]
@@ -102,29 +102,29 @@ pub(super) struct Update {
 
 #[derive(Debug, Args)]
 struct PolicyArguments {
-    /// Extensions that may be uploaded, with commas [default for a new tenant: all].
+    /// Allowed extensions, separated by commas [default for a new tenant: all].
     #[arg(long, value_name = "LIST")]
     extensions: Option<String>,
-    /// Largest object, where a size is declared; 0 leaves it to the bucket.
+    /// Maximum declared size of an object; 0 leaves it to the bucket.
     #[arg(long, value_name = "BYTES")]
     max_size: Option<u64>,
-    /// What every URL must be bound to, with commas: size, content_type, sha256, once; an empty text demands nothing.
-    /// Where there is any, /oss/presign is refused, since its URLs are bare.
+    /// Bindings that every URL must have, separated by commas: size, content_type, sha256, once; an empty text requires none.
+    /// With any of them /oss/presign is rejected, because its URLs have no bindings.
     #[arg(long, value_name = "LIST")]
     require: Option<String>,
-    /// Look for uploads in the bucket when their URL has run out: true or false [default for a new tenant: false].
+    /// Check uploads in the bucket when their URL has expired: true or false [default for a new tenant: false].
     #[arg(long, value_name = "BOOL")]
     verify_arrival: Option<bool>,
-    /// How long a URL lives [default for a new tenant: 300].
+    /// Default lifetime of a URL, in seconds [default for a new tenant: 300].
     #[arg(long, value_name = "SECONDS")]
     default_expiry: Option<u32>,
-    /// How long a URL may live at most [default for a new tenant: 3600].
+    /// Maximum lifetime of a URL, in seconds [default for a new tenant: 3600].
     #[arg(long, value_name = "SECONDS")]
     longest_expiry: Option<u32>,
-    /// Pattern of object keys, of {prefix} {yyyy} {mm} {dd} {uuid} {ext} {kind} and text [default for a new tenant: {yyyy}/{mm}/{dd}/{uuid}.{ext}].
+    /// Template of object keys, from {prefix} {yyyy} {mm} {dd} {uuid} {ext} {kind} and text [default for a new tenant: {yyyy}/{mm}/{dd}/{uuid}.{ext}].
     #[arg(long, value_name = "TEMPLATE")]
     template: Option<String>,
-    /// What {prefix} stands for, such as apps/my-app; an empty text takes it away.
+    /// The value of {prefix}, such as apps/my-app; an empty text removes it.
     #[arg(long, value_name = "TEXT")]
     prefix: Option<String>,
     /// Time zone of the date in object keys [default for a new tenant: UTC].

@@ -32,23 +32,23 @@ pub(super) enum UploadsCommand {
     /// Show uploads, newest first.
     #[command(after_help = EXAMPLES)]
     List(Box<List>),
-    /// Show all of one upload.
+    /// Show one upload.
     Show {
         /// The upload's id: the UUID in its object key.
         #[arg(value_parser = parse_id)]
         id: UploadId,
     },
-    /// Write all uploads that match, into a file or to standard output.
+    /// Export all matching uploads to a file or standard output.
     #[command(after_help = EXAMPLES)]
     Export(Box<export::ExportArguments>),
-    /// Look for uploads in their bucket, compare, and write down what is found.
+    /// Check uploads in their bucket, compare, and record the result.
     Verify(verify::Verify),
 }
 
 /// Which uploads.
 #[derive(Debug, Args)]
 pub(super) struct Filters {
-    /// Of this tenant (its short name) [default: of all].
+    /// Only uploads of this tenant (its short name) [default: all].
     #[arg(long)]
     tenant: Option<String>,
     #[command(flatten)]
@@ -62,10 +62,10 @@ pub(super) struct Filters {
 pub(super) struct List {
     #[command(flatten)]
     filters: Filters,
-    /// Go on where an earlier page ended: its next_cursor, with the same filters.
+    /// Continue after an earlier page: its next_cursor, with the same filters.
     #[arg(long)]
     cursor: Option<String>,
-    /// Rows to show at most, 1 to 500 [default: 100].
+    /// Maximum number of rows, 1 to 500 [default: 100].
     #[arg(long, value_name = "ROWS")]
     limit: Option<u16>,
 }

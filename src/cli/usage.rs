@@ -17,20 +17,20 @@ Examples:
   presign-gateway usage --tenant my-app --by day --from 2026-11-01 --to 2026-12-01
   presign-gateway usage --tenant my-app --by type --output json";
 
-/// Count uploads and their bytes: of one tenant or of all, in the last 30 days or other ones.
+/// Count uploads and their bytes, of one tenant or of all, by default for the last 30 days.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct UsageCommand {
-    /// Uploads of this tenant [default: of all].
+    /// Only uploads of this tenant [default: all].
     #[arg(long)]
     tenant: Option<String>,
-    /// Uploads that were issued from this whole hour on, such as 2026-11-22 or 2026-11-22T18:00:00Z [default: 30 days before --to].
+    /// Uploads issued at or after this whole hour, such as 2026-11-22 or 2026-11-22T18:00:00Z [default: 30 days before --to].
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     from: Option<DateTime<Utc>>,
-    /// Uploads that were issued before this whole hour [default: the end of this one].
+    /// Uploads issued before this whole hour [default: the end of the current hour].
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     to: Option<DateTime<Utc>>,
-    /// What to tell apart: day, type, state, ext, api_key or tenant [default: nothing].
+    /// Group by day, type, state, ext, api_key or tenant [default: nothing].
     #[arg(long, value_name = "WHAT", value_parser = |text: &str| UsageBy::parse(text, &UsageBy::ALL))]
     by: Option<UsageBy>,
 }

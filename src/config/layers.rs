@@ -25,7 +25,7 @@ impl Layers {
     /// Sets one value, if there is such a setting and it is of that type.
     fn set(&mut self, path: &str, from: &str, value: impl FnOnce(&Value) -> Option<Value>) -> Result<(), String> {
         let (section_name, setting) = path.split_once('.').unwrap_or((path, ""));
-        let unknown = |expected: String| format!("{path} ({from}): there is no such setting; {expected}");
+        let unknown = |expected: String| format!("{path} ({from}): unknown setting; {expected}");
         let Some(section) = self.merged.get_mut(section_name).and_then(Value::as_table_mut) else {
             return Err(unknown(format!("the sections are {}", names(&self.defaults))));
         };
@@ -71,7 +71,7 @@ fn lay_file(layers: &mut Layers, file: &Path, faults: &mut Vec<String>) {
     };
     for (name, section) in table {
         let Value::Table(section) = section else {
-            faults.push(format!("{name} ({from}): settings stand in sections, such as [server]"));
+            faults.push(format!("{name} ({from}): settings belong to sections, such as [server]"));
             continue;
         };
         for (setting, value) in section {

@@ -77,7 +77,7 @@ impl TryFrom<String> for OtlpEndpoint {
         let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let Some(url) = url else { return Err("must be a URL such as http://localhost:4317".to_owned()) };
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("must hold no user name and no password: telemetry.otlp_headers is the place".to_owned());
+            return Err("must not have a user name or password: use telemetry.otlp_headers".to_owned());
         }
         Ok(Self(Some(url)))
     }

@@ -31,11 +31,11 @@ impl AssociatedData {
 /// Why a sealed secret does not open. Says nothing of its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CipherError {
-    #[error("it is sealed under {0:?}, which is not in vault.keys")]
+    #[error("sealed under {0:?}, which is not in vault.keys")]
     UnknownKey(String),
-    #[error("it is not of a format that this version knows")]
+    #[error("unknown format")]
     Format,
-    #[error("it was changed, moved to another row, or sealed under another key of the same id")]
+    #[error("modified, moved to another row, or sealed under another key with the same id")]
     Refused,
 }
 

@@ -10,10 +10,10 @@ use super::cipher::{AssociatedData, Cipher, CipherError};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyringError {
     #[error(
-        "there is no sealing key: set vault.keys_file or PRESIGN__VAULT__KEYS; `presign-gateway keyring generate` makes one"
+        "no sealing key: set vault.keys_file or PRESIGN__VAULT__KEYS; `presign-gateway keyring generate` creates one"
     )]
     Empty,
-    #[error("the sealing key id {0:?} is there twice: ids must differ")]
+    #[error("duplicate sealing key id {0:?}")]
     Repeated(String),
 }
 

@@ -73,7 +73,7 @@ pub enum PostgresError {
     Program { program: &'static str, output: String },
     #[error("PostgreSQL did not start; the end of {} says:\n{output}", log.display())]
     Start { log: PathBuf, output: String },
-    #[error("PostgreSQL started, but does not let us in")]
+    #[error("PostgreSQL started, but rejects the login")]
     Store(#[from] StoreError),
 }
 

@@ -55,7 +55,7 @@ pub enum StackError {
         source: io::Error,
     },
     #[error(
-        "{} is not empty, and not made by `presign-gateway dev`: nothing was touched; choose an empty folder with --data-dir",
+        "{} is not empty, and was not created by `presign-gateway dev`: nothing was changed; choose an empty folder with --data-dir",
         .0.display()
     )]
     NotOurs(PathBuf),
@@ -82,7 +82,7 @@ pub enum StackError {
     Start(StartError),
     #[error("the demo data cannot be written")]
     Demo(#[from] AdminError),
-    #[error("the demo token cannot be made")]
+    #[error("the demo token cannot be created")]
     Token(#[from] jsonwebtoken::errors::Error),
 }
 

@@ -17,7 +17,7 @@ pub struct Bucket {
     pub id: BucketId,
     pub tenant_id: TenantId,
     pub alias: Alias,
-    /// Uploads go here, where the caller names no other.
+    /// Uploads go here unless the caller names another bucket.
     pub is_default: bool,
     pub location: Location,
     /// What the store enforces beyond what every store does, as its operator says.

@@ -25,9 +25,9 @@ pub fn hosts(url: &str) -> Result<Vec<String>, Invalid> {
     if names.len() == 1 {
         return Ok(vec![url.to_owned()]);
     }
-    let rest = without_attribute(rest).ok_or_else(|| refused("must ask for target_session_attrs=read-write"))?;
+    let rest = without_attribute(rest).ok_or_else(|| refused("must have target_session_attrs=read-write"))?;
     if names.len() > MAX_HOSTS {
-        return Err(refused("must name 8 hosts at most"));
+        return Err(refused("must name at most 8 hosts"));
     }
     if names.iter().any(|name| name.is_empty() || name.starts_with(':')) {
         return Err(refused("must name a host on each side of a comma: HOST:PORT,HOST:PORT"));

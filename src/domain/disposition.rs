@@ -35,12 +35,12 @@ impl Filename {
     /// # Errors
     /// Empty, too long, `.` or `..`, or a character that has no place in a name.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        // The marks of direction hide what a name ends with (https://trojansource.codes).
+        // The directional formatting characters hide what a name ends with (https://trojansource.codes).
         let turns = |character| matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         let is_wrong = |character: char| character.is_control() || "/\\".contains(character) || turns(character);
         if !(1..=Self::MAX_BYTES).contains(&text.len()) || text.chars().any(is_wrong) || matches!(text, "." | "..") {
             let expected = format!(
-                "must be 1 to {} bytes, without slashes, control characters and marks of direction",
+                "must be 1 to {} bytes, without slashes, control characters and directional formatting characters",
                 Self::MAX_BYTES
             );
             return Err(Invalid::new("filename", expected));

@@ -43,7 +43,7 @@ pub enum Verification {
     },
     /// A JSON Web Key Set (RFC 7517).
     Jwks(String),
-    /// Where the issuer publishes its JSON Web Key Set.
+    /// The URL of the issuer's JSON Web Key Set.
     JwksUrl(JwksUrl),
     PublicKeyPem(String),
 }

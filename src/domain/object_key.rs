@@ -184,7 +184,7 @@ fn parse_parts(text: &str, prefix: Option<&Prefix>) -> Result<Vec<Part>, Invalid
 fn placeholder(name: &str, prefix: Option<&Prefix>) -> Result<Part, Invalid> {
     match (name, prefix) {
         ("prefix", Some(prefix)) => Ok(Part::Literal(prefix.as_str().to_owned())),
-        ("prefix", None) => Err(invalid("has {prefix}, and so needs an object_key_prefix")),
+        ("prefix", None) => Err(invalid("has {prefix}, so it needs an object_key_prefix")),
         _ => {
             let known = Part::PLACEHOLDERS.iter().find(|(known, _)| *known == name);
             known.map(|(_, part)| part.clone()).ok_or_else(unknown_placeholder)
@@ -193,5 +193,5 @@ fn placeholder(name: &str, prefix: Option<&Prefix>) -> Result<Part, Invalid> {
 }
 
 fn unknown_placeholder() -> Invalid {
-    invalid("knows these placeholders only: {prefix} {yyyy} {mm} {dd} {uuid} {ext} {kind}")
+    invalid("supports only these placeholders: {prefix} {yyyy} {mm} {dd} {uuid} {ext} {kind}")
 }

@@ -16,12 +16,12 @@ impl WebOrigin {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let invalid = |expected: &str| Invalid::new("origin", format!("{text:?} must be {expected}"));
         if text.contains('*') {
-            return Err(invalid("* alone, for pages of any origin, or name each origin in full, without *"));
+            return Err(invalid("either * alone, for any origin, or full origins without *"));
         }
         let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let url = url.ok_or_else(|| invalid("a scheme and a host, perhaps a port, such as https://app.example.com"))?;
         let written = url.origin().ascii_serialization();
-        if written == text { Ok(Self(url)) } else { Err(invalid(&format!("written as browsers do: {written}"))) }
+        if written == text { Ok(Self(url)) } else { Err(invalid(&format!("written as browsers write it: {written}"))) }
     }
 
     /// Whether nobody between the page and its reader can change the page: it comes by https, or from the reader's machine.

@@ -21,7 +21,7 @@ macro_rules! policy_fields {
             allowed_extensions: $crate::domain::extension::ExtensionSet as Vec<String> = ExtensionSet::all();
             /// Maximum object size, checked if a request declares a size. Without it the bucket decides.
             max_size_bytes: Option<u64> as Option<u64> = None;
-            /// What every URL must be bound to: `size`, `content_type`, `sha256`, `write_once`; nothing by default. If there is
+            /// Bindings that every URL must have: `size`, `content_type`, `sha256`, `write_once`; nothing by default. If there is
             /// anything, `/oss/presign` is rejected, because its URLs are bare.
             #[schema(example = json!(["size"]))]
             required_bindings: $crate::domain::binding::BindingSet as Vec<String> = BindingSet::default();

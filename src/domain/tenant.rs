@@ -119,7 +119,7 @@ impl Expiry {
         if !(1..=longest_seconds).contains(&default_seconds) {
             return Err(Invalid::new(
                 "default_expiry_seconds",
-                format!("must be 1 to the tenant's longest, {longest_seconds}"),
+                format!("must be 1 to the tenant's maximum, {longest_seconds}"),
             ));
         }
         Ok(Self { default_seconds, longest_seconds })

@@ -188,7 +188,7 @@ pub struct Upload {
     pub state: UploadState,
     /// What the client's PUT was answered, as the client says.
     pub declared_etag: Option<String>,
-    /// What the bucket said, when it was last seen there.
+    /// What the bucket returned when the object was last seen.
     pub seen: Option<SeenObject>,
 }
 
@@ -205,7 +205,7 @@ pub struct SeenObject {
     pub at: DateTime<Utc>,
 }
 
-/// A promise, and what was found instead.
+/// A declared value, and the value found instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
     pub field: &'static str,

@@ -75,7 +75,7 @@ impl UsageRange {
         let to = to.unwrap_or_else(|| floor(now, HOUR) + HOUR);
         let from = from.unwrap_or_else(|| to - TimeDelta::days(DEFAULT_DAYS));
         if to <= from {
-            return Err(Invalid::new("to", "must be after from (left out, it is the end of the current hour)"));
+            return Err(Invalid::new("to", "must be after from (default: the end of the current hour)"));
         }
         if to - from > TimeDelta::days(MAX_DAYS) {
             return Err(Invalid::new("from", format!("must be at most {MAX_DAYS} days before to")));

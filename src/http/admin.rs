@@ -69,7 +69,7 @@ fn tenant_term(slug: Option<&str>) -> Result<Option<Slug>, Invalid> {
 #[schema(as = Page)]
 pub(super) struct PageView<T> {
     items: Vec<T>,
-    /// Gives the next page, as `cursor`; none on the last.
+    /// The `cursor` of the next page; null on the last.
     next_cursor: Option<String>,
 }
 

@@ -21,7 +21,7 @@ const DEFAULT_BYTES: usize = 1024;
 /// A successful answer.
 pub struct Success<T>(pub T);
 
-/// A successful answer's body.
+/// The body of a successful response.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Answer)]
 pub(super) struct SuccessBody<T> {
@@ -39,7 +39,7 @@ pub(super) struct ErrorBody<'a> {
     /// The HTTP status.
     #[schema(example = 400)]
     code: u16,
-    /// For people; in Chinese or in English, as `Accept-Language` asks.
+    /// For people; in Chinese or in English, by `Accept-Language`.
     msg: &'a str,
     #[schema(value_type = Option<String>, required, example = json!(null))]
     data: (),
@@ -48,7 +48,7 @@ pub(super) struct ErrorBody<'a> {
     reason: &'static str,
     /// As in the header `x-request-id`, and in the log.
     request_id: &'a str,
-    /// Which field is at fault, where one is.
+    /// The wrong field, if one is.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
 }

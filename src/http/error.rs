@@ -99,7 +99,7 @@ impl From<AuthError> for ApiError {
     fn from(error: AuthError) -> Self {
         match error {
             AuthError::Missing | AuthError::Refused(_) => Reason::Unauthenticated.into(),
-            AuthError::LookUpDenied => Self::later(Reason::TooManyFailures, RETRY_AFTER_SECONDS),
+            AuthError::LookupDenied => Self::later(Reason::TooManyFailures, RETRY_AFTER_SECONDS),
             AuthError::TenantSuspended(_) => Reason::TenantSuspended.into(),
             AuthError::IsOperator => Reason::OperatorNotAllowed.into(),
             AuthError::NotOperator => Reason::OperatorRequired.into(),
@@ -183,7 +183,7 @@ impl From<AdminError> for ApiError {
 fn from_fault(fault: Fault, error: &dyn Error) -> ApiError {
     match fault {
         Fault::Rejected => {
-            ApiError::with_detail(Reason::InvalidField, "a value is one that the database does not take")
+            ApiError::with_detail(Reason::InvalidField, "the database rejected a value")
         }
         Fault::Unavailable => server_fault(Reason::Unavailable, error),
         Fault::Internal => server_fault(Reason::Internal, error),
@@ -202,6 +202,6 @@ fn server_fault(reason: Reason, error: &dyn Error) -> ApiError {
 
 /// Logs the cause of a failure that is a bucket's.
 fn bucket_fault(told: ApiError, error: &dyn Error) -> ApiError {
-    tracing::warn!(presign_gateway.reason = told.reason.as_str(), cause = %chain(error), "a bucket failed");
+    tracing::warn!(presign_gateway.reason = told.reason.as_str(), cause = %chain(error), "a bucket operation failed");
     told
 }

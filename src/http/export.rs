@@ -64,7 +64,7 @@ async fn write(mut export: Export, first: Option<Vec<u8>>, deadline: Instant, pi
     let written = write_rows(&mut export, first, deadline, &pieces).await;
     let rows = export.rows();
     let Ok(ended) = written else {
-        tracing::info!(rows, "export given up: its client does not read on");
+        tracing::info!(rows, "export cancelled: the client stopped reading");
         return;
     };
     let reason = ended.err();

@@ -32,12 +32,12 @@ const BEARER: &str = "bearer";
 #[openapi(
     info(
         title = "presign-gateway",
-        description = "Hands out presigned URLs for uploads into an app's own bucket, and keeps a record of every one.\n\n\
-            Answers come in one envelope; every `reason` of an error is in docs/errors.md.",
+        description = "Issues presigned URLs for uploads to an app's own bucket, and records each one.\n\n\
+            Every response has the same envelope; docs/errors.md lists every `reason` of an error.",
     ),
     servers((url = "/", description = "The listener that serves this document")),
     components(schemas(ErrorBody)),
-    tags((name = "uploads", description = "For apps"), (name = "health", description = "For supervisors"))
+    tags((name = "uploads", description = "For apps"), (name = "health", description = "For monitoring"))
 )]
 struct PublicApi;
 
@@ -57,12 +57,12 @@ struct PublicApi;
         (name = "tenants", description = "Apps that share the gateway"),
         (name = "buckets", description = "Where a tenant's objects live"),
         (name = "API keys", description = "Of tenants and of operators"),
-        (name = "JWT issuers", description = "Whose tokens speak for a tenant"),
-        (name = "keyring", description = "What secrets are sealed under"),
+        (name = "JWT issuers", description = "Whose tokens authenticate a tenant's callers"),
+        (name = "keyring", description = "The keys that seal stored secrets"),
         (name = "audit", description = "Who changed what"),
         (name = "uploads", description = "Of all tenants"),
-        (name = "sweeper", description = "What looks for uploads whose URL has run out"),
-        (name = "health", description = "For supervisors")
+        (name = "sweeper", description = "Checks uploads whose URL has expired"),
+        (name = "health", description = "For monitoring")
     )
 )]
 struct AdminApi;

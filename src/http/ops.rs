@@ -13,7 +13,7 @@ use crate::telemetry::metrics::CONTENT_TYPE;
 use super::envelope::{ErrorBody, Success, SuccessBody};
 use super::state::Gateway;
 
-/// `GET /livez`: the process answers. Says nothing of its dependencies: restarting would not mend those.
+/// `GET /livez`: the process answers. It does not check its dependencies, because a restart does not fix those.
 ///
 /// Needs no credential. It checks neither the database nor a bucket, because a restart would not
 /// repair those.
@@ -23,7 +23,7 @@ pub(super) async fn livez() -> Success<&'static str> {
     Success("alive")
 }
 
-/// `GET /metrics`: everything that is counted, for Prometheus to scrape. `docs/metrics.md` names it all.
+/// `GET /metrics`: all metrics, for Prometheus.
 ///
 /// Needs no credential. `docs/metrics.md` describes each metric. If `telemetry.metrics` is false,
 /// the answer is 404.
@@ -35,14 +35,14 @@ pub(super) async fn metrics(State(gateway): State<Arc<Gateway>>) -> Result<impl 
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], scraped))
 }
 
-/// `GET /readyz`: requests may be sent here.
+/// `GET /readyz`: whether this instance can take requests.
 ///
 /// Needs no credential. It returns 503 while the gateway shuts down, and while a fault would make
 /// every upload fail; `msg` names the fault. An instance that does not hear of changes is still
 /// ready, and says so in `data`.
 #[utoipa::path(get, path = "/readyz", tag = "health", operation_id = "readyz", security(()),
     responses((status = 200, description = "Requests may be sent here", body = SuccessBody<String>),
-        (status = 503, description = "Not now; the message says why", body = ErrorBody)))]
+        (status = 503, description = "Not ready; the message says why", body = ErrorBody)))]
 pub(super) async fn readyz(State(gateway): State<Arc<Gateway>>) -> Result<Success<&'static str>, ApiError> {
     match gateway.readiness.fault().await {
         None if gateway.listening.is_on() => Ok(Success("ready")),

@@ -24,7 +24,7 @@ pub(super) const PATH: &str = "/oss/presign";
 /// Where to upload.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Presigned {
-    /// To PUT the bytes to, without any special header.
+    /// The URL for the PUT, without any special header.
     url: String,
     /// The object key within the app's bucket.
     #[serde(rename = "key")]
@@ -37,7 +37,7 @@ pub(super) struct Presigned {
 #[into_params(parameter_in = Query)]
 #[expect(
     dead_code,
-    reason = "describes the query for the OpenAPI document; `parse` reads it, in the contract's own words"
+    reason = "describes the query for the OpenAPI document; `parse` reads it and returns the contract's error texts"
 )]
 pub(super) struct PresignQuery {
     /// `jpg`, `jpeg`, `png`, `webp`, `gif`, `mp4` or `webm`.
@@ -67,12 +67,12 @@ pub(super) fn fast_route(request: &Request) -> Option<&'static str> {
     is_presign(request).then_some(PATH)
 }
 
-/// Ask for a place to upload a picture or a video to.
+/// Request a presigned URL for a picture or a video.
 ///
 /// The URL takes a bare PUT of the file: no header is bound. The upload is on record before the URL
 /// is returned. `POST /v1/uploads` can bind the size, the media type and the digest as well.
 #[utoipa::path(get, path = PATH, tag = "uploads", operation_id = "presign", params(PresignQuery), security(("bearer" = [])),
-    responses((status = 200, description = "Where to upload; on record already", body = SuccessBody<Presigned>)))]
+    responses((status = 200, description = "The presigned URL; the upload is recorded", body = SuccessBody<Presigned>)))]
 pub(super) async fn presign(
     State(gateway): State<Arc<Gateway>>,
     FromExtensions(context): FromExtensions<RequestContext>,

@@ -71,26 +71,26 @@ const PARAMETERS: [(&str, Form, &str); 18] = [
     (
         "from",
         TEXT,
-        "Issued from this time on: `2026-11-22T18:00:00Z`, or a day; to the millisecond. Name it where you can: months\n\
-         before it are not touched.",
+        "Issued at or after this time: `2026-11-22T18:00:00Z`, or a day; to the millisecond. Set it if you can: months\n\
+         before it are not read.",
     ),
     ("to", TEXT, "Issued before this time."),
     ("type", TEXT, "`thumb`, `origin` or `video`."),
     ("ext", TEXT, "An extension, such as `jpg`."),
     ("state", TEXT, "`issued`, `uploaded`, `mismatched`, `expired` or `deleted`."),
-    ("key", TEXT, "A whole object key, or how it begins. Folders that end with a UUID need their slash."),
-    ("subject", TEXT, "The `sub` of the JWT that asked for it."),
-    ("api_key", TEXT, "The public id of the API key that asked for it."),
-    ("bucket", TEXT, "The alias of the bucket that it goes to."),
+    ("key", TEXT, "A whole object key or a prefix. A folder that ends with a UUID needs its slash."),
+    ("subject", TEXT, "The `sub` of the JWT that requested it."),
+    ("api_key", TEXT, "The public id of the API key that requested it."),
+    ("bucket", TEXT, "The alias of its bucket."),
     ("min_width", PIXELS, "Pixels, 1 to 2147483647."),
     ("max_width", PIXELS, "Pixels, 1 to 2147483647."),
     ("min_height", PIXELS, "Pixels, 1 to 2147483647."),
     ("max_height", PIXELS, "Pixels, 1 to 2147483647."),
     ("min_duration", SECONDS, "Seconds, 0 to 1000000000."),
     ("max_duration", SECONDS, "Seconds, 0 to 1000000000."),
-    ("min_size", BYTES, "Bytes: as seen in the bucket, or as promised where it was not seen."),
-    ("max_size", BYTES, "Bytes: as seen in the bucket, or as promised where it was not seen."),
-    (ORDER, TEXT, "`newest` first, or `oldest` first; newest, where left out."),
+    ("min_size", BYTES, "Bytes: the size found in the bucket, or else the declared size."),
+    ("max_size", BYTES, "Bytes: the size found in the bucket, or else the declared size."),
+    (ORDER, TEXT, "`newest` first (default), or `oldest` first."),
 ];
 
 impl<T: IntoParams> IntoParams for SearchQuery<T> {

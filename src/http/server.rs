@@ -85,7 +85,7 @@ pub async fn serve(
             Err(error) => {
                 if told_at.is_none_or(|at| at.elapsed() > LOG_INTERVAL) {
                     told_at = Some(Instant::now());
-                    tracing::warn!(cause = %error, "no connection can be accepted: the limit of open files (ulimit -n) may be too low");
+                    tracing::warn!(cause = %error, "accepting connections failed: the open-file limit (ulimit -n) may be too low");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;

@@ -98,7 +98,7 @@ async fn listen(
             Err(error) => error,
         };
         listening.0.store(false, Ordering::Relaxed);
-        tracing::warn!(cause = %chain(&lost), "not listening for changes: they are seen late, until this is mended");
+        tracing::warn!(cause = %chain(&lost), "not listening for changes: they take effect late until the connection is back");
         let pause = pauses.next().unwrap_or(MAX_PAUSE);
         let mut attempt = pin!(async move {
             tokio::time::sleep(pause).await;

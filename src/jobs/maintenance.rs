@@ -92,7 +92,7 @@ async fn run_periodically<T, F: Future<Output = Result<T, StoreError>>, S: Futur
 ) {
     loop {
         let failed = |error: &StoreError, _| {
-            tracing::warn!(job = name, cause = %chain(error), "maintenance failed, and is tried again");
+            tracing::warn!(job = name, cause = %chain(error), "maintenance job failed, retrying");
         };
         // No try is the last one, so this ends with a success.
         let _ = (&job).retry(backoff.clone()).sleep(sleep.clone()).notify(failed).await;
@@ -119,7 +119,7 @@ async fn pause_until_jump(clock: Clock, pause: Duration) {
 pub async fn ensure_partitions(store: &Store, now: DateTime<Utc>) -> Result<i32, StoreError> {
     let made = partitions::ensure_any_tenant(store, now - PARTITION_LAG, now + PARTITION_LEAD).await?;
     if made > 0 {
-        tracing::info!(made, "partitions of uploads made");
+        tracing::info!(made, "partitions of uploads created");
     }
     Ok(made)
 }
@@ -170,7 +170,7 @@ pub async fn drop_old_partitions(store: &Store, now: DateTime<Utc>, retention_mo
     // Everything that is wholly before this moment is older than a month, and than what is kept.
     let Some(before) = oldest_kept(now, retention_months) else { return Ok(()) };
     while let Some(partition) = partitions::drop_oldest_any_tenant(store, before).await? {
-        tracing::info!(partition, retention_months, "partition of uploads dropped: all in it is older than is kept");
+        tracing::info!(partition, retention_months, "partition of uploads dropped: its retention period is over");
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ pub struct Work {
     /// Deleted ones; `returned` of them were there again, and were deleted once more.
     pub deleted: u32,
     pub reappeared: u32,
-    /// Those that could not be asked for, and are due again.
+    /// Uploads that could not be checked, and are due again.
     pub rescheduled: u32,
     /// Those that could not be asked for so long that they are not looked for again.
     pub abandoned: u32,
@@ -178,7 +178,7 @@ impl Sweeper {
                 Err(_) if is_away => {}
                 Err(error) => {
                     is_away = true;
-                    tracing::warn!(cause = %cause(&error), "uploads are not swept: the database does not answer");
+                    tracing::warn!(cause = %cause(&error), "sweeper round failed: the database does not answer");
                 }
             }
         }
@@ -208,7 +208,7 @@ impl Sweeper {
             }
             match running.join_next().await {
                 Some(Ok(done)) => work.add(done),
-                Some(Err(error)) => tracing::error!(cause = %error, "sweeping a bucket ended unexpectedly"),
+                Some(Err(error)) => tracing::error!(cause = %error, "sweeping a bucket failed unexpectedly"),
                 None => break,
             }
         }

@@ -139,10 +139,10 @@ impl Hosts {
             tracing::warn!(
                 server.address = host,
                 server.port = port,
-                "the database is written to on another host from now on"
+                "database failover: another host takes writes now"
             );
         } else {
-            tracing::debug!(server.address = host, server.port = port, "found which host of the database takes writes");
+            tracing::debug!(server.address = host, server.port = port, "database primary found");
         }
     }
 

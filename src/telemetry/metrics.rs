@@ -73,7 +73,7 @@ impl Metrics {
             match prometheus.scope_info_enabled(false).build() {
                 Ok(reader) => provider = provider.with_reader(reader),
                 // Of a registry that is new nothing can be taken already.
-                Err(error) => tracing::error!(cause = %error, "there will be nothing at /metrics"),
+                Err(error) => tracing::error!(cause = %error, "the Prometheus exporter failed to start: /metrics stays empty"),
             }
         }
         if let Some(exporter) = exporter {
@@ -97,7 +97,7 @@ impl Metrics {
 
     fn of(provider: SdkMeterProvider, registry: Registry, tenant_labels: usize, is_read: bool) -> Self {
         let meter = provider.meter("presign_gateway");
-        let built = meter.u64_gauge("presign_gateway.build.info").with_description("1, with the version.").build();
+        let built = meter.u64_gauge("presign_gateway.build.info").with_description("Always 1; its label is the version.").build();
         built.record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
         Self(Arc::new(Inner { provider, registry, meter, tenant_labels, is_read }))
     }
@@ -107,7 +107,7 @@ impl Metrics {
     pub fn scrape(&self) -> Option<String> {
         let families = Some(self.0.registry.gather()).filter(|families| !families.is_empty())?;
         let encoded = TextEncoder::new().encode_to_string(&families);
-        encoded.inspect_err(|error| tracing::error!(cause = %error, "metrics cannot be written")).ok()
+        encoded.inspect_err(|error| tracing::error!(cause = %error, "encoding metrics failed")).ok()
     }
 
     /// Lets OpenTelemetry's own parts count what they drop. For the one gateway of a process.
@@ -180,7 +180,7 @@ impl Metrics {
     /// What the collector of a signal did not take.
     pub(super) fn lost(&self, signal: &'static str) -> BoundCounter<u64> {
         let lost =
-            self.counter("presign_gateway.telemetry.lost", "Spans and log records that the collector did not take.");
+            self.counter("presign_gateway.telemetry.lost", "Spans and log records that the collector did not accept.");
         let lost = lost.bind(&[KeyValue::new("signal", signal)]);
         lost.add(0);
         lost

@@ -36,7 +36,7 @@ use super::{is_no_span, level_filter};
 pub enum ExportError {
     #[error("telemetry.otlp_endpoint cannot be used: {0}")]
     Exporter(#[from] ExporterBuildError),
-    #[error("telemetry.otlp_headers: the name or the value of one is no header field's")]
+    #[error("telemetry.otlp_headers: invalid header name or value")]
     Header,
 }
 

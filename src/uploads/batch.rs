@@ -31,7 +31,7 @@ const MAX_ATTEMPTS: usize = 3;
 #[derive(Debug)]
 pub struct BatchRequest<R> {
     pub items: Vec<Result<UploadRequest, R>>,
-    /// Whether one that is refused stops the others too.
+    /// Whether one rejected item rejects the whole batch.
     pub all_or_nothing: bool,
     pub idempotency: Option<Idempotency>,
 }
@@ -55,7 +55,7 @@ impl From<ItemError<Infallible>> for UploadError {
 /// Why none of several was issued.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError<R> {
-    #[error("item {index} is refused, and all or nothing was asked for")]
+    #[error("item {index} is rejected, so the whole batch is")]
     Item { index: usize, refusal: ItemError<R> },
     #[error(transparent)]
     Whole(#[from] UploadError),

@@ -82,7 +82,7 @@ impl Downloader {
         if !(1..=expiry.longest_seconds).contains(&seconds) {
             let longest = expiry.longest_seconds;
             return Err(
-                Invalid::new("expires_in", format!("must be 1 to {longest} seconds: this app's longest")).into()
+                Invalid::new("expires_in", format!("must be 1 to {longest} seconds: this app's maximum")).into()
             );
         }
         let upload = find_for(&self.store, caller, id).await?;

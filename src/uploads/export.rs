@@ -132,7 +132,7 @@ impl Exporter {
     /// Begins an export of the uploads of the caller's tenant.
     ///
     /// # Errors
-    /// The caller may not read them, or too many exports are under way.
+    /// The caller may not read them, or too many exports are in progress.
     pub async fn export(
         &self,
         admitted: &Admitted,
@@ -148,7 +148,7 @@ impl Exporter {
     /// Begins an export of a tenant's uploads, or of all; for operators.
     ///
     /// # Errors
-    /// There is no such tenant, or too many exports are under way.
+    /// There is no such tenant, or too many exports are in progress.
     pub async fn export_any_tenant(
         &self,
         tenant: Option<&Slug>,

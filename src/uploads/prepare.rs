@@ -99,7 +99,7 @@ fn check_policy(policy: &Policy, request: &UploadRequest) -> Result<u32, UploadE
     let longest = policy.expiry().longest_seconds;
     match request.expires_in_seconds {
         Some(seconds) if !(1..=longest).contains(&seconds) => {
-            Err(Invalid::new("expires_in", format!("must be 1 to {longest} seconds: this app's longest")).into())
+            Err(Invalid::new("expires_in", format!("must be 1 to {longest} seconds: this app's maximum")).into())
         }
         Some(seconds) => Ok(seconds),
         None => Ok(policy.expiry().default_seconds),
@@ -122,7 +122,7 @@ fn check_enforced(bucket: &Bucket, bindings: &Bindings) -> Result<(), UploadErro
     if bindings.size_bytes.is_some_and(is_too_large) {
         return Err(Invalid::new(
             "size",
-            format!("must be at most {MAX_R2_PUT_BYTES} bytes: what R2 takes in one PUT"),
+            format!("must be at most {MAX_R2_PUT_BYTES} bytes: R2's limit for one PUT"),
         )
         .into());
     }

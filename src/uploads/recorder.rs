@@ -163,7 +163,7 @@ impl Writer {
                 writing.await
             };
             if written.is_err() {
-                tracing::error!("the recorder panicked: this batch is answered with 503, and may be on record");
+                tracing::error!("the recorder panicked: this batch gets 503, and its rows may be stored");
             }
         }
     }

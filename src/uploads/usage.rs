@@ -10,14 +10,14 @@ use crate::domain::usage::{Usage, UsageBy, UsageItem, UsageSum};
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Usage)]
 pub struct UsageView {
-    /// Uploads that were issued from this moment on,
+    /// Uploads issued at or after this time,
     pub from: DateTime<Utc>,
     /// and before this one.
     pub to: DateTime<Utc>,
-    /// What `items` tells apart; null, where nothing was asked for.
+    /// The dimension of `items`; null without `by`.
     #[schema(example = "type")]
     pub by: Option<&'static str>,
-    /// Each upload is counted in one of these. What is nothing is left out.
+    /// Each upload is counted in one of these. Empty groups are omitted.
     pub items: Vec<UsageItemView>,
     pub total: UsageSumView,
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::domain::binding::Sha256;
 use crate::domain::upload::{Mismatch, NewUpload, Pixels, Seconds, SeenObject, Upload, UploadKind};
 
-/// An upload: what was asked for, by whom, and what has become of it.
+/// An upload: the request, its caller and its state.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Upload)]
 pub struct UploadView {
@@ -18,7 +18,7 @@ pub struct UploadView {
     /// The app's slug.
     #[schema(example = "my-app")]
     pub tenant: String,
-    /// The alias of the bucket that it goes to.
+    /// The alias of its bucket.
     #[schema(example = "default")]
     pub bucket: String,
     /// The object key within the bucket.
@@ -39,29 +39,29 @@ pub struct UploadView {
     pub height: Option<i32>,
     /// Seconds.
     pub duration: Option<f64>,
-    /// Bytes, as promised.
+    /// Bytes, as declared.
     pub size: Option<u64>,
-    /// As promised.
+    /// As declared.
     pub content_type: Option<&'static str>,
-    /// As promised; 64 hexadecimal digits.
+    /// As declared; 64 hexadecimal digits.
     pub sha256: Option<String>,
-    /// Whether it can be written once only.
+    /// Whether it can be written only once.
     pub write_once: bool,
     /// The caller's own names and values, as they are sent.
     pub metadata: BTreeMap<String, String>,
-    /// Who asked for it.
+    /// Who requested it.
     pub caller: CallerView,
     pub issued_at: DateTime<Utc>,
     pub url_expires_at: DateTime<Utc>,
     /// The trace of the request that asked for it, where it was kept; 32 hexadecimal digits.
     pub trace_id: Option<String>,
-    /// What the bucket said, when it was last seen there.
+    /// What the bucket returned when the object was last seen.
     pub seen: Option<SeenView>,
-    /// What was found that is not as promised.
+    /// Values that differ from the declared ones.
     pub mismatches: Vec<MismatchView>,
 }
 
-/// Who asked for an upload.
+/// Who requested an upload.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Caller)]
 pub struct CallerView {
@@ -75,7 +75,7 @@ pub struct CallerView {
     pub address: String,
 }
 
-/// What a bucket said of an object.
+/// What the bucket returned for an object.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = SeenObject)]
 pub struct SeenView {
@@ -88,7 +88,7 @@ pub struct SeenView {
     pub at: DateTime<Utc>,
 }
 
-/// A promise, and what was found instead.
+/// A declared value, and the value found instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(as = Mismatch)]
 pub struct MismatchView {

@@ -1,4 +1,4 @@
-//! What is kept in memory.
+//! The caches.
 
 use std::future::pending;
 use std::sync::Arc;

@@ -138,7 +138,7 @@ async fn readyz_says_that_a_namesake_of_the_sealing_key_opens_nothing() {
     let answer = stack.client.get(format!("{}/readyz", wrong.ops_url)).send().await.unwrap();
     let (code, text) = (answer.status().as_u16(), answer.text().await.unwrap());
     assert_eq!(code, 503, "{text}");
-    assert!(text.contains("vault.keys has another key under the same id"), "{text}");
+    assert!(text.contains("vault.keys has another key with the same id"), "{text}");
     // One row that does not open is one tenant's trouble.
     let broken =
         "UPDATE buckets SET sealed_secret_access_key = '\\x00' FROM tenants WHERE tenants.id = tenant_id AND slug = $1";

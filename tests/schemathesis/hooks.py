@@ -61,7 +61,7 @@ REFUSED_FOR_MORE = {
         "max_size": "not less than min_size",
         "key": "at most 1024 bytes, where a schema counts characters",
         "subject": "at most 255 bytes, where a schema counts characters",
-        "filename": "at most 255 bytes; no slash, no marks of direction; of an extension that may be uploaded",
+        "filename": "at most 255 bytes; no slash, no directional formatting characters; of an extension that may be uploaded",
         "expires_in": "at most the app's longest",
         "If-Match": "Schemathesis has texts of its own for this field, whatever the schema says",
         "Idempotency-Key": "not a pair of quotes with nothing in it",
@@ -89,7 +89,7 @@ REFUSED_FOR_MORE = {
         "origins": "1 to 100",
     },
     "POST /admin/v1/api-keys": {
-        "scopes": "operators' keys have none",
+        "scopes": "operator keys have none",
         "expires_at": "in the future, within 100 years",
     },
     "POST /admin/v1/tenants/{tenant}/jwt-issuers": {

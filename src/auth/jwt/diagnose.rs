@@ -63,7 +63,7 @@ fn of_header(token: &str, header: &Header, against: &ExpectedClaims<'_>) -> [Tok
     let key = against.keys.as_ref().map(|keys| keys.find(header.kid()));
     let (found, expected) = match against.keys {
         Err(why) => (format!("{}; {why}", shown(header.0.get("kid"))), "keys that can be used".to_owned()),
-        Ok(Keys::Single(_)) => (shown(header.0.get("kid")), "anything: the issuer has one key".to_owned()),
+        Ok(Keys::Single(_)) => (shown(header.0.get("kid")), "any kid: the issuer has one key".to_owned()),
         Ok(Keys::Set(keys)) => {
             let mut kids: Vec<&str> = keys.kids().collect();
             kids.sort_unstable();
@@ -72,15 +72,15 @@ fn of_header(token: &str, header: &Header, against: &ExpectedClaims<'_>) -> [Tok
     };
     let signature = match key {
         Ok(Some(key)) if is_of => is_signed(token, key, against.issuer).then_some("right").ok_or("wrong"),
-        Ok(Some(_)) => Err("not checked: the algorithm is another"),
-        _ => Err("not checked: there is no key for it"),
+        Ok(Some(_)) => Err("not checked: the algorithm differs"),
+        _ => Err("not checked: no key matches"),
     };
     [
         check(
             "crit",
             !header.is_critical(),
             shown(header.0.get("crit")),
-            "missing: no extensions are understood".to_owned(),
+            "missing: no extensions are supported".to_owned(),
         ),
         check("algorithm", is_of, shown(header.0.get("alg")), quoted(algorithm.as_str())),
         check("kid", matches!(key, Ok(Some(_))), found, expected),
@@ -88,7 +88,7 @@ fn of_header(token: &str, header: &Header, against: &ExpectedClaims<'_>) -> [Tok
             "signature",
             signature.is_ok(),
             signature.unwrap_or_else(|why| why).to_owned(),
-            "right, by the issuer's key".to_owned(),
+            "valid for the issuer's key".to_owned(),
         ),
     ]
 }
@@ -113,7 +113,7 @@ fn of_names(claims: &Claims, against: &ExpectedClaims<'_>) -> [TokenCheck; 3] {
             "audience",
             false,
             shown(claims.get("aud")),
-            format!("no audience of another issuer besides, which {} is: a token names one tenant", quoted(other)),
+            format!("no other issuer's audience, such as {}: a token names one tenant", quoted(other)),
         ),
         None => check(
             "audience",

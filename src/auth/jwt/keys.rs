@@ -97,13 +97,13 @@ impl KeySet {
         }
         if set.keys.iter().any(|jwk| PRIVATE_PARTS.iter().any(|part| jwk.get(part).is_some())) {
             return Err(invalid(
-                "must hold public keys only: nobody but the issuer may have the private ones".to_owned(),
+                "must hold only public keys: the issuer must keep the private ones to itself".to_owned(),
             ));
         }
         let mut keys = HashMap::new();
         for (kid, key) in set.keys.into_iter().filter_map(|jwk| usable(algorithm, jwk)) {
             if keys.insert(kid, key).is_some() {
-                return Err(invalid("must not hold one kid twice".to_owned()));
+                return Err(invalid("must not hold a kid twice".to_owned()));
             }
         }
         if keys.is_empty() {
@@ -189,7 +189,7 @@ fn public_key(algorithm: JwtAlgorithm, pem: &str) -> Result<DecodingKey, Invalid
 fn check_pem(algorithm: JwtAlgorithm, pem: &str) -> Result<(), Invalid> {
     let invalid = |expected: &str| Err(Invalid::new("public_key_pem", expected));
     if pem.contains("PRIVATE KEY") {
-        return invalid("must be the public key: this is the private one, which nobody but the issuer may have");
+        return invalid("must be the public key: this is the private one, which the issuer must keep to itself");
     }
     let block = pem.trim().strip_prefix("-----BEGIN ").and_then(|rest| rest.split_once("-----"));
     let body = block.and_then(|(_, rest)| rest.split_once("-----END ")).map_or("", |(body, _)| body);

@@ -15,8 +15,8 @@ pub(super) async fn check(client: &Client, open: &OpenBucket, object_key: &str, 
     // Of other bytes than the ones that are sent.
     let digest = Sha256::from([0; 32]).base64();
     for (binding, check, header) in [
-        (Binding::WriteOnce, "PUT it twice, bound to once", ("if-none-match", "*".to_owned())),
-        (Binding::Sha256, "PUT other bytes than those of a digest", ("x-amz-checksum-sha256", digest)),
+        (Binding::WriteOnce, "PUT it twice, bound to write_once", ("if-none-match", "*".to_owned())),
+        (Binding::Sha256, "PUT bytes that do not match a bound digest", ("x-amz-checksum-sha256", digest)),
     ] {
         let refused = is_refused(client, open, object_key, now, header).await;
         findings.extend(refused.map(|refused| finding(check, binding, refused, open.bucket.enforces(binding))));
@@ -49,21 +49,21 @@ async fn is_refused(
 fn finding(check: &'static str, binding: Binding, enforced: bool, declared: bool) -> Finding {
     let word = binding.as_str();
     match (enforced, declared) {
-        (true, true) => Finding::good(check, "refused, as it should be"),
+        (true, true) => Finding::good(check, "rejected, as required"),
         (false, false) => Finding::fair(
             check,
-            "not refused",
-            format!("nothing to do: uploads that ask for {word} are refused by the gateway"),
+            "not rejected",
+            format!("nothing to do: the gateway rejects uploads that ask for {word}"),
         ),
         (true, false) => Finding::fair(
             check,
-            "refused, as it should be",
-            format!("uploads can ask for {word} once `bucket update --enforced-bindings` names it"),
+            "rejected, as required",
+            format!("to allow {word}, add it with `bucket update --enforced-bindings`"),
         ),
         (false, true) => Finding::bad(
             check,
-            "not refused: the store does not enforce it",
-            format!("take {word} out with `bucket update --enforced-bindings`, or uploads are not held to it"),
+            "not rejected: the store does not enforce it",
+            format!("remove {word} with `bucket update --enforced-bindings`: the store does not enforce it"),
         ),
     }
 }

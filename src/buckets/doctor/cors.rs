@@ -12,7 +12,7 @@ use crate::presign::SignedUrl;
 
 use super::Finding;
 
-const CHECK: &str = "ask as a browser (CORS)";
+const CHECK: &str = "send a preflight like a browser (CORS)";
 /// What browsers send with a file on their own.
 const HEADER: &str = "content-type";
 /// Asked after PUT was refused, to see whether it is the method that is.
@@ -82,7 +82,7 @@ pub(super) async fn check_in_time(
     bucket: &BucketClient,
 ) -> Finding {
     let check = check(client, url, origin, exposes_etag, bucket);
-    let late = |_| Finding::fair(CHECK, "no answer in time", by_hand(origin));
+    let late = |_| Finding::fair(CHECK, "no response in time", by_hand(origin));
     tokio::time::timeout(BUDGET, check).await.unwrap_or_else(late)
 }
 
@@ -96,22 +96,22 @@ async fn check(client: &Client, url: &SignedUrl, origin: &str, exposes_etag: boo
     let seen = Allowed { etag: if seen.method { exposes_etag } else { seen.etag }, ..seen };
     let mut missing = seen.missing(origin);
     if missing.is_empty() && whole.method && whole.header {
-        return Finding::good(CHECK, format!("pages of {origin} may upload and read the ETag"));
+        return Finding::good(CHECK, format!("pages of {origin} can upload and read the ETag"));
     }
     if missing.is_empty() {
-        missing.push(format!("method PUT and header {HEADER} are not allowed by one and the same rule"));
+        missing.push(format!("no single rule allows both method PUT and header {HEADER}"));
     }
     let rules = bucket.cors_rules().await;
     if !seen.origin {
         // A store says nothing to an origin that it does not know: the rest is seen in the rules, or not at all.
         missing = match &rules {
             Ok(rules) => Allowed::by_rules(rules).missing(origin),
-            Err(_) => vec![format!("origin {origin} is not allowed; what else is missing cannot be seen before it is")],
+            Err(_) => vec![format!("origin {origin} is not allowed; other gaps show once it is")],
         };
     }
     let remedy = match rules {
         Ok(rules) if rules.is_empty() => by_command(origin),
-        Ok(rules) => format!("{} (in the place of the bucket's {} CORS rules)", by_command(origin), rules.len()),
+        Ok(rules) => format!("{} (replaces the bucket's {} CORS rules)", by_command(origin), rules.len()),
         Err(error) => format!("{}; this credential may not read them: {error}", by_hand(origin)),
     };
     Finding::fair(CHECK, missing.join(", "), remedy)

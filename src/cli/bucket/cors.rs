@@ -20,7 +20,7 @@ Examples:
 pub(in crate::cli) enum CorsCommand {
     /// Show the CORS rules that the bucket has at its provider.
     Show(Which),
-    /// Let web pages of these origins upload; in place of all rules that the bucket has.
+    /// Let web pages of these origins upload; replaces all rules of the bucket.
     #[command(after_help = EXAMPLES)]
     Set {
         #[command(flatten)]

@@ -12,22 +12,22 @@ use crate::cli::output;
 use crate::config::{self, Config};
 use crate::dev::seed::{self, SeedOptions};
 
-/// Fill the ledger with made-up uploads, to see how it does when it is large.
+/// Fill the ledger with generated uploads, to test it at a large size.
 ///
-/// Into DATABASE_URL, or the database of the stack that runs on --data-dir. There is no way to take them out again, but
+/// Writes to DATABASE_URL, or to the database of the stack on --data-dir. The rows can be removed only with
 /// `dev --reset`.
 #[derive(Debug, Args)]
 pub(super) struct Seed {
-    /// How many uploads.
+    /// Number of uploads.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     rows: u64,
-    /// Of how many tenants; those that are missing are made.
+    /// Number of tenants; missing ones are created.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=50))]
     tenants: u16,
-    /// Over how many months up to now.
+    /// Number of months up to now to spread them over.
     #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u16).range(1..=120))]
     months: u16,
-    /// Also into a database that no `dev` has made.
+    /// Allow a database that `dev` did not create.
     #[arg(long)]
     even_if_not_dev: bool,
 }
@@ -37,7 +37,7 @@ impl Seed {
         let Self { rows, tenants, months, even_if_not_dev } = self;
         let store = app::open_store(&config(context, data_dir)?)?;
         if !even_if_not_dev && !seed::is_dev(&store).await? {
-            bail!("this database was not made by `presign-gateway dev`: --even-if-not-dev fills it all the same");
+            bail!("this database was not created by `presign-gateway dev`: fill it anyway with --even-if-not-dev");
         }
         let bar = ProgressBar::new(rows).with_style(ProgressStyle::with_template(
             "{wide_bar} {human_pos}/{human_len} rows, {per_sec}, {eta} left",
@@ -56,7 +56,7 @@ fn config(context: &Context, data_dir: &Path) -> anyhow::Result<Config> {
     }
     let file = data_dir.join("dev.env");
     let text = std::fs::read_to_string(&file)
-        .with_context(|| format!("no DATABASE_URL, and no stack runs on {} (--data-dir)", data_dir.display()))?;
+        .with_context(|| format!("no DATABASE_URL, and no stack is running on {} (--data-dir)", data_dir.display()))?;
     let url = text.lines().find_map(|line| line.strip_prefix("DATABASE_URL=")).unwrap_or_default();
     let database = ("DATABASE_URL".to_owned(), url.to_owned());
     Ok(Config::load(context.config_file.as_deref(), config::environment().chain([database]))?)

@@ -15,26 +15,26 @@ use crate::uploads::export::{Export, ExportFormat};
 
 use super::Filters;
 
-/// What the last line says of a failure; the cause is told on standard error.
+/// What the last line says of a failure; the cause goes to standard error.
 const FAILED: &str = "failed";
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ExportArguments {
     #[command(flatten)]
     filters: Filters,
-    /// What to write.
+    /// The format.
     #[arg(long, value_enum)]
     format: Format,
-    /// Where to [default: standard output].
+    /// The file to write [default: standard output].
     #[arg(long, value_name = "FILE")]
     to_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// For spreadsheets; the last line says whether it is whole.
+    /// For spreadsheets; the last line says whether the export is whole.
     Csv,
-    /// A JSON object a line; the last one says whether it is whole.
+    /// One JSON object per line; the last one says whether the export is whole.
     Ndjson,
 }
 

@@ -10,23 +10,23 @@ const RANGES: &str = "Ranges";
 
 /// Each filter's name, its option, what the option takes, and its help.
 const OPTIONS: [(&str, &str, &str, &str); 17] = [
-    ("from", "from", "TIME", "Issued from this time on, such as 2026-11-22 or 2026-11-22T18:00:00Z"),
+    ("from", "from", "TIME", "Issued at or after this time, such as 2026-11-22 or 2026-11-22T18:00:00Z"),
     ("to", "to", "TIME", "Issued before this time"),
     ("type", "type", "TYPE", "thumb, origin or video"),
     ("ext", "ext", "EXT", "An extension, such as jpg"),
     ("state", "state", "STATE", "issued, uploaded, mismatched, expired or deleted"),
-    ("key", "key", "TEXT", "A whole object key, or how it begins"),
-    ("subject", "subject", "SUBJECT", "The sub of the JWT that asked for it"),
-    ("api_key", "api-key", "ID", "The public id of the API key that asked for it"),
-    ("bucket", "bucket", "ALIAS", "The alias of the bucket that it goes to"),
+    ("key", "key", "TEXT", "A whole object key or a prefix"),
+    ("subject", "subject", "SUBJECT", "The sub of the JWT that requested it"),
+    ("api_key", "api-key", "ID", "The public id of the API key that requested it"),
+    ("bucket", "bucket", "ALIAS", "The alias of its bucket"),
     ("min_width", "min-width", "PIXELS", ""),
     ("max_width", "max-width", "PIXELS", ""),
     ("min_height", "min-height", "PIXELS", ""),
     ("max_height", "max-height", "PIXELS", ""),
     ("min_duration", "min-duration", "SECONDS", ""),
     ("max_duration", "max-duration", "SECONDS", ""),
-    ("min_size", "min-size", "BYTES", "As seen in the bucket, or as promised"),
-    ("max_size", "max-size", "BYTES", "As seen in the bucket, or as promised"),
+    ("min_size", "min-size", "BYTES", "Found in the bucket, or else declared"),
+    ("max_size", "max-size", "BYTES", "Found in the bucket, or else declared"),
 ];
 
 impl Args for UploadFilter {

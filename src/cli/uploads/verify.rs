@@ -31,28 +31,28 @@ const STEP: i64 = 500;
 /// Of uploads that are at fault, so many are shown.
 const MAX_SHOWN: usize = 1000;
 
-/// Look for uploads in their bucket, compare, and write down what is found.
+/// Check uploads in their bucket, compare, and record the result.
 ///
-/// Ends with 1 where something is not as promised, has gone from the bucket, or could not be looked for.
+/// Exits with 1 if an object is not as declared, is gone from the bucket, or could not be checked.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, group = ArgGroup::new("which").required(true).args(["id", "tenant"]))]
 pub(in crate::cli) struct Verify {
-    /// The upload's id; otherwise all that match.
+    /// The upload's id [default: all that match].
     #[arg(conflicts_with_all = ["from", "to"])]
     id: Option<uuid::Uuid>,
-    /// All of this tenant's.
+    /// All uploads of this tenant.
     #[arg(long)]
     tenant: Option<String>,
-    /// Those of this state: issued, expired, mismatched or uploaded.
+    /// Only uploads in this state: issued, expired, mismatched or uploaded.
     #[arg(long, default_value = "issued", value_parser = parse_state)]
     state: UploadState,
-    /// Those issued from this moment on, such as 2026-11-22 or 2026-11-22T18:00:00Z.
+    /// Only uploads issued at or after this time, such as 2026-11-22 or 2026-11-22T18:00:00Z.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     from: Option<DateTime<Utc>>,
-    /// Those issued before this moment [default: now].
+    /// Only uploads issued before this time [default: now].
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     to: Option<DateTime<Utc>>,
-    /// Objects that are asked for at a time.
+    /// Number of concurrent requests to the bucket.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     concurrency: u8,
 }
@@ -82,7 +82,7 @@ struct Fault {
     /// `mismatched`, `gone` or `failed`.
     outcome: &'static str,
     mismatches: Vec<MismatchView>,
-    /// Why it could not be looked for.
+    /// Why it could not be checked.
     error: Option<String>,
 }
 
@@ -124,7 +124,7 @@ impl Verify {
             while let Some((was, outcome)) = looking.next().await {
                 bar.set_position((was.issued.issued_at - *start).num_milliseconds().unsigned_abs());
                 report.add(was, outcome);
-                bar.set_message(format!("{} looked for", report.verified));
+                bar.set_message(format!("{} checked", report.verified));
             }
         }
         if let Some((_, bar)) = bar {
@@ -197,8 +197,8 @@ fn show(context: &Context, report: &Report) -> anyhow::Result<()> {
     }
     let Report { verified, uploaded, mismatched, not_arrived, gone, deleted, failed, .. } = report;
     let sentence = format!(
-        "{verified} looked for: {uploaded} uploaded, {mismatched} mismatched, {not_arrived} not arrived, {gone} gone, {deleted} deleted, \
-         {failed} could not be looked for"
+        "{verified} checked: {uploaded} uploaded, {mismatched} mismatched, {not_arrived} not arrived, {gone} gone, {deleted} deleted, \
+         {failed} could not be checked"
     );
     output::show_one(context.output, &sentence, report)
 }

@@ -39,7 +39,7 @@ pub async fn binaries(major: Option<&str>, cache: &Path) -> Result<PathBuf, NoPo
     if let Some(folder) = candidates(cache).into_iter().filter(|folder| is_complete(folder)).find(fits) {
         return Ok(folder);
     }
-    tracing::info!(cache = %cache.display(), "no PostgreSQL on this machine: fetching one");
+    tracing::info!(cache = %cache.display(), "no PostgreSQL on this machine: downloading one");
     let requirement = major.map_or_else(|| FETCHED_VERSION.to_owned(), |major| format!("={major}"));
     fetch(&requirement, cache).await.map_err(|cause| NoPostgres { major: major.map(str::to_owned), cause })
 }

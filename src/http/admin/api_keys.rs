@@ -28,17 +28,17 @@ use crate::http::extract::patch::not_null;
 pub(super) struct ApiKeyCreate {
     /// The tenant's slug; `null` makes an operator's key.
     tenant: Option<String>,
-    /// Who has it, to know it again: 1 to 200 characters.
+    /// A label, such as who has it: 1 to 200 characters.
     #[schema(example = "iOS app")]
     label: String,
-    /// What it may do: `uploads:issue`, `uploads:read`, `uploads:delete`; the first two, where left out. An operator's key has none.
+    /// Its scopes: `uploads:issue`, `uploads:read`, `uploads:delete`; default the first two. An operator key has none.
     scopes: Option<Vec<String>>,
-    /// Refused from then on; never, where left out.
+    /// When it expires; by default never.
     #[serde(default, deserialize_with = "time::optional")]
     expires_at: Option<DateTime<Utc>>,
 }
 
-/// What changes of an API key; what is left out stays, `null` takes a value away.
+/// Changes of an API key; omitted fields stay, `null` removes a value.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApiKeyPatch {
@@ -57,11 +57,11 @@ pub(super) struct ApiKeyPatch {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ApiKeyRotate {
-    /// How long the old one still works; a day, where left out.
+    /// How long the old key still works; default one day.
     #[serde(default = "one_day")]
     #[schema(default = 86_400, maximum = 7_776_000)]
     overlap_seconds: u32,
-    /// When the new one is refused; as long from now as the old one was to live, where left out.
+    /// When the new key expires; by default after the old key's lifetime.
     #[serde(default, deserialize_with = "time::optional")]
     expires_at: Option<DateTime<Utc>>,
 }
@@ -70,7 +70,7 @@ const fn one_day() -> u32 {
     86_400
 }
 
-/// A new API key, with its text: the only time that it is shown.
+/// A new API key with its text, which is shown only here.
 #[derive(Serialize, ToSchema)]
 #[schema(as = NewApiKey)]
 pub(super) struct NewApiKeyView {
@@ -85,11 +85,11 @@ pub(super) struct NewApiKeyView {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ApiKeyQuery {
-    /// The tenant's slug; the operators' keys, where left out.
+    /// The tenant's slug; by default the operators' keys.
     tenant: Option<String>,
     /// The `next_cursor` of an earlier page.
     cursor: Option<String>,
-    /// Rows, 1 to 500; 100, where left out.
+    /// Rows, 1 to 500; default 100.
     #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
     limit: Option<u16>,
 }
@@ -108,7 +108,7 @@ pub(super) async fn list(
     Ok(Success(tenants.list_api_keys(slug.as_ref(), &page).await?.view().into()))
 }
 
-/// Make an API key; its text is shown this once.
+/// Create an API key; its text is shown only once.
 ///
 /// With `tenant`, the key belongs to an app of that tenant; without it, to an operator. The gateway
 /// stores only a digest, so a lost key cannot be shown again.
@@ -124,13 +124,13 @@ pub(super) async fn create(
         (Some(_), Some(scopes)) => parse_scopes(&scopes)?,
         (Some(_), None) => Scopes::default_scopes(),
         (None, None) => Scopes::default(),
-        (None, Some(_)) => return Err(Invalid::new("scopes", "must be left out: operators' keys have none").into()),
+        (None, Some(_)) => return Err(Invalid::new("scopes", "must be omitted: operator keys have none").into()),
     };
     let new = NewApiKey { tenant, label: body.label, scopes, expires_at: body.expires_at };
     Ok(created(tenants.create_api_key(new).await?))
 }
 
-/// Show what is known of an API key.
+/// Show an API key.
 ///
 /// Shows its label, its scopes, its expiry and when it was last used, but not its text.
 #[utoipa::path(get, path = "/admin/v1/api-keys/{public_id}", tag = "API keys", operation_id = "get_api_key",
@@ -145,7 +145,7 @@ pub(super) async fn show(
 
 /// Change an API key's label, scopes or expiry.
 ///
-/// Fields that are left out stay as they are. A revoked key cannot be changed, and the operators'
+/// Omitted fields stay as they are. A revoked key cannot be changed, and the operators'
 /// last one cannot be given an earlier expiry.
 #[utoipa::path(patch, path = "/admin/v1/api-keys/{public_id}", tag = "API keys", operation_id = "update_api_key",
     params(("public_id" = String, Path, description = "The part of the API key between its two underscores"), ("if-match" = Option<String>, Header, description = "The ETag that was read")),
@@ -162,7 +162,7 @@ pub(super) async fn update(
     Ok(versioned(&tenants.update_api_key(&public_id, changes, expected).await?))
 }
 
-/// Make an API key in place of one, which works on for a while.
+/// Replace an API key; the old one works until the overlap ends.
 ///
 /// The new key has the same tenant, label and scopes. The old one expires after `overlap_seconds`,
 /// or earlier if its own expiry comes first. A revoked or expired key is answered with 409.
@@ -178,7 +178,7 @@ pub(super) async fn rotate(
     Ok(created(tenants.rotate_api_key(&public_id, body.overlap_seconds, body.expires_at).await?))
 }
 
-/// Refuse an API key from now on. The operators' last one stays.
+/// Revoke an API key. The operators' last one stays.
 ///
 /// Takes effect within a second on every instance, and cannot be undone. Revoking a revoked key
 /// again changes nothing.

@@ -19,23 +19,23 @@ use crate::http::extract::operator::Operator;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AuditQuery {
-    /// Changes of this tenant (its slug) and of all below it.
+    /// Changes of this tenant (its slug) and everything in it.
     tenant: Option<String>,
-    /// Changes by this one, such as `cli:alice` or `api_key:4fZ0kPqL9xYa`.
+    /// Changes by this actor, such as `cli:alice` or `api_key:4fZ0kPqL9xYa`.
     actor: Option<String>,
-    /// Changes of this kind, such as `tenant.update`, or `tenant` for all of tenants.
+    /// Changes with this action, such as `tenant.update`, or `tenant` for all actions on tenants.
     action: Option<String>,
-    /// Changes of the row of this name: a slug, an alias, a public id.
+    /// Changes of the object with this name: a slug, an alias, a public id.
     subject: Option<String>,
-    /// From this moment on.
+    /// At or after this time.
     #[serde(default, deserialize_with = "crate::http::time::optional")]
     from: Option<DateTime<Utc>>,
-    /// Before this moment.
+    /// Before this time.
     #[serde(default, deserialize_with = "crate::http::time::optional")]
     to: Option<DateTime<Utc>>,
     /// The `next_cursor` of an earlier page.
     cursor: Option<String>,
-    /// Rows, 1 to 500; 100, where left out.
+    /// Rows, 1 to 500; default 100.
     #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
     limit: Option<u16>,
 }

@@ -27,10 +27,10 @@ use crate::http::extract::patch::patch;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BucketAdd {
-    /// Its name within the tenant: 1 to 63 of `a-z 0-9 -`; `default`, where left out.
+    /// Its name within the tenant: 1 to 63 of `a-z 0-9 -`; default `default`.
     #[schema(example = "default", pattern = "^[a-z0-9-]{1,63}$")]
     alias: Option<String>,
-    /// Whether the tenant's uploads go here from now on; a first bucket is the default one in any case.
+    /// Whether it becomes the default bucket; a first bucket always does.
     #[serde(default)]
     is_default: bool,
     /// The store's address, without the bucket.
@@ -42,11 +42,11 @@ pub(super) struct BucketAdd {
     /// Its name at the provider.
     #[schema(example = "my-app-uploads")]
     bucket: String,
-    /// `path` or `virtual-hosted`; `path`, where left out.
+    /// `path` (default) or `virtual-hosted`.
     addressing: Option<String>,
-    /// `r2`, `aws` or `generic`; told from the endpoint, where left out.
+    /// `r2`, `aws` or `generic`; by default from the endpoint.
     provider: Option<String>,
-    /// What a generic store enforces beside size and content type: `sha256`, `write_once`; nothing, where left out. R2 and AWS enforce both.
+    /// What a generic store enforces beside size and content type: `sha256`, `write_once`; default neither. R2 and AWS enforce both.
     #[schema(example = json!(["write_once"]))]
     enforced_bindings: Option<Vec<String>>,
     access_key_id: String,
@@ -59,7 +59,7 @@ pub(super) struct BucketAdd {
 }
 
 patch! {
-    /// What changes of a bucket; what is left out stays. For the credential see `rotate-credential`.
+    /// Changes of a bucket; omitted fields stay. For the credential see `rotate-credential`.
     BucketPatch {
         alias: String,
         endpoint: String,
@@ -71,7 +71,7 @@ patch! {
     }
 }
 
-/// How a bucket is tried.
+/// How a bucket is tested.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Examine {
@@ -94,7 +94,7 @@ pub(super) async fn list(
     Ok(Success(Page::whole(buckets).view().into()))
 }
 
-/// Give a tenant a bucket.
+/// Add a bucket to a tenant.
 ///
 /// The first bucket of a tenant becomes its default. The credential is sealed before it is stored.
 /// The gateway does not try the bucket: the doctor does.
@@ -128,7 +128,7 @@ pub(super) async fn add(
     Ok(Created { row: versioned(&bucket), location })
 }
 
-/// Show a bucket, but for its secret.
+/// Show a bucket, without its secret.
 ///
 /// Shows where it is and the id of its access key. Neither the secret nor a session token is ever
 /// shown.
@@ -142,9 +142,9 @@ pub(super) async fn show(
     Ok(versioned(&tenants.get_bucket(&Slug::parse(&tenant)?, Some(&Alias::parse(&alias)?)).await?))
 }
 
-/// Change where a bucket is.
+/// Change a bucket's location.
 ///
-/// Fields that are left out stay as they are. URLs that were issued before are not affected. To
+/// Omitted fields stay as they are. URLs that were issued before are not affected. To
 /// change the credential, rotate it.
 #[utoipa::path(patch, path = "/admin/v1/tenants/{tenant}/buckets/{alias}", tag = "buckets", operation_id = "update_bucket",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("alias" = String, Path, description = "The bucket's alias"),
@@ -186,7 +186,7 @@ pub(super) async fn set_default(
     Ok(versioned(&tenants.set_default_bucket(&Slug::parse(&tenant)?, &Alias::parse(&alias)?).await?))
 }
 
-/// Put a bucket out of use; what is recorded of its uploads stays.
+/// Archive a bucket; the records of its uploads stay.
 ///
 /// It takes no further uploads, and cannot be brought back: add it again instead. The default
 /// bucket is answered with 409.
@@ -200,7 +200,7 @@ pub(super) async fn archive(
     Ok(versioned(&tenants.archive_bucket(&Slug::parse(&tenant)?, &Alias::parse(&alias)?).await?))
 }
 
-/// Try a bucket the way a client would, and say how to mend what fails.
+/// Test a bucket like a client, and say how to fix what fails.
 ///
 /// Puts, reads and deletes a small object of its own in the bucket, and asks for the CORS rules
 /// that web pages of `origin` need. Each check gives a finding; one that failed says what to do.

@@ -41,7 +41,7 @@ pub(super) async fn show(
     Ok(Success(Page::whole(rules).view().into()))
 }
 
-/// Let web pages of these origins upload, in place of all rules that the bucket has.
+/// Let web pages of these origins upload; replaces all rules of the bucket.
 ///
 /// The rules are stored by the bucket's store. They allow what an upload from a web page needs, for
 /// these origins only.

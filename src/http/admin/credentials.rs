@@ -30,12 +30,12 @@ pub(super) struct RotateCredential {
     /// Comes with temporary credentials.
     #[schema(value_type = Option<String>, format = Password, write_only)]
     session_token: Option<SecretString>,
-    /// Do not try it first: for when the bucket cannot be reached from here.
+    /// Do not test it first, for example because the bucket cannot be reached from here.
     #[serde(default)]
     skip_check: bool,
 }
 
-/// The bucket with its new credential, and what was found when it was tried.
+/// The bucket with its new credential, and the results of its test.
 #[derive(Serialize, ToSchema)]
 #[schema(as = CredentialRotation)]
 pub(super) struct RotationView {
@@ -43,7 +43,7 @@ pub(super) struct RotationView {
     findings: Vec<FindingView>,
 }
 
-/// Give a bucket a new credential. It is tried first; URLs that the old one signed work until they expire.
+/// Replace a bucket's credential after testing the new one. URLs signed by the old one work until they expire.
 ///
 /// If a check of the new credential fails, the old one stays and the answer is 422. `skip_check`
 /// stores it without a try. If the bucket changes in the meantime, the answer is 409.

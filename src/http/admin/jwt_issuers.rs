@@ -35,7 +35,7 @@ pub(super) struct JwtIssuerAdd {
     /// The tokens' `aud`, exactly; the pair names one tenant.
     #[schema(example = "uploads")]
     audience: String,
-    /// `HS256`, `RS256`, `PS256`, `ES256` or `EdDSA`; a token's own word for it is never believed.
+    /// `HS256`, `RS256`, `PS256`, `ES256` or `EdDSA`; a token's own `alg` is never trusted.
     #[schema(example = "RS256")]
     algorithm: String,
     /// At least 32 bytes; can be written, and never read back.
@@ -43,17 +43,17 @@ pub(super) struct JwtIssuerAdd {
     hmac_secret: Option<SecretString>,
     /// A JSON Web Key Set, as text.
     jwks: Option<String>,
-    /// Where the issuer publishes its JSON Web Key Set.
+    /// The URL of the issuer's JSON Web Key Set.
     #[schema(example = "https://auth.example.com/.well-known/jwks.json")]
     jwks_url: Option<String>,
     public_key_pem: Option<String>,
-    /// How far clocks may differ, 0 to 300; 30, where left out.
+    /// Tolerated clock difference, 0 to 300; default 30.
     #[serde(default = "default_leeway")]
     #[schema(default = 30, maximum = 300)]
     leeway_seconds: u32,
-    /// What tokens may do; `uploads:issue`, where left out.
+    /// Scopes of its tokens; default `uploads:issue`.
     scopes: Option<Vec<String>>,
-    /// The claim that can narrow it; `scope`, where left out.
+    /// The claim that can narrow the scopes; default `scope`.
     scopes_claim: Option<String>,
 }
 
@@ -62,7 +62,7 @@ const fn default_leeway() -> u32 {
 }
 
 patch! {
-    /// What changes of a JWT issuer; what is left out stays. Its issuer and audience never change.
+    /// Changes of a JWT issuer; omitted fields stay. Its issuer and audience cannot change.
     JwtIssuerPatch {
         algorithm: String,
         #[schema(value_type = Option<String>, format = Password, write_only)]
@@ -76,7 +76,7 @@ patch! {
     }
 }
 
-/// A token to examine; it is neither stored nor logged.
+/// A token to test; it is neither stored nor logged.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TokenTest {
@@ -98,7 +98,7 @@ pub(super) async fn list(
     Ok(Success(Page::whole(issuers).view().into()))
 }
 
-/// Let an issuer's tokens speak for a tenant.
+/// Accept an issuer's tokens for a tenant's callers.
 ///
 /// Exactly one of `hmac_secret`, `jwks`, `jwks_url` and `public_key_pem` says how signatures are
 /// verified. A pair of `issuer` and `audience` belongs to one tenant only. An HMAC secret is sealed
@@ -129,7 +129,7 @@ pub(super) async fn add(
     Ok(Created { row: versioned(&issuer), location })
 }
 
-/// Show a JWT issuer, but for its secret.
+/// Show a JWT issuer, without its secret.
 ///
 /// Shows how its tokens are checked: algorithm, leeway, scopes and the source of the keys. An HMAC
 /// secret is never shown.
@@ -145,7 +145,7 @@ pub(super) async fn show(
 
 /// Change how a JWT issuer's tokens are checked.
 ///
-/// Fields that are left out stay as they are. A change takes effect within a second, also for
+/// Omitted fields stay as they are. A change takes effect within a second, also for
 /// tokens that are in use.
 #[utoipa::path(patch, path = "/admin/v1/tenants/{tenant}/jwt-issuers/{id}", tag = "JWT issuers", operation_id = "update_jwt_issuer",
     params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = uuid::Uuid, Path, description = "The issuer's id"),
@@ -170,13 +170,13 @@ pub(super) async fn update(
     Ok(versioned(&tenants.update_jwt_issuer(&slug, id, changes, expected, &gateway.keyring).await?))
 }
 
-/// Refuse an issuer's tokens from now on; the pair of issuer and audience is free again.
+/// Archive an issuer: reject its tokens and free its pair of issuer and audience.
 ///
 /// Takes effect within a second on every instance, and cannot be undone: add the issuer again
 /// instead.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/jwt-issuers/{id}/archive", tag = "JWT issuers",
     operation_id = "archive_jwt_issuer", params(("tenant" = String, Path, description = "The tenant's slug"), ("id" = uuid::Uuid, Path, description = "The issuer's id")),
-    responses((status = 200, description = "The issuer, as it was", body = SuccessBody<JwtIssuerView>)))]
+    responses((status = 200, description = "The archived issuer", body = SuccessBody<JwtIssuerView>)))]
 pub(super) async fn archive(
     Operator(tenants): Operator,
     Path((tenant, id)): Path<(String, String)>,
@@ -184,7 +184,7 @@ pub(super) async fn archive(
     Ok(versioned(&tenants.archive_jwt_issuer(&Slug::parse(&tenant)?, parse_id(&id)?).await?))
 }
 
-/// Examine a token: every check that a request with it would meet, and which of them fail.
+/// Test a token: show every check of a request with it, and which of them fail.
 ///
 /// Published keys are fetched again for it. The token is neither stored nor logged.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/jwt-issuers/{id}/test", tag = "JWT issuers",

@@ -13,18 +13,18 @@ use crate::http::state::SharedGateway;
 use super::PageView;
 use crate::http::extract::operator::Operator;
 
-/// What came of sealing everything anew.
+/// The result of re-sealing.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Resealed)]
 pub(super) struct ResealedView {
     /// The key that seals.
     sealing_key_id: String,
     resealed: u64,
-    /// Rows that do not open; they are left as they are.
+    /// Rows that cannot be decrypted; they stay unchanged.
     failed: Vec<String>,
 }
 
-/// Show how many rows are sealed under which key of this instance's keyring.
+/// Show how many rows each key of this instance's keyring seals.
 ///
 /// The first key seals, the others only open. Rows under a key that is not `present` cannot be
 /// opened by this instance.
@@ -38,7 +38,7 @@ pub(super) async fn status(
     Ok(Success(Page::whole(status).view().into()))
 }
 
-/// Seal every secret anew under the keyring's first key; may be repeated, should it be interrupted.
+/// Re-seal every secret under the keyring's first key; repeat it if it is interrupted.
 ///
 /// Rows are sealed again in batches while requests go on. A row that cannot be opened is left as it
 /// is, and listed in `failed`.

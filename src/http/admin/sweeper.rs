@@ -10,7 +10,7 @@ use crate::uploads::UploadError;
 
 use crate::http::extract::operator::Operator;
 
-/// Show which uploads are due to be looked for, how late that is, and what this instance does about it.
+/// Show which uploads are due for a check, how late the sweeper is, and this instance's work.
 ///
 /// The backlog is of all instances; `failing` and `last_round` are of the one that answers.
 #[utoipa::path(get, path = "/admin/v1/sweeper", tag = "sweeper", operation_id = "sweeper_status",

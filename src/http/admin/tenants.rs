@@ -22,27 +22,27 @@ use crate::http::extract::patch::not_null;
 /// Defines the bodies: their own fields, then those of a policy. With serde's `flatten` an error would not name its field.
 macro_rules! bodies {
     ($($(#[$said:meta])* $field:ident: $Type:ty as $Json:ty = $default:expr;)*) => {
-        /// A new tenant; what is left out is as usual.
+        /// A new tenant; omitted fields get their defaults.
         #[derive(Deserialize, ToSchema)]
         #[serde(deny_unknown_fields)]
         pub(super) struct TenantCreate {
             /// Its short name: 2 to 63 of `a-z 0-9 -`. It never changes.
             #[schema(example = "my-app", pattern = "^[a-z0-9-]{2,63}$")]
             slug: String,
-            /// Its name for people; by default the short name.
+            /// Its display name [default: the short name].
             name: Option<String>,
-            /// Presigns a second.
+            /// Presigns per second.
             #[serde(default = "default_rate")]
             #[schema(default = 100, minimum = 1, maximum = 1_000_000)]
             rate_per_second: u32,
-            /// Presigns at once after a pause.
+            /// Presigns in a burst after a pause.
             #[serde(default = "default_burst")]
             #[schema(default = 200, minimum = 1, maximum = 1_000_000)]
             burst: u32,
             $($(#[$said])* #[serde(default)] #[schema(value_type = Option<$Json>)] $field: Option<$Type>,)*
         }
 
-        /// What changes of a tenant; what is left out stays, `null` takes a value away.
+        /// Changes of a tenant; omitted fields stay, `null` removes a value.
         #[derive(Deserialize, ToSchema)]
         #[serde(deny_unknown_fields)]
         pub(super) struct TenantPatch {
@@ -95,13 +95,13 @@ const fn default_burst() -> u32 {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct TenantQuery {
-    /// `active`, `suspended` or `archived`; all but the archived, where left out.
+    /// `active`, `suspended` or `archived`; by default all but the archived.
     status: Option<String>,
-    /// Those whose slug begins so.
+    /// A prefix of the slug.
     slug_prefix: Option<String>,
     /// The `next_cursor` of an earlier page.
     cursor: Option<String>,
-    /// Rows, 1 to 500; 100, where left out.
+    /// Rows, 1 to 500; default 100.
     #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
     limit: Option<u16>,
 }
@@ -123,7 +123,7 @@ pub(super) async fn list(
 
 /// Add a tenant.
 ///
-/// A field that is left out gets its default. The tenant needs a bucket and an API key or a JWT
+/// An omitted field gets its default. The tenant needs a bucket and an API key or a JWT
 /// issuer before its callers can upload.
 #[utoipa::path(post, path = "/admin/v1/tenants", tag = "tenants", operation_id = "create_tenant",
     request_body = TenantCreate,
@@ -152,7 +152,7 @@ pub(super) async fn show(
 
 /// Change a tenant.
 ///
-/// Fields that are left out stay as they are; `null` removes a value. An archived tenant is
+/// Omitted fields stay as they are; `null` removes a value. An archived tenant is
 /// answered with 409: resume it first.
 #[utoipa::path(patch, path = "/admin/v1/tenants/{tenant}", tag = "tenants", operation_id = "update_tenant",
     params(("tenant" = String, Path, description = "Its slug"), ("if-match" = Option<String>, Header, description = "The ETag that was read")),
@@ -167,7 +167,7 @@ pub(super) async fn update(
     Ok(versioned(&tenants.update_tenant(&Slug::parse(&tenant)?, body.into(), expected).await?))
 }
 
-/// Serve a tenant's callers no more.
+/// Suspend a tenant: reject its callers.
 ///
 /// Its callers get 403 `tenant_suspended` within a second on every instance. URLs that were issued
 /// before work until they expire. An archived tenant is answered with 409.
@@ -181,7 +181,7 @@ pub(super) async fn suspend(
     set_status(&tenants, &tenant, TenantStatus::Suspended).await
 }
 
-/// Serve a suspended or archived tenant's callers again.
+/// Resume a suspended or archived tenant.
 ///
 /// Takes effect within a second on every instance. An active tenant stays as it is.
 #[utoipa::path(post, path = "/admin/v1/tenants/{tenant}/resume", tag = "tenants", operation_id = "resume_tenant",
@@ -194,7 +194,7 @@ pub(super) async fn resume(
     set_status(&tenants, &tenant, TenantStatus::Active).await
 }
 
-/// Serve a tenant's callers no more, and list it no more.
+/// Archive a tenant: reject its callers and hide it from lists.
 ///
 /// Its callers get 403 `tenant_suspended` within a second. No row and no object is deleted, and the
 /// tenant can be resumed.

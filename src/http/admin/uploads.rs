@@ -25,11 +25,11 @@ use crate::http::extract::operator::Operator;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AdminUploadQuery {
-    /// Of this tenant (its slug) only.
+    /// Only uploads of this tenant (its slug).
     tenant: Option<String>,
     /// The `next_cursor` of an earlier page, with the same filters and order.
     cursor: Option<String>,
-    /// Rows, 1 to 500; 100, where left out.
+    /// Rows, 1 to 500; default 100.
     #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
     limit: Option<u16>,
 }
@@ -39,7 +39,7 @@ pub(super) struct AdminUploadQuery {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AdminExportQuery {
-    /// Of this tenant (its slug) only.
+    /// Only uploads of this tenant (its slug).
     tenant: Option<String>,
     /// `csv` or `ndjson`.
     #[param(required, value_type = String)]

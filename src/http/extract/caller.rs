@@ -131,7 +131,7 @@ pub(in crate::http) fn presented(headers: &HeaderMap) -> Option<Presented> {
 
 /// Counts a stranger's failure against its address, and against nothing else.
 fn refuse(gateway: &Gateway, context: &RequestContext, error: AuthError) -> ApiError {
-    if matches!(error, AuthError::LookUpDenied) {
+    if matches!(error, AuthError::LookupDenied) {
         gateway.limits.note_denied();
     }
     if matches!(error, AuthError::Refused(_))

@@ -113,7 +113,7 @@ fn unread(error: &axum::Error, limit: usize) -> ApiError {
     if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) {
         return ApiError::with_detail(Reason::BodyTooLarge, limit.to_string());
     }
-    ApiError::with_detail(Reason::MalformedBody, "it did not arrive whole")
+    ApiError::with_detail(Reason::MalformedBody, "it arrived incomplete")
 }
 
 fn is_json(request: &Request) -> bool {
@@ -140,17 +140,17 @@ fn refuse<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> ApiErr
         return ApiError::with_detail(Reason::InvalidField, format!("{name} is missing")).about(name);
     }
     if let Some(name) = quoted("duplicate field `") {
-        return ApiError::with_detail(Reason::InvalidField, format!("{name} is there more than once")).about(name);
+        return ApiError::with_detail(Reason::InvalidField, format!("{name} must not be repeated")).about(name);
     }
     let path =
         Some(clipped(&error.path().to_string())).filter(|path| path != ".").unwrap_or_else(|| "the body".to_owned());
-    let expected = text.rsplit_once("expected ").map_or("of another form", |(_, expected)| in_words(expected));
+    let expected = text.rsplit_once("expected ").map_or("of another type", |(_, expected)| in_words(expected));
     ApiError::with_detail(Reason::InvalidField, format!("{path} must be {expected}")).about(&path)
 }
 
 pub(in crate::http) fn unknown_field(name: &str, known: &str) -> ApiError {
     let name = &clipped(name);
-    ApiError::with_detail(Reason::UnknownField, format!("{name}; known are {known}")).about(name)
+    ApiError::with_detail(Reason::UnknownField, format!("{name}; known fields: {known}")).about(name)
 }
 
 /// A name as long as any of ours could be; a client's own may be of any length.
@@ -264,8 +264,8 @@ mod tests {
     fn names_and_what_is_no_json_are_told_in_our_words() {
         let table = [
             ("{}", "invalid_field | wanted | wanted is missing"),
-            (r#"{"wanted": "a", "other": 1}"#, "unknown_field | other | There is no field other; known are wanted"),
-            (r#"{"wanted": "a", "wanted": "b"}"#, "invalid_field | wanted | wanted is there more than once"),
+            (r#"{"wanted": "a", "other": 1}"#, "unknown_field | other | Unknown field other; known fields: wanted"),
+            (r#"{"wanted": "a", "wanted": "b"}"#, "invalid_field | wanted | wanted must not be repeated"),
             ("{", "malformed_body | - | The body is not valid JSON: line 1, column "),
             (r#"{"wanted": "\ud800"}"#, "malformed_body | - | The body is not valid JSON: line 1, column "),
             (r#"{"wanted": 1e999}"#, "malformed_body | - | The body is not valid JSON: line 1, column "),
@@ -274,8 +274,8 @@ mod tests {
         let table = [
             ("time=noon", "invalid_field | time | time must be a time such as 2026-11-22T00:00:00Z"),
             ("time=2026-11-22T00:00:00Z", "nothing"),
-            ("other=1", "unknown_field | other | There is no field other; known are text, flag, u16, "),
-            ("text=a&text=b", "repeated_parameter | text | Parameter text may be given only once"),
+            ("other=1", "unknown_field | other | Unknown field other; known fields: text, flag, u16, "),
+            ("text=a&text=b", "repeated_parameter | text | Parameter text must not be repeated"),
         ];
         assert_told(&table, |text| told(read_query::<Every>(text)));
     }

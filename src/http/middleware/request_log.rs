@@ -147,7 +147,7 @@ impl Ended<'_> {
                     presign_gateway.reason = reason,
                     presign_gateway.auth.refusal = context.refusal(),
                     presign_gateway.duration_ms = took.as_secs_f64() * 1e3,
-                    presign_gateway.left_out = $left_out,
+                    presign_gateway.suppressed = $left_out,
                     "request"
                 )
             };

@@ -12,20 +12,20 @@ use super::headers;
 type Refusal = (StatusCode, &'static str, &'static str);
 
 const REFUSALS: [Refusal; 14] = [
-    (StatusCode::BAD_REQUEST, "BadRequest", "Something that was sent is wrong; `field` says what"),
-    (StatusCode::UNAUTHORIZED, "Unauthenticated", "No credential, or none that is valid"),
-    (StatusCode::FORBIDDEN, "Forbidden", "The credential is valid, but not for this"),
-    (StatusCode::NOT_FOUND, "NotFound", "There is no such thing, or it is somebody else's"),
-    (StatusCode::CONFLICT, "Conflict", "Not as things stand"),
-    (StatusCode::PRECONDITION_FAILED, "RevisionConflict", "Somebody else changed it since it was read"),
+    (StatusCode::BAD_REQUEST, "BadRequest", "The request is invalid; `field` names the wrong field"),
+    (StatusCode::UNAUTHORIZED, "Unauthenticated", "No valid credential"),
+    (StatusCode::FORBIDDEN, "Forbidden", "The credential does not permit this"),
+    (StatusCode::NOT_FOUND, "NotFound", "Not found, or not the caller's"),
+    (StatusCode::CONFLICT, "Conflict", "Not possible in the current state"),
+    (StatusCode::PRECONDITION_FAILED, "RevisionConflict", "The resource has changed since it was read"),
     (StatusCode::PAYLOAD_TOO_LARGE, "BodyTooLarge", "The body is too large"),
     (StatusCode::URI_TOO_LONG, "QueryTooLong", "The query is too long"),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", "The body is not JSON"),
-    (StatusCode::UNPROCESSABLE_ENTITY, "CredentialFailed", "The bucket's credential was tried, and does not work"),
+    (StatusCode::UNPROCESSABLE_ENTITY, "CredentialFailed", "The bucket's credential failed its test"),
     (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Over a limit"),
-    (StatusCode::INTERNAL_SERVER_ERROR, "Internal", "A fault of the gateway's own; nothing is told of it"),
-    (StatusCode::BAD_GATEWAY, "BucketFailed", "The bucket's store refuses, or its answer makes no sense"),
-    (StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "Not at the moment: try again"),
+    (StatusCode::INTERNAL_SERVER_ERROR, "Internal", "An internal error; the log has its cause"),
+    (StatusCode::BAD_GATEWAY, "BucketFailed", "The bucket's store rejected the request, or its response is invalid"),
+    (StatusCode::SERVICE_UNAVAILABLE, "Unavailable", "Temporarily unavailable: try again"),
 ];
 
 /// What ends in 409, though it is a GET; or does not, though it is none.

@@ -15,14 +15,14 @@ const ROWS: [&str; 6] = [
 
 /// Tells of an answer; `limited` where callers have a limit.
 pub(super) fn describe(status: &str, limited: bool, response: &mut Response) {
-    add(response, "x-request-id", "As in the log; the client's own, where it sent one");
+    add(response, "x-request-id", "As in the log; the client's own if it sent one");
     // Before a caller is known, there is none to tell of.
     if limited && !["401", "500"].contains(&status) {
         add(response, "ratelimit-policy", "The app's limit: `q` requests in `w` seconds");
-        add(response, "ratelimit", "What is left of it: `r` requests, all of them again in `t` seconds");
+        add(response, "ratelimit", "The remaining quota: `r` requests, full again in `t` seconds");
     }
     match status {
-        "201" => add(response, "location", "Where the new row can be read"),
+        "201" => add(response, "location", "The URL of the new resource"),
         "401" => add(response, "www-authenticate", "`Bearer`"),
         "429" | "503" => add(response, "retry-after", "How many seconds to wait"),
         _ => {}
@@ -38,7 +38,7 @@ pub(super) fn describe(status: &str, limited: bool, response: &mut Response) {
     }
     if response.content.contains_key("text/csv") {
         add(response, "content-disposition", "The file's name");
-        add(response, "x-accel-buffering", "`no`: a proxy must not collect the whole answer");
+        add(response, "x-accel-buffering", "`no`: a proxy must not buffer the response");
     }
 }
 

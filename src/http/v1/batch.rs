@@ -27,14 +27,14 @@ use crate::http::extract::idempotency_key::IdempotencyKey;
 
 const MAX_UPLOADS: usize = 100;
 
-/// Places for several files.
+/// Presigned URLs for several files.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct BatchCreate {
     /// 1 to 100; each is counted against the app's limit.
     #[schema(value_type = Vec<UploadCreate>, min_items = 1, max_items = 100)]
     uploads: Vec<Box<RawValue>>,
-    /// Whether one that is refused stops the others too.
+    /// Whether one rejected item rejects the whole batch.
     #[serde(default)]
     all_or_nothing: bool,
 }
@@ -50,7 +50,7 @@ impl BatchCreate {
     }
 }
 
-/// How each went, in the order of the request.
+/// The result of each, in the order of the request.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Batch)]
 pub(super) struct BatchView {
@@ -65,28 +65,28 @@ struct ItemView {
     error: Option<ItemErrorView>,
 }
 
-/// Why an item was refused.
+/// Why an item was rejected.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BatchItemError)]
 struct ItemErrorView {
-    /// The HTTP status that it would have had alone.
+    /// The HTTP status that the item would get alone.
     #[schema(example = 400)]
     code: u16,
     #[schema(example = "invalid_field")]
     reason: &'static str,
     msg: String,
-    /// Which of the item's fields is at fault, where one is.
+    /// The item's wrong field, if one is.
     field: Option<String>,
 }
 
-/// Ask for places for up to 100 files.
+/// Request presigned URLs for up to 100 files.
 ///
 /// What is not refused is recorded in one commit. Each item is counted against the app's limit, refused or not.
 #[utoipa::path(post, path = "/v1/uploads/batch", tag = "uploads", operation_id = "issue_uploads", security(("bearer" = [])),
     params(("idempotency-key" = Option<String>, Header,
-        description = "The same request under the same key gets the same uploads for 24 hours, with a fresh URL where the first ran out and the file has not arrived; another request under it: 409. What was refused whole is not remembered")),
+        description = "For 24 hours the same request with the same key gets the same uploads, with a new URL if the first has expired and the file has not arrived; a different request with the key gets 409. Rejected requests are not stored")),
     request_body = BatchCreate,
-    responses((status = 200, description = "How each item went", body = SuccessBody<BatchView>)))]
+    responses((status = 200, description = "The result of each item", body = SuccessBody<BatchView>)))]
 pub(super) async fn issue(
     State(gateway): State<SharedGateway>,
     FromExtensions(context): FromExtensions<RequestContext>,

@@ -18,26 +18,28 @@ use super::uploads::upload_id;
 
 const MAX_ETAG: usize = 200;
 
-/// What a client knows of its PUT.
+/// The client's view of its PUT.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = CompleteUpload)]
 pub(super) struct CompleteBody {
-    /// The `ETag` that the PUT was answered with, with or without its quotes; it is compared with the object's.
+    /// The `ETag` of the PUT's response, with or without quotes; it is compared with the object's.
     #[schema(example = "d41d8cd98f00b204e9800998ecf8427e", max_length = 200)]
     etag: Option<String>,
 }
 
-/// Say that an upload has arrived, and have it checked.
+/// Report that an upload has arrived, and check it.
 ///
-/// Looks into the bucket, compares size, content type, digest and ETag with what was promised, and gives the upload: `uploaded`, or
-/// `mismatched` with both values in `mismatches`. May be called again: `uploaded` is final once the URL has run out (and five
-/// minutes more, in which a PUT may end), or at once where the upload is bound by `write_once` or `sha256`, and is then answered from the record; until
-/// then other bytes may be put by the same URL, and are seen. An ETag is of one PUT: a call without one forgets it. Where the file is not there, the answer is 409 `not_arrived`; where the bucket does not answer, 503 `bucket_unavailable`; then nothing changes.
-/// A caller without the scope `uploads:read` can complete only what it issued itself.
+/// Compares the object's size, content type, digest and ETag with the declared ones, and returns the
+/// upload: `uploaded`, or `mismatched` with both values in `mismatches`. May be called again, because
+/// other bytes may be put by the same URL. `uploaded` is final five minutes after the URL has expired,
+/// or at once if the upload is bound by `write_once` or `sha256`; the answer then comes from the
+/// record. An ETag belongs to one PUT: a call without one forgets it. If the file is missing, the
+/// answer is 409 `not_arrived`; if the bucket does not answer, 503 `bucket_unavailable`. In both cases
+/// nothing changes. A caller without the scope `uploads:read` can complete only its own uploads.
 #[utoipa::path(post, path = "/v1/uploads/{id}/complete", tag = "uploads", operation_id = "complete_upload", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The upload's id")), request_body(content = Option<CompleteBody>),
-    responses((status = 200, description = "The upload, as it was found", body = SuccessBody<UploadView>)))]
+    responses((status = 200, description = "The upload after the check", body = SuccessBody<UploadView>)))]
 pub(super) async fn complete(
     State(gateway): State<SharedGateway>,
     Admit(admitted): Admit,

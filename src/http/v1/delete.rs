@@ -13,9 +13,9 @@ use super::uploads::upload_id;
 
 /// Delete an upload: its object in the bucket, and then `deleted` on record.
 ///
-/// Wants the scope `uploads:delete`; may be repeated. A presigned URL cannot be taken back: while the upload's own still lives
-/// (`url_expires_at`), whoever has it can bring the object back. Unless sweeping is off on every instance of the gateway, the object is looked for
-/// once more when that URL has run out, and deleted again if it is there.
+/// Needs the scope `uploads:delete`; may be repeated. A presigned URL cannot be revoked: until the
+/// upload's own URL expires (`url_expires_at`), whoever has it can upload the object again. Unless
+/// sweeping is off on every instance, the sweeper then checks the object and deletes it again.
 #[utoipa::path(delete, path = "/v1/uploads/{id}", tag = "uploads", operation_id = "delete_upload", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The upload's id")),
     responses((status = 200, description = "The upload, deleted", body = SuccessBody<UploadView>)))]

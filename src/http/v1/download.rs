@@ -21,14 +21,14 @@ use super::uploads::upload_id;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct DownloadQuery {
-    /// How long the URL lives, in seconds: 1 to the app's longest; the app's usual time, where left out.
+    /// The URL's lifetime, in seconds: 1 to the app's maximum; by default the app's policy.
     #[serde(default, deserialize_with = "crate::http::extract::number::seconds_text")]
     expires_in: Option<u32>,
-    /// `inline` to show it, `attachment` to save it. Where left out: `attachment` if there is a `filename`, else the bucket's own.
+    /// `inline` to show it, `attachment` to save it; default `attachment` with a `filename`, otherwise the bucket's own.
     disposition: Option<String>,
     /// The name to save it under: 1 to 255 bytes, any script, no slashes and no control characters.
     filename: Option<String>,
-    /// The media type to answer with: one of those that can be uploaded, or `application/octet-stream`. Where left out, the one of the upload's
+    /// The media type to answer with: one of those that can be uploaded, or `application/octet-stream`; default the type of the upload's
     /// extension, whatever the client called its file.
     content_type: Option<String>,
 }
@@ -44,9 +44,9 @@ pub(super) struct DownloadView {
     expires_at: DateTime<Utc>,
 }
 
-/// Make a presigned URL that downloads an upload.
+/// Create a presigned URL that downloads an upload.
 ///
-/// Wants the scope `uploads:read`. Nobody looks whether the file is there; a deleted one is answered with 409 `upload_deleted`.
+/// Needs the scope `uploads:read`. The gateway does not check that the file exists; a deleted one gets 409 `upload_deleted`.
 #[utoipa::path(get, path = "/v1/uploads/{id}/download", tag = "uploads", operation_id = "download_upload", security(("bearer" = [])),
     params(("id" = Uuid, Path, description = "The upload's id"), DownloadQuery),
     responses((status = 200, description = "A presigned URL", body = SuccessBody<DownloadView>)))]

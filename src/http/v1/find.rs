@@ -22,7 +22,7 @@ use crate::uploads::view::UploadView;
 pub(in crate::http) struct UploadQuery {
     /// The `next_cursor` of an earlier page, with the same filters and order.
     cursor: Option<String>,
-    /// Rows, 1 to 500; 100, where left out.
+    /// Rows, 1 to 500; default 100.
     #[serde(default, deserialize_with = "crate::http::extract::number::limit")]
     limit: Option<u16>,
 }
@@ -46,10 +46,10 @@ impl SearchQuery<UploadQuery> {
 
 /// List uploads of this app.
 ///
-/// A page looks at so many uploads at most, and may be short, or empty: there is more as long as there is a `next_cursor`.
-/// The page of a cursor is the same whenever it is asked for, but for uploads that are being committed just now, or have their
-/// time from a clock that is behind: for some seconds (the commit timeout, and what the instances' clocks differ by) such a one
-/// can still appear in an earlier page.
+/// A page examines a limited number of uploads, so it may be short or empty: there are more as long as
+/// there is a `next_cursor`. The same cursor returns the same page, except for uploads that were being
+/// committed or that come from an instance whose clock is behind: for some seconds (the commit timeout
+/// plus the clocks' difference) they can still appear in an earlier page.
 #[utoipa::path(get, path = "/v1/uploads", tag = "uploads", operation_id = "list_uploads", params(SearchQuery<UploadQuery>), security(("bearer" = [])),
     responses((status = 200, description = "A page of uploads", body = SuccessBody<PageView<UploadView>>)))]
 pub(super) async fn list(
@@ -63,12 +63,13 @@ pub(super) async fn list(
 
 /// Export uploads of this app.
 ///
-/// Everything that matches and was on record when the export began; of what is committed while it goes on, some may be there
-/// and some not. `from` and `to` that are some seconds past (the commit timeout, and what the instances' clocks differ by) give
-/// the same each time. The last line says whether it is whole: in NDJSON
-/// `{"end":true,"rows":2,"whole":true}`, in CSV `# whole: 2 rows`. Where a failure came between, it is
-/// `{"end":true,"rows":2,"whole":false,"reason":"unavailable"}` or `# NOT whole: 2 rows, unavailable` (`timed_out`, where it took longer than the gateway allows); where there is no such
-/// line at all, the connection was cut. A cell of CSV that a spreadsheet would take for a formula has an apostrophe before it.
+/// The export has every matching upload that was recorded before it began, and may have some that are
+/// committed meanwhile. If `from` and `to` are some seconds past (the commit timeout plus the
+/// instances' clock difference), each export has the same rows. The last line says whether it is whole:
+/// in NDJSON `{"end":true,"rows":2,"whole":true}`, in CSV `# whole: 2 rows`. After a failure it is
+/// `{"end":true,"rows":2,"whole":false,"reason":"unavailable"}` or `# NOT whole: 2 rows, unavailable`
+/// (`timed_out` if it took longer than the gateway allows). Without such a line the connection was cut.
+/// A CSV cell that a spreadsheet would read as a formula starts with an apostrophe.
 #[utoipa::path(get, path = "/v1/uploads/export", tag = "uploads", operation_id = "export_uploads", params(SearchQuery<ExportQuery>), security(("bearer" = [])),
     responses((status = 200, description = "The uploads, a line each", content((String = "text/csv"), (String = "application/x-ndjson")))))]
 pub(super) async fn export(

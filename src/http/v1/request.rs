@@ -22,14 +22,14 @@ const MAX_PUT_BYTES: u64 = 5 << 30;
 const MAX_PIXELS: u64 = 2_147_483_647;
 const MAX_FILENAME: usize = 255;
 
-/// A place for one file. At least one of `ext`, `filename` and `content_type` says what kind of file it is.
+/// A request for one file. At least one of `ext`, `filename` and `content_type` gives the kind of file.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct UploadCreate {
     /// `jpg`, `jpeg`, `png`, `webp`, `gif`, `mp4` or `webm`.
     #[schema(example = "jpg")]
     ext: Option<String>,
-    /// A file's name, for its extension; it becomes no part of the object key, and is not kept.
+    /// A file name, for its extension; it does not become part of the object key, and is not stored.
     #[schema(max_length = 255)]
     filename: Option<String>,
     /// The media type that belongs to the extension. It is always bound: the client must send it.
@@ -54,17 +54,17 @@ pub(in crate::http) struct UploadCreate {
     size: Option<u64>,
     /// The PUT must be of exactly these bytes: their SHA-256, as 64 hexadecimal digits or in base64.
     sha256: Option<String>,
-    /// How long the URL lives, in seconds; as the app's policy has it, where left out.
+    /// The URL's lifetime, in seconds; by default the app's policy.
     #[schema(minimum = 1)]
     #[serde(default, deserialize_with = "number::seconds")]
     expires_in: Option<u32>,
-    /// The alias of one of the app's buckets; the default one, where left out.
+    /// The alias of one of the app's buckets; by default the default bucket.
     bucket: Option<String>,
     /// Names (1 to 64 of `a-z 0-9 - _`) and values that are kept with the object: at most 16 pairs, 256 bytes a value.
     #[serde(default, deserialize_with = "distinct")]
     #[schema(example = json!({"album": "summer"}))]
     metadata: BTreeMap<String, String>,
-    /// Write once: the PUT fails when there is an object already.
+    /// Write once: the PUT fails if the object already exists.
     #[serde(default)]
     write_once: bool,
 }
@@ -77,7 +77,7 @@ fn distinct<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Strin
         type Value = BTreeMap<String, String>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object of names and texts")
+            f.write_str("an object with string values")
         }
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -136,17 +136,17 @@ fn extension(ext: Option<&str>, filename: Option<&str>, content_type: Option<&st
     let from_name = filename.map(|name| named("filename", &last_part(name))).transpose()?;
     let ext = match (from_ext, from_name) {
         (Some(ext), Some(other)) if ext != other => {
-            return Err(invalid("filename", "must end with the ext that is named"));
+            return Err(invalid("filename", "must end with the given ext"));
         }
         (Some(ext), _) | (None, Some(ext)) => Some(ext),
         (None, None) => None,
     };
     match (ext, content_type) {
-        (None, None) => Err(invalid("ext", "is missing: say ext, filename or content_type")),
+        (None, None) => Err(invalid("ext", "is missing: give ext, filename or content_type")),
         (Some(ext), None) => Ok(ext),
         (Some(ext), Some(text)) if text.eq_ignore_ascii_case(ext.content_type()) => Ok(ext),
         (Some(ext), Some(_)) => {
-            Err(invalid("content_type", format!("must be {}, which belongs to {}", ext.content_type(), ext.as_str())))
+            Err(invalid("content_type", format!("must be {}, the type of {}", ext.content_type(), ext.as_str())))
         }
         (None, Some(text)) => Extension::ALL
             .iter()

@@ -19,15 +19,15 @@ use super::issued::{Issued, IssuedView};
 use super::request::UploadCreate;
 use crate::http::extract::idempotency_key::IdempotencyKey;
 
-/// Ask for a place to upload one file to.
+/// Request a presigned URL for one file.
 ///
 /// The URL is bound to what is named: the store refuses a PUT of another size, media type or digest, or a second one where
 /// `write_once` is set. The client must send `headers`, exactly as they are.
 #[utoipa::path(post, path = "/v1/uploads", tag = "uploads", operation_id = "issue_upload", security(("bearer" = [])),
     params(("idempotency-key" = Option<String>, Header,
-        description = "The same request under the same key gets the same upload for 24 hours, with a fresh URL where the first ran out and the file has not arrived; another request under it: 409. What was refused whole is not remembered")),
+        description = "For 24 hours the same request with the same key gets the same upload, with a new URL if the first has expired and the file has not arrived; a different request with the key gets 409. Rejected requests are not stored")),
     request_body = UploadCreate,
-    responses((status = 201, description = "Where to upload; on record already", body = SuccessBody<IssuedView>)))]
+    responses((status = 201, description = "The presigned URL; the upload is recorded", body = SuccessBody<IssuedView>)))]
 pub(super) async fn issue(
     State(gateway): State<SharedGateway>,
     FromExtensions(context): FromExtensions<RequestContext>,

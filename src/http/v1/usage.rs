@@ -12,17 +12,17 @@ use crate::http::extract::json::Query;
 use crate::http::state::SharedGateway;
 use crate::uploads::usage::UsageView;
 
-/// Which uploads are counted, and what is told apart.
+/// Which uploads are counted, and how they are grouped.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct UsageQuery {
-    /// Uploads that were issued from this moment on, a whole hour in UTC (`2026-11-22T18:00:00Z`) or a day; left out, 30 days before `to`.
+    /// Uploads issued at or after this time, a whole hour in UTC (`2026-11-22T18:00:00Z`) or a day; default 30 days before `to`.
     #[param(example = "2026-11-01")]
     from: Option<String>,
-    /// Before this moment, a whole hour in UTC or a day, at most 400 days after `from`; left out, the end of the current hour.
+    /// Before this time, a whole hour in UTC or a day, at most 400 days after `from`; default the end of the current hour.
     to: Option<String>,
-    /// `day`, `type`, `state`, `ext` or `api_key`; left out, only the total is told.
+    /// `day`, `type`, `state`, `ext` or `api_key`; without it, only the total.
     by: Option<String>,
 }
 

@@ -129,7 +129,7 @@ impl Sweeper {
             Ok(None) => {}
             // What was claimed is due again when the lease has run out.
             Err(error) => {
-                tracing::warn!(presign_gateway.tenant = due.tenant.as_str(), presign_gateway.bucket = due.bucket.as_str(), cause = %cause(&error), "sweeping a bucket broke off");
+                tracing::warn!(presign_gateway.tenant = due.tenant.as_str(), presign_gateway.bucket = due.bucket.as_str(), cause = %cause(&error), "sweeping a bucket was aborted");
             }
         }
         work
@@ -170,7 +170,7 @@ impl Sweeper {
                 return Ok(Some(trouble));
             }
             if !is_stopping && !batch.left.is_empty() {
-                return Ok(Some("asking for an object ended unexpectedly".to_owned()));
+                return Ok(Some("checking an object failed unexpectedly".to_owned()));
             }
             if !batch.found.is_empty() {
                 self.recovers(due);
@@ -290,7 +290,7 @@ impl Sweeper {
         let before = memory.backoffs.get(&due.bucket_id);
         if before.is_none_or(|before| before.reason != trouble) {
             let (tenant, bucket) = (due.tenant.as_str(), due.bucket.as_str());
-            tracing::warn!(presign_gateway.tenant = tenant, presign_gateway.bucket = bucket, cause = %trouble, "a bucket fails: its uploads are looked for later");
+            tracing::warn!(presign_gateway.tenant = tenant, presign_gateway.bucket = bucket, cause = %trouble, "a bucket fails: backing off");
         }
         let backoff = Backoff::after(before, trouble, self.clock.now(), chance);
         memory.backoffs.insert(due.bucket_id, backoff);
@@ -303,7 +303,7 @@ impl Sweeper {
                 presign_gateway.tenant = tenant,
                 presign_gateway.bucket = bucket,
                 failures = backoff.failures,
-                "a bucket answers again"
+                "a bucket recovered"
             );
         }
     }

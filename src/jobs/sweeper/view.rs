@@ -9,7 +9,7 @@ use crate::store::{Store, StoreError};
 
 use super::{MAX_BUCKETS_PER_ROUND, MAX_COUNTED, Round, Sweeper};
 
-/// Uploads that are due to be looked for, of all tenants; the same on every instance.
+/// Uploads of all tenants that are due for a check; the same on every instance.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = SweeperBacklog)]
 pub struct BacklogView {
@@ -17,7 +17,7 @@ pub struct BacklogView {
     pub due: i64,
     /// Since when the oldest one is due.
     pub oldest_due_at: Option<DateTime<Utc>>,
-    /// How late the sweepers are; 0 where nothing is due.
+    /// How late the sweepers are; 0 if nothing is due.
     pub lag_seconds: i64,
     /// Buckets that have uploads due, at most 1,000.
     pub buckets: Vec<DueBucketView>,
@@ -32,7 +32,7 @@ pub struct DueBucketView {
     /// Uploads that are due; at most 1,000 are counted.
     pub due: i64,
     pub oldest_due_at: DateTime<Utc>,
-    /// Why this instance leaves the bucket alone, where it does.
+    /// Why this instance skips the bucket, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing: Option<FailingView>,
 }
@@ -41,13 +41,13 @@ pub struct DueBucketView {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = FailingBucket)]
 pub struct FailingView {
-    /// What it answered last.
-    #[schema(example = "no answer in time")]
+    /// Its last error.
+    #[schema(example = "no response in time")]
     pub reason: String,
-    /// How often in a row.
+    /// Failures in a row.
     pub failures: u32,
     pub since: DateTime<Utc>,
-    /// Not before this moment is it asked again.
+    /// When it is asked again.
     pub next_try_at: DateTime<Utc>,
 }
 
@@ -56,13 +56,13 @@ pub struct FailingView {
 #[schema(as = Sweeper)]
 pub struct SweeperView {
     pub backlog: BacklogView,
-    /// Whether this instance sweeps, and every how many seconds.
+    /// Seconds between this instance's rounds; null if it does not sweep.
     pub every_seconds: Option<u64>,
-    /// What this instance did last; none where it has not begun.
+    /// This instance's last round; null before the first.
     pub last_round: Option<RoundView>,
 }
 
-/// What one round of an instance has done.
+/// The work of one round of an instance.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = SweeperRound)]
 pub struct RoundView {
@@ -73,13 +73,13 @@ pub struct RoundView {
     pub uploaded: u32,
     pub mismatched: u32,
     pub expired: u32,
-    /// Deleted ones that were looked for.
+    /// Deleted uploads that were checked.
     pub deleted: u32,
-    /// Those of them that were there again, and were deleted once more.
+    /// Deleted uploads that had reappeared and were deleted again.
     pub reappeared: u32,
-    /// Those that could not be asked for, and are due again.
+    /// Uploads that could not be checked, and are due again.
     pub rescheduled: u32,
-    /// Those that could not be asked for until 30 days after their URL ran out, and are not looked for again.
+    /// Uploads that could not be checked within 30 days of their URL's expiry; they are not checked again.
     pub abandoned: u32,
 }
 

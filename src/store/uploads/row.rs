@@ -67,7 +67,7 @@ enum Unreadable {
 
 fn read(row: &PgRow) -> Result<Upload, Unreadable> {
     let text = |column| row.try_get::<Option<&str>, _>(column);
-    let unknown = |column| move || Invalid::new(column, "is not what this version writes");
+    let unknown = |column| move || Invalid::new(column, "has a format that this version does not write");
     let ext = Extension::parse(row.try_get("ext")?).ok_or_else(unknown("ext"))?;
     let issued = NewUpload {
         id: row.try_get::<Uuid, _>("id")?.into(),

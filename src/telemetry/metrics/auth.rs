@@ -12,7 +12,7 @@ pub struct AuthMetrics {
 
 impl AuthMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
-        let failures = metrics.counter("presign_gateway.auth.failures", "Requests whose caller was not authenticated.");
+        let failures = metrics.counter("presign_gateway.auth.failures", "Requests that failed authentication.");
         Self { failures }
     }
 

@@ -15,7 +15,7 @@ pub struct BucketMetrics {
 impl BucketMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
         let duration =
-            metrics.seconds("presign_gateway.bucket.operation.duration", "How long a call of a bucket took.");
+            metrics.seconds("presign_gateway.bucket.operation.duration", "Duration of a bucket operation.");
         Self { duration }
     }
 

@@ -16,7 +16,7 @@ pub struct CacheMetrics {
 
 impl CacheMetrics {
     pub(super) fn new(metrics: &Metrics, name: &'static str) -> Self {
-        let requests = metrics.counter("presign_gateway.cache.requests", "Looks into what is kept in memory.");
+        let requests = metrics.counter("presign_gateway.cache.requests", "Cache lookups.");
         let bind = |result| requests.bind(&[KeyValue::new("cache", name), KeyValue::new("result", result)]);
         Self { name, hits: bind("hit"), misses: bind("miss"), failures: bind("failure") }
     }

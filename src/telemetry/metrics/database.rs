@@ -14,7 +14,7 @@ pub struct DatabaseMetrics {
 
 impl DatabaseMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
-        Self { duration: metrics.seconds("db.client.operation.duration", "How long a statement took.") }
+        Self { duration: metrics.seconds("db.client.operation.duration", "Duration of a database statement.") }
     }
 
     /// `failure` is the kind of error, if it failed.

@@ -46,7 +46,7 @@ impl Metrics {
                 max.observe(pool().max, &[named(*name)]);
             }
         });
-        max.with_description("Connections to Postgres that there may be.").build();
+        max.with_description("Maximum number of connections to Postgres.").build();
     }
 
     /// Rows that wait to be recorded, and how many may.
@@ -54,10 +54,10 @@ impl Metrics {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let gauge = self.0.meter.u64_observable_gauge("presign_gateway.recorder.queue.depth");
         let gauge = gauge.with_callback(move |gauge| gauge.observe(count(depth()), &[]));
-        gauge.with_description("Rows that wait to be recorded.").build();
+        gauge.with_description("Rows waiting to be recorded.").build();
         let gauge = self.0.meter.u64_observable_gauge("presign_gateway.recorder.queue.capacity");
         let gauge = gauge.with_callback(move |gauge| gauge.observe(count(capacity), &[]));
-        gauge.with_description("Rows that may wait; one more is refused.").build();
+        gauge.with_description("Maximum number of waiting rows.").build();
     }
 
     /// Entries of each cache.
@@ -67,7 +67,7 @@ impl Metrics {
                 gauge.observe(entries, &[KeyValue::new("cache", name)]);
             }
         });
-        gauge.with_description("What is kept in memory.").build();
+        gauge.with_description("Cache entries.").build();
     }
 
     /// Issuers that publish their keys.
@@ -79,20 +79,20 @@ impl Metrics {
             gauge.observe(fresh, &state("fresh"));
             gauge.observe(failing, &state("failing"));
         });
-        gauge.with_description("JWT issuers whose keys are fetched, by how the last fetch went.").build();
+        gauge.with_description("JWT issuers whose keys are fetched, by the outcome of the last fetch.").build();
         let gauge = self.0.meter.f64_observable_gauge("presign_gateway.jwks.age").with_callback(move |gauge| {
             let JwksStats { oldest_fresh, oldest_failing, .. } = facts();
             gauge.observe(oldest_fresh.as_secs_f64(), &state("fresh"));
             gauge.observe(oldest_failing.as_secs_f64(), &state("failing"));
         });
-        gauge.with_unit("s").with_description("The age of the oldest keys of a JWT issuer.").build();
+        gauge.with_unit("s").with_description("Age of the oldest key set of a JWT issuer.").build();
     }
 
     /// Whether changes that others make are heard.
     pub fn observe_listening(&self, is_on: impl Fn() -> bool + Send + Sync + 'static) {
         let gauge = self.0.meter.u64_observable_gauge("presign_gateway.listening");
         let gauge = gauge.with_callback(move |gauge| gauge.observe(u64::from(is_on()), &[]));
-        gauge.with_description("1 while changes are heard of, else 0.").build();
+        gauge.with_description("1 while change notifications arrive, otherwise 0.").build();
     }
 
     /// How old the key that seals is, where that is known.
@@ -102,6 +102,6 @@ impl Metrics {
                 gauge.observe(age.as_secs_f64(), &[]);
             }
         });
-        gauge.with_unit("s").with_description("The age of the key that seals, by the date in its id.").build();
+        gauge.with_unit("s").with_description("Age of the primary sealing key, by the date in its id.").build();
     }
 }

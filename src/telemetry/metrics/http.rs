@@ -34,7 +34,7 @@ impl HttpMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
         let duration = metrics.seconds(
             "http.server.request.duration",
-            "How long a request took, from its head to the head of the answer.",
+            "Time from the request head to the response head.",
         );
         let route = Cow::Borrowed(PRESIGN_ROUTE);
         let usual = Answered { method: "GET", route: Some(&route), status: Some(200), failure: None };
@@ -60,7 +60,7 @@ pub struct ConnectionMetrics(BoundUpDownCounter<i64>);
 impl ConnectionMetrics {
     pub(super) fn new(metrics: &Metrics, listener: &'static str) -> Self {
         let open = metrics.0.meter.i64_up_down_counter("presign_gateway.http.connections");
-        let open = open.with_description("Connections that clients have.").build();
+        let open = open.with_description("Open client connections.").build();
         Self(open.bind(&[KeyValue::new("listener", listener)]))
     }
 

@@ -46,7 +46,7 @@ impl Decisions {
 impl LimiterMetrics {
     pub(super) fn new(metrics: &Metrics, most_tenants: usize) -> Self {
         let decisions =
-            metrics.counter("presign_gateway.limiter.decisions", "Requests that a limit let in or refused.");
+            metrics.counter("presign_gateway.limiter.decisions", "Requests admitted or refused by a rate limit.");
         let of = |limit| Decisions::of(&decisions, &[KeyValue::new("limit", limit)]);
         let (anonymous, failures) = (of("anonymous"), of("failures"));
         Self { decisions, anonymous, failures, most_tenants, tenants: Mutex::default() }

@@ -7,7 +7,7 @@ use opentelemetry::metrics::BoundHistogram;
 
 use super::Metrics;
 
-/// Rows in a batch.
+/// Rows per batch.
 const ROWS: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0];
 
 #[derive(Debug)]
@@ -23,15 +23,15 @@ impl RecorderMetrics {
         let meter = &metrics.0.meter;
         let wait = metrics.seconds(
             "presign_gateway.recorder.queue.wait",
-            "How long the first row of a batch waited in the queue: none waited longer.",
+            "Queue wait of a batch's first row, which waits longest.",
         );
         let rows = meter
             .u64_histogram("presign_gateway.recorder.batch.size")
-            .with_description("Rows in a batch.")
+            .with_description("Rows per batch.")
             .with_boundaries(ROWS.to_vec())
             .build();
         let commit =
-            metrics.seconds("presign_gateway.recorder.commit.duration", "How long the commit of a batch took.");
+            metrics.seconds("presign_gateway.recorder.commit.duration", "Commit duration of a batch.");
         let outcome = |outcome| commit.bind(&[KeyValue::new("outcome", outcome)]);
         Self { wait: wait.bind(&[]), rows: rows.bind(&[]), committed: outcome("committed"), failed: outcome("failed") }
     }

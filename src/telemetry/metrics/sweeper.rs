@@ -22,18 +22,18 @@ impl SweeperMetrics {
         let lag = meter.f64_gauge("presign_gateway.sweeper.lag").with_unit("s");
         let failing = meter.u64_gauge("presign_gateway.sweeper.failing_buckets");
         Self {
-            lag: lag.with_description("How long the oldest upload was due when the last round began.").build(),
-            round: metrics.seconds("presign_gateway.sweeper.round.duration", "How long a round took."),
+            lag: lag.with_description("How long the oldest due upload had been due when the last round began.").build(),
+            round: metrics.seconds("presign_gateway.sweeper.round.duration", "Duration of a sweeper round."),
             rescheduled: metrics
-                .counter("presign_gateway.sweeper.rescheduled", "Uploads that could not be asked for yet."),
-            abandoned: metrics.counter("presign_gateway.sweeper.abandoned", "Uploads that are not asked for any more."),
-            failing: failing.with_description("Buckets that fail, and are left alone for a while.").build(),
+                .counter("presign_gateway.sweeper.rescheduled", "Uploads whose check was rescheduled."),
+            abandoned: metrics.counter("presign_gateway.sweeper.abandoned", "Uploads whose checks were abandoned."),
+            failing: failing.with_description("Failing buckets in backoff.").build(),
         }
     }
 
     /// Counts a round that broke off, since the database did not answer.
     pub fn broke_off(&self, took: Duration) {
-        self.round.record(took.as_secs_f64(), &[KeyValue::new("outcome", "broke_off")]);
+        self.round.record(took.as_secs_f64(), &[KeyValue::new("outcome", "failed")]);
     }
 
     /// Counts a round that ended.

@@ -28,14 +28,14 @@ pub struct UploadMetrics {
 
 impl UploadMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
-        let asked = metrics.counter("presign_gateway.uploads", "Uploads asked for, and what came of it.");
+        let asked = metrics.counter("presign_gateway.uploads", "Requested uploads, by outcome.");
         let issued = KINDS.map(|kind| asked.bind(&labels(kind, "issued")));
         for (kind, outcome) in KINDS.iter().flat_map(|kind| OURS.map(|outcome| (*kind, outcome))) {
             asked.add(0, &labels(kind, outcome));
         }
         let settled = metrics.counter(
             "presign_gateway.uploads.settled",
-            "Uploads of which it became known what became of them, and who found out.",
+            "Uploads whose state became known, by state and by component.",
         );
         Self { asked, issued, settled }
     }

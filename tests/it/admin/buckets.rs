@@ -222,7 +222,7 @@ async fn what_was_asked_of_a_store_is_on_record_even_where_it_refused() {
     let origins = json!({ "origins": ["https://app.example.com"] });
     let refused = call(&stack, Method::PUT, "/default/cors", origins).await;
     refused.assert_error(502, "bucket_failed");
-    assert_eq!(refused.message(), "The bucket's store answered: SignatureDoesNotMatch");
+    assert_eq!(refused.message(), "The bucket's store returned an error: SignatureDoesNotMatch");
     let events = stack.admin(Method::GET, "/audit-events?tenant=alpha&limit=2").send().await;
     let actions: Vec<&Value> =
         events.data(200)["items"].as_array().unwrap().iter().map(|event| &event["action"]).collect();

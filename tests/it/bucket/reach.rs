@@ -57,7 +57,7 @@ async fn an_answer_without_end_is_cut_off() {
     let bucket = client(&open(&url, "alpha-uploads", credential("alpha")));
     let error =
         tokio::time::timeout(std::time::Duration::from_secs(10), bucket.cors_rules()).await.unwrap().unwrap_err();
-    assert_eq!(error.code, "an answer that cannot be read", "not read until the time is over");
+    assert_eq!(error.code, "unreadable response", "not read until the time is over");
 }
 
 #[tokio::test]

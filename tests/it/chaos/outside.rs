@@ -58,7 +58,7 @@ fn faults(elsewhere: &Publisher) -> [Fault; 7] {
         Fault::new("endless", Some(Publish::Endless), nonsense, "without a size", Some("without a size")),
         Fault::new("garbage", Some(Publish::Garbage), away, "cannot connect", Some("cannot connect")),
         Fault::new("cut off", Some(Publish::HalfHead), away, "cannot connect", Some("cannot connect")),
-        Fault::new("silent", Some(Publish::Hang), away, "no answer in time", None),
+        Fault::new("silent", Some(Publish::Hang), away, "no response in time", None),
     ]
 }
 

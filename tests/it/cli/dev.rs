@@ -105,7 +105,7 @@ async fn a_folder_that_dev_did_not_make_is_left_alone() {
     std::fs::write(&precious, "mine").unwrap();
     for flags in [&[][..], &["--reset"]] {
         let output = program().args(["dev", "--data-dir"]).arg(folder.path()).args(flags).output().await.unwrap();
-        assert!(stderr(&output).contains("nothing was touched"), "{}", stderr(&output));
+        assert!(stderr(&output).contains("nothing was changed"), "{}", stderr(&output));
         assert_eq!(std::fs::read_to_string(&precious).unwrap(), "mine");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }

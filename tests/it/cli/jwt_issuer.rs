@@ -67,7 +67,7 @@ async fn an_issuer_is_added_by_url_tested_changed_and_archived() {
     workbench.run(&["jwt-issuer", "remove", "app", id]).await;
     assert_eq!(json(&workbench, &["jwt-issuer", "list", "app"]).await, json!({ "items": [], "next_cursor": null }));
     let missing = workbench.fail(&["jwt-issuer", "show", "app", id]).await;
-    assert!(missing.contains("there is no JWT issuer"), "{missing}");
+    assert!(missing.contains("no JWT issuer"), "{missing}");
 }
 
 #[tokio::test]
@@ -93,6 +93,6 @@ async fn what_an_issuer_cannot_be_is_told_and_another_tenants_is_not_there() {
     let id = ours["id"].as_str().unwrap();
     for command in ["show", "update", "archive"] {
         let said = workbench.fail(&["jwt-issuer", command, "other", id]).await;
-        assert!(said.contains(&format!("there is no JWT issuer {id}")), "{said}");
+        assert!(said.contains(&format!("no JWT issuer {id} exists")), "{said}");
     }
 }

@@ -23,12 +23,12 @@ async fn wrong_values_are_told_with_what_would_be_right() {
     let bucket = ["bucket", "add", "app", "--bucket", "uploads", "--access-key-id", "ID", "--secret-stdin"];
     let cases: [(&[&str], &str); 13] = [
         (&["tenant", "create", "Not A Slug"], "must be 2 to 63 of a-z, 0-9 and -"),
-        (&["tenant", "create", "app"], "there is already a tenant app"),
+        (&["tenant", "create", "app"], "the tenant app already exists"),
         (&["tenant", "create", "b2", "--rate", "0"], "rate_per_second must be 1 to 1000000"),
-        (&["tenant", "update", "nobody", "--rate", "1"], "there is no tenant nobody"),
+        (&["tenant", "update", "nobody", "--rate", "1"], "no tenant nobody exists"),
         (
             &["tenant", "update", "app", "--default-expiry", "9999"],
-            "default_expiry_seconds must be 1 to the tenant's longest, 3600",
+            "default_expiry_seconds must be 1 to the tenant's maximum, 3600",
         ),
         (&["tenant", "update", "app", "--template", "{yyyy}.{ext}"], "must hold {uuid}"),
         (&["tenant", "update", "app", "--time-zone", "Mars/Base"], "must be an IANA time zone"),
@@ -40,7 +40,7 @@ async fn wrong_values_are_told_with_what_would_be_right() {
         ),
         (&[&bucket[..], &["--endpoint", "https://s3.example.com", "--region", "auto"]].concat(), "the secret is empty"),
         (&["api-key", "create", "app", "--label", ""], "label must be 1 to 200 characters"),
-        (&["api-key", "revoke", "nosuchkey"], "there is no API key nosuchkey"),
+        (&["api-key", "revoke", "nosuchkey"], "no API key nosuchkey exists"),
     ];
     for (arguments, expected) in cases {
         let said = workbench.fail(arguments).await;
@@ -51,7 +51,7 @@ async fn wrong_values_are_told_with_what_would_be_right() {
 #[tokio::test]
 async fn serve_refuses_to_start_without_a_database_or_a_sealing_key() {
     let output = program().arg("serve").output().await.unwrap();
-    assert!(stderr(&output).contains("there is no sealing key"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("no sealing key"), "{}", stderr(&output));
     let key = SealingKey::generate("k1", &Randomness::System);
     let output = program().arg("serve").env("PRESIGN__VAULT__KEYS", key.expose_secret()).output().await.unwrap();
     assert!(stderr(&output).contains("set DATABASE_URL="), "{}", stderr(&output));
@@ -70,7 +70,7 @@ async fn config_check_tells_every_fault_and_config_show_hides_secrets() {
     );
 
     let both = stderr(&program().args(["config", "check"]).output().await.unwrap());
-    assert!(both.contains("no database is named") && both.contains("there is no sealing key"), "{both}");
+    assert!(both.contains("no database is configured") && both.contains("no sealing key"), "{both}");
     let mut bad_url = program();
     bad_url.args(["config", "check"]).env("DATABASE_URL", "postgres://u:hunter2@h:notaport/x");
     let said = stderr(&bad_url.output().await.unwrap());

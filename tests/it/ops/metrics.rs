@@ -220,9 +220,9 @@ async fn under_load_lines_are_left_out_and_counted() {
     for _ in 0..20 {
         stack.get("/livez").send().await;
     }
-    let left_out = Scrape::of(&stack).await.count("presign_gateway_log_left_out_total", &[("outcome", "success")]);
+    let left_out = Scrape::of(&stack).await.count("presign_gateway_log_suppressed_total", &[("outcome", "success")]);
     assert!((1..20).contains(&left_out), "{left_out}");
-    assert_eq!(Scrape::of(&stack).await.count("presign_gateway_log_left_out_total", &[("outcome", "client_error")]), 0);
+    assert_eq!(Scrape::of(&stack).await.count("presign_gateway_log_suppressed_total", &[("outcome", "client_error")]), 0);
 }
 
 #[tokio::test]

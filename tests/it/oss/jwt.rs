@@ -162,7 +162,7 @@ async fn an_issuer_with_unfit_key_material_is_refused_when_it_is_added() {
         ("a public key for HS256", issuer(JwtAlgorithm::Hs256, NewVerification::PublicKeyPem(rsa.public_pem.clone()))),
         ("an RSA key for ES256", issuer(JwtAlgorithm::Es256, NewVerification::PublicKeyPem(rsa.public_pem.clone()))),
         ("an RSA JWKS for ES256", issuer(JwtAlgorithm::Es256, NewVerification::Jwks(rsa.jwks()))),
-        ("one kid twice", issuer(JwtAlgorithm::Rs256, NewVerification::Jwks(twice))),
+        ("a kid twice", issuer(JwtAlgorithm::Rs256, NewVerification::Jwks(twice))),
         ("a key of another algorithm", with("alg", json!("PS256"))),
         ("a key of an unknown algorithm", with("alg", json!("RS999"))),
         ("a key for encryption", with("use", json!("enc"))),

@@ -95,9 +95,9 @@ async fn accept_language_chooses_the_words_and_the_contracts_clients_read_chines
         let call = stack.get("/oss/presign").bearer(&stack.demo.alpha.api_key).header("accept-language", accepted);
         assert_eq!(call.send().await.message(), expected, "{accepted}");
     }
-    assert_eq!(stack.get("/elsewhere").send().await.message(), "There is nothing at this path");
+    assert_eq!(stack.get("/elsewhere").send().await.message(), "No such path");
     let chinese = stack.another(&[("SERVER__DEFAULT_LANGUAGE", "zh")]).await;
-    for (accepted, expected) in [("*", "路径不存在"), ("en", "There is nothing at this path")] {
+    for (accepted, expected) in [("*", "路径不存在"), ("en", "No such path")] {
         let call = stack.call(Method::GET, format!("{}/elsewhere", chinese.url)).header("accept-language", accepted);
         assert_eq!(call.send().await.message(), expected, "{accepted}");
     }

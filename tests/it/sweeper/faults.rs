@@ -59,7 +59,7 @@ async fn why_a_bucket_fails_is_told() {
     let store = Publisher::start(Publish::Status(403)).await;
     redirect(&stack, "alpha", &format!("http://{}", store.address)).await;
     due_uploads_elsewhere(&stack).await;
-    for (publish, reason) in [(Publish::Status(403), "GetObject"), (Publish::Hang, "no answer in time")] {
+    for (publish, reason) in [(Publish::Status(403), "GetObject"), (Publish::Hang, "no response in time")] {
         store.set(publish);
         let told =
             async || failing(&stack).await.filter(|failing| failing["reason"].as_str().unwrap().contains(reason));
@@ -88,7 +88,7 @@ async fn a_credential_that_does_not_open_is_a_fault_of_its_bucket_only() {
     due_uploads(&stack, &stack.demo.beta.api_key, 2).await;
     settled(&stack, "beta").await;
     let told = eventually("it is told", async || failing(&stack).await).await;
-    assert!(told["reason"].as_str().unwrap().contains("does not open"));
+    assert!(told["reason"].as_str().unwrap().contains("cannot be decrypted"));
 }
 
 #[tokio::test]

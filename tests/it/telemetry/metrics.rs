@@ -45,7 +45,7 @@ const METRICS: &[(&str, &str, &[&str])] = &[
     ("presign_gateway.sealing_key.age", "s", &[]),
     ("presign_gateway.listening", "", &[]),
     ("presign_gateway.http.connections", "", &["listener"]),
-    ("presign_gateway.log.left_out", "", &["outcome"]),
+    ("presign_gateway.log.suppressed", "", &["outcome"]),
     ("presign_gateway.telemetry.lost", "", &["signal"]),
     ("presign_gateway.build.info", "", &["version"]),
 ];

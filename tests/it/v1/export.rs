@@ -428,7 +428,7 @@ async fn the_command_line_lists_shows_and_exports_the_same() {
     assert_eq!(listed["items"], page.data(200)["items"]);
     let cursor = listed["next_cursor"].as_str().unwrap();
     let next = workbench.run(&["uploads", "list", "--tenant", "alpha", "--limit", "7", "--cursor", cursor]).await;
-    assert!(next.contains("There is more: --cursor "), "{next}");
+    assert!(next.contains("More results: --cursor "), "{next}");
     let id = listed["items"][0]["id"].as_str().unwrap();
     let shown: Value =
         serde_json::from_str(&workbench.run(&["uploads", "show", id, "--output", "json"]).await).unwrap();

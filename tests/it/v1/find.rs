@@ -101,7 +101,7 @@ async fn each_field_that_is_wrong_is_named_with_what_would_be_right() {
     list(&stack, "tenant=alpha").await.assert_field(400, "unknown_field", "tenant");
     let unknown = list(&stack, "format=csv").await;
     unknown.assert_field(400, "unknown_field", "format");
-    let known = format!("format; known are cursor, limit, {}, order", UploadFilter::NAMES.join(", "));
+    let known = format!("format; known fields: cursor, limit, {}, order", UploadFilter::NAMES.join(", "));
     assert!(unknown.message().ends_with(&known), "{}", unknown.message());
     list(&stack, "ext=jpg&ext=png").await.assert_field(400, "repeated_parameter", "ext");
     let unlisted = stack.admin(Method::GET, "/uploads?tenant=nobody").send().await;

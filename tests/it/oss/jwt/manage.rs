@@ -147,7 +147,7 @@ async fn another_tenants_issuer_and_an_archived_one_are_answered_for_like_one_th
             tenants.test_jwt_issuer(slug, id, &"token".into(), keyring).await.map(drop),
         ];
         for answer in answers {
-            assert_eq!(answer.unwrap_err().to_string(), format!("there is no JWT issuer {id}"));
+            assert_eq!(answer.unwrap_err().to_string(), format!("no JWT issuer {id} exists"));
         }
     }
 }

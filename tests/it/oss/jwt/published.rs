@@ -227,12 +227,12 @@ async fn a_client_that_failed_too_often_fetches_nothing() {
     assert!(matches!(refused, AuthError::Refused(Refusal::InvalidToken)), "{refused}");
 
     let denied = auth.authenticate(&present("first"), || false).await.unwrap_err();
-    assert!(matches!(denied, AuthError::LookUpDenied), "{denied}");
+    assert!(matches!(denied, AuthError::LookupDenied), "{denied}");
     assert_eq!(publisher.requests(), 0);
     auth.authenticate(&present("first"), || true).await.unwrap();
     auth.authenticate(&present("first"), || false).await.unwrap();
     let denied = auth.authenticate(&present("unknown"), || false).await.unwrap_err();
-    assert!(matches!(denied, AuthError::LookUpDenied), "{denied}");
+    assert!(matches!(denied, AuthError::LookupDenied), "{denied}");
     assert_eq!(publisher.requests(), 1);
     let unknown = auth.authenticate(&present("unknown"), || true).await.unwrap_err();
     assert!(matches!(unknown, AuthError::Refused(Refusal::InvalidToken)), "{unknown}");

@@ -429,7 +429,7 @@ async fn a_client_that_failed_too_often_makes_nothing_be_looked_up_by_a_remember
     auth.authenticate(&token, || false).await.unwrap();
     auth.invalidate_all();
     let denied = auth.authenticate(&token, || false).await.unwrap_err();
-    assert!(matches!(denied, AuthError::LookUpDenied), "{denied}");
+    assert!(matches!(denied, AuthError::LookupDenied), "{denied}");
 }
 
 #[tokio::test]
