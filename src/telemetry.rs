@@ -110,7 +110,10 @@ pub fn start(config: &TelemetryConfig, extra: Option<ExtraLayer>) -> Result<Tele
 /// Says which variables of OpenTelemetry's nobody heeds.
 pub fn log_ignored(variables: &[String]) {
     if !variables.is_empty() {
-        tracing::warn!(variables = variables.join(", "), "unsupported OpenTelemetry variables ignored: see docs/observability.md");
+        tracing::warn!(
+            variables = variables.join(", "),
+            "unsupported OpenTelemetry variables ignored: see docs/observability.md"
+        );
     }
 }
 

@@ -103,7 +103,9 @@ impl Admin {
         };
         let set = |tenant: &mut Tenant| {
             if tenant.status == TenantStatus::Archived && status == TenantStatus::Suspended {
-                return Err(AdminError::Conflict("this tenant is archived, so its callers are already rejected".to_owned()));
+                return Err(AdminError::Conflict(
+                    "this tenant is archived, so its callers are already rejected".to_owned(),
+                ));
             }
             let differs = tenant.status != status;
             tenant.status = status;

@@ -114,7 +114,7 @@ pub(super) struct Add {
     /// r2, aws or generic [default: from the endpoint].
     #[arg(long)]
     provider: Option<String>,
-    /// What a generic store enforces beside size and content type, with commas: sha256, once.
+    /// What a generic store enforces beside size and content type, separated by commas: sha256, write_once.
     #[arg(long, value_name = "LIST", default_value = "")]
     enforced_bindings: String,
     #[command(flatten)]
@@ -145,7 +145,7 @@ pub(super) struct Update {
     /// r2, aws or generic.
     #[arg(long)]
     provider: Option<String>,
-    /// What a generic store enforces beside size and content type, with commas: sha256, once; an empty text means neither.
+    /// What a generic store enforces beside size and content type, separated by commas: sha256, write_once; an empty text means neither.
     #[arg(long, value_name = "LIST")]
     enforced_bindings: Option<String>,
 }

@@ -146,7 +146,8 @@ impl JwtIssuerCommand {
             Self::Update(update) => update.run(context).await?,
             Self::Archive(named) => {
                 let archived = context.tenants()?.archive_jwt_issuer(&named.slug()?, named.id).await?;
-                let sentence = format!("tokens of the issuer {} no longer authenticate callers of {}", named.id, named.tenant);
+                let sentence =
+                    format!("tokens of the issuer {} no longer authenticate callers of {}", named.id, named.tenant);
                 output::show_one(context.output, &sentence, &JwtIssuerView::from(&archived))?;
             }
             Self::Test(test) => return test.run(context).await,

@@ -108,7 +108,7 @@ struct PolicyArguments {
     /// Maximum declared size of an object; 0 leaves it to the bucket.
     #[arg(long, value_name = "BYTES")]
     max_size: Option<u64>,
-    /// Bindings that every URL must have, separated by commas: size, content_type, sha256, once; an empty text requires none.
+    /// Bindings that every URL must have, separated by commas: size, content_type, sha256, write_once; an empty text requires none.
     /// With any of them /oss/presign is rejected, because its URLs have no bindings.
     #[arg(long, value_name = "LIST")]
     require: Option<String>,

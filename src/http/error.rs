@@ -182,9 +182,7 @@ impl From<AdminError> for ApiError {
 /// A failure of the database.
 fn from_fault(fault: Fault, error: &dyn Error) -> ApiError {
     match fault {
-        Fault::Rejected => {
-            ApiError::with_detail(Reason::InvalidField, "the database rejected a value")
-        }
+        Fault::Rejected => ApiError::with_detail(Reason::InvalidField, "the database rejected a value"),
         Fault::Unavailable => server_fault(Reason::Unavailable, error),
         Fault::Internal => server_fault(Reason::Internal, error),
     }

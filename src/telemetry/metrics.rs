@@ -73,7 +73,9 @@ impl Metrics {
             match prometheus.scope_info_enabled(false).build() {
                 Ok(reader) => provider = provider.with_reader(reader),
                 // Of a registry that is new nothing can be taken already.
-                Err(error) => tracing::error!(cause = %error, "the Prometheus exporter failed to start: /metrics stays empty"),
+                Err(error) => {
+                    tracing::error!(cause = %error, "the Prometheus exporter failed to start: /metrics stays empty")
+                }
             }
         }
         if let Some(exporter) = exporter {
@@ -97,7 +99,10 @@ impl Metrics {
 
     fn of(provider: SdkMeterProvider, registry: Registry, tenant_labels: usize, is_read: bool) -> Self {
         let meter = provider.meter("presign_gateway");
-        let built = meter.u64_gauge("presign_gateway.build.info").with_description("Always 1; its label is the version.").build();
+        let built = meter
+            .u64_gauge("presign_gateway.build.info")
+            .with_description("Always 1; its label is the version.")
+            .build();
         built.record(1, &[KeyValue::new("version", env!("CARGO_PKG_VERSION"))]);
         Self(Arc::new(Inner { provider, registry, meter, tenant_labels, is_read }))
     }

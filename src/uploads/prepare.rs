@@ -120,11 +120,9 @@ fn check_maximum(field: &'static str, unit: &str, maximum: Option<u64>, declared
 fn check_enforced(bucket: &Bucket, bindings: &Bindings) -> Result<(), UploadError> {
     let is_too_large = |bytes: u64| bucket.location.provider == Provider::R2 && bytes > MAX_R2_PUT_BYTES;
     if bindings.size_bytes.is_some_and(is_too_large) {
-        return Err(Invalid::new(
-            "size",
-            format!("must be at most {MAX_R2_PUT_BYTES} bytes: R2's limit for one PUT"),
-        )
-        .into());
+        return Err(
+            Invalid::new("size", format!("must be at most {MAX_R2_PUT_BYTES} bytes: R2's limit for one PUT")).into()
+        );
     }
     match bindings.set().iter().find(|binding| !bucket.enforces(*binding)) {
         Some(binding) => Err(UploadError::BindingNotEnforced(binding)),

@@ -41,7 +41,7 @@ async fn a_value_is_read_once_until_it_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_value_whose_reading_began_before_a_change_is_not_kept_after_it() {
+async fn value_read_before_a_change_is_not_cached_after_it() {
     for invalidate_all in [false, true] {
         let cache = cache(10, LONG);
         let old = cache.get_or_read(&1, async || {
@@ -59,7 +59,7 @@ async fn a_value_whose_reading_began_before_a_change_is_not_kept_after_it() {
 }
 
 #[tokio::test]
-async fn whoever_asks_after_a_change_is_not_told_what_was_read_before_it() {
+async fn lookup_after_a_change_ignores_reads_that_began_before_it() {
     for invalidate_all in [false, true] {
         let (cache, old_is_read) = (cache(10, LONG), Notify::new());
         let before = cache.get_or_read(&1, async || {
@@ -88,7 +88,7 @@ async fn an_error_is_not_kept() {
 }
 
 #[tokio::test]
-async fn all_who_ask_at_once_hear_one_answer_be_it_a_value_or_an_error() {
+async fn concurrent_lookups_share_one_value_or_error() {
     for answer in [Ok(7), Err("away")] {
         let (cache, reads, asked) = (cache(10, LONG), AtomicU8::new(0), Notify::new());
         let ask = |number| {
@@ -180,7 +180,7 @@ async fn what_is_not_too_old_stays_when_there_is_a_clear_up() {
 }
 
 #[tokio::test]
-async fn nothing_is_kept_for_no_time_and_no_more_than_there_is_room_for() {
+async fn cache_keeps_nothing_at_zero_ttl_and_at_most_its_capacity() {
     let (none, few) = (cache(10, Duration::ZERO), cache(3, LONG));
     for value in 1..=100 {
         assert_eq!(read(&none, value).await, value);

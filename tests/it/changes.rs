@@ -107,7 +107,7 @@ async fn an_archived_jwt_issuers_tokens_are_refused() {
 }
 
 #[tokio::test]
-async fn a_new_api_key_that_was_tried_too_early_is_let_in_once_it_is_there() {
+async fn api_key_tried_before_its_creation_works_once_created() {
     let pair = Pair::start().await;
     let generated = presign_gateway::auth::api_key::generate(&presign_gateway::domain::randomness::Randomness::System);
     let text = secrecy::ExposeSecret::expose_secret(&generated.text).to_owned();
@@ -145,7 +145,7 @@ async fn a_change_that_is_rolled_back_is_none() {
 }
 
 #[tokio::test]
-async fn what_changed_while_nothing_could_be_heard_counts_once_the_connection_is_back() {
+async fn missed_changes_take_effect_after_reconnecting() {
     let direct = postgres::fresh_database().await;
     let proxy = Proxy::to(&direct).await;
     let setup = remembering(Setup::new()).database(&direct, proxy.url(&direct));
@@ -177,7 +177,7 @@ async fn using_an_api_key_announces_nothing() {
 }
 
 #[tokio::test]
-async fn an_announcement_that_nobody_understands_makes_everything_be_read_anew() {
+async fn unknown_notification_invalidates_every_cache() {
     let pair = Pair::start().await;
     let mut connection = pair.stack.connect().await;
     // Behind the triggers' back, as a newer version might announce it.
@@ -190,7 +190,7 @@ async fn an_announcement_that_nobody_understands_makes_everything_be_read_anew()
 }
 
 #[tokio::test]
-async fn a_pool_that_passes_no_announcements_on_is_found_out_and_changes_are_seen_by_age() {
+async fn pooler_without_notifications_is_detected() {
     let direct = postgres::fresh_database().await;
     let proxy = Proxy::to(&direct).await;
     proxy.mute();

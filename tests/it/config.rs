@@ -29,7 +29,7 @@ fn the_defaults_are_valid() {
 }
 
 #[test]
-fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
+fn environment_overrides_file_and_file_overrides_defaults() {
     let file = "[server]\nlisten = \"127.0.0.1:1\"\nops_listen = \"127.0.0.1:2\"\n";
     let config = load(Some(file), &[("PRESIGN__SERVER__LISTEN", "127.0.0.1:3")]).unwrap();
     assert_eq!((config.server.listen.port(), config.server.ops_listen.port()), (3, 2));
@@ -165,7 +165,7 @@ fn every_default_has_a_comment() {
 }
 
 #[test]
-fn a_lease_that_ends_while_a_bucket_may_still_be_answering_is_a_fault() {
+fn lease_shorter_than_two_bucket_timeouts_is_rejected() {
     let lease = |seconds: &'static str, timeout: &'static str| {
         let environment =
             [("PRESIGN__UPLOADS__SWEEP_LEASE_SECONDS", seconds), ("PRESIGN__UPLOADS__BUCKET_TIMEOUT_MS", timeout)];
@@ -212,7 +212,7 @@ fn open_telemetrys_variables_are_settings_and_ours_win() {
 }
 
 #[test]
-fn what_is_wrong_in_open_telemetrys_variables_is_told_by_their_names() {
+fn wrong_open_telemetry_variables_are_named() {
     let faults = faults(
         None,
         &[

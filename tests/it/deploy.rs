@@ -62,7 +62,7 @@ fn the_manual_names_only_metrics_that_there_are() {
 }
 
 #[test]
-fn every_panel_says_what_to_look_for_and_stands_on_its_own_place() {
+fn every_panel_has_a_description_and_its_own_position() {
     let dashboard = dashboard();
     let (mut ids, mut titles, mut places) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for panel in dashboard["panels"].as_array().unwrap() {

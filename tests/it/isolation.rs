@@ -164,7 +164,7 @@ async fn ask_operators(stack: &TestStack, drawing: &mut Drawing) {
 }
 
 #[tokio::test]
-async fn every_cell_of_docs_isolation_md_is_true_and_what_is_refused_changes_nothing() {
+async fn isolation_matrix_holds_and_refusals_change_nothing() {
     let stack = tolerant().start().await;
     let mut drawing = Drawing::default();
     ask_public(&stack, &mut drawing).await;

@@ -3,7 +3,7 @@
 use crate::support::postgres;
 
 #[tokio::test]
-async fn a_tenants_rows_are_found_by_an_index_however_many_tenants_there_are() {
+async fn tenants_rows_are_found_by_index_among_many_tenants() {
     let mut connection = postgres::connect(&postgres::fresh_database().await).await;
     let without = "SELECT relname::text FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid AND attname = 'tenant_id'
         WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition

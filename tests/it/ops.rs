@@ -35,7 +35,7 @@ async fn livez_answers_on_both_listeners_and_readyz_on_one() {
 }
 
 #[tokio::test]
-async fn readyz_says_that_the_database_is_away_and_livez_does_not_care() {
+async fn unreachable_database_fails_readyz_but_not_livez() {
     let direct = postgres::fresh_database().await;
     let proxy = Proxy::to(&direct).await;
     let setup = Setup::new().set("DATABASE__ACQUIRE_TIMEOUT_MS", "300");
@@ -94,7 +94,7 @@ async fn requests_that_were_accepted_are_answered_before_the_end() {
 }
 
 #[tokio::test]
-async fn told_to_stop_it_serves_on_until_a_load_balancer_can_have_noticed() {
+async fn sigterm_keeps_serving_until_load_balancers_notice() {
     let stack = Setup::new().set("SERVER__SHUTDOWN_DELAY_SECONDS", "1").start().await;
     let (client, url, ops_url) = (stack.client.clone(), stack.url.clone(), stack.ops_url.clone());
     let api_key = stack.demo.alpha.api_key.clone();

@@ -57,7 +57,7 @@ async fn no_secret_is_in_any_table_in_the_open() {
 }
 
 #[tokio::test]
-async fn every_change_is_audited_in_names_only_and_the_audit_cannot_be_changed() {
+async fn every_change_is_audited_by_name_and_audit_is_immutable() {
     let stack = TestStack::start().await;
     let mut connection = stack.connect().await;
     let actions: Vec<String> = sqlx::query_scalar("SELECT DISTINCT action FROM audit_events ORDER BY 1")

@@ -71,7 +71,7 @@ async fn many_uploads_at_once_share_commits_and_each_is_recorded() {
 }
 
 #[tokio::test]
-async fn a_batch_of_as_many_tenants_as_uploads_is_counted_for_each_gathered_and_folded() {
+async fn batch_of_many_tenants_is_counted_and_folded_for_each() {
     let url = postgres::fresh_database().await;
     let store = postgres::open(url.clone());
     // More than fits a page.
@@ -156,7 +156,7 @@ async fn one_bad_row_does_not_sink_its_neighbours() {
 }
 
 #[tokio::test]
-async fn what_postgres_undoes_in_favour_of_somebody_else_is_written_once_more() {
+async fn transaction_rolled_back_by_postgres_is_retried() {
     let url = postgres::fresh_database().await;
     let at_odds = "
         CREATE SEQUENCE at_odds;

@@ -216,7 +216,7 @@ async fn the_reader_writes_nothing_and_sees_no_secret_even_sealed() {
 }
 
 #[tokio::test]
-async fn rights_that_are_given_again_take_away_what_was_given_beside_them() {
+async fn repeated_grant_revokes_extra_rights() {
     let url = postgres::fresh_database().await;
     let mut gateway = postgres::connect_as(&url, GATEWAY).await;
     let mut owner = postgres::connect_as(&url, OWNER).await;

@@ -42,7 +42,7 @@ async fn rotate_to(stack: &TestStack, ops_url: &str, access_key_id: &str, secret
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_upload_fails_while_the_credential_and_the_sealing_key_rotate() {
+async fn rotating_credential_and_sealing_key_fails_no_upload() {
     let stack = Setup::new().set("AUTH__CACHE_SECONDS", "600").set("VAULT__CACHE_SECONDS", "600").start().await;
     let most = Some(1_000_000);
     stack.change_alpha(TenantChanges { rate_per_second: most, burst: most, ..TenantChanges::default() }).await;

@@ -101,7 +101,7 @@ fn what_is_locked_is_from_crates_io_and_has_a_checksum() {
 }
 
 #[test]
-fn a_crate_is_there_in_two_versions_only_where_deny_toml_says_why() {
+fn duplicate_crate_versions_need_a_reason_in_deny_toml() {
     let mut versions: BTreeMap<String, BTreeSet<Vec<u64>>> = BTreeMap::new();
     for Package { name, version, .. } in packages() {
         let version = version.split(['+', '-']).next().unwrap();

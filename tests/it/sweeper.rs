@@ -94,7 +94,7 @@ async fn what_arrived_what_did_not_and_what_is_wrong_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_tenants_policy_decides_and_what_was_issued_before_is_left_alone() {
+async fn policy_change_leaves_earlier_uploads_alone() {
     let stack = TestStack::start().await;
     let (before, _) = issue(&stack).await;
     let policy = PolicyChanges { verify_arrival: Some(true), ..PolicyChanges::default() };
@@ -122,7 +122,7 @@ async fn a_tenants_policy_decides_and_what_was_issued_before_is_left_alone() {
 }
 
 #[tokio::test]
-async fn what_was_put_anew_after_it_was_completed_is_seen_when_its_url_has_run_out() {
+async fn put_after_complete_is_seen_once_the_url_expires() {
     let stack = sweeping().await;
     let policy = PolicyChanges { verify_arrival: Some(true), ..PolicyChanges::default() };
     stack.change_alpha(TenantChanges { policy, ..TenantChanges::default() }).await;
@@ -141,7 +141,7 @@ async fn what_was_put_anew_after_it_was_completed_is_seen_when_its_url_has_run_o
 }
 
 #[tokio::test]
-async fn a_deleted_one_that_came_back_by_its_living_url_is_deleted_again() {
+async fn deleted_upload_that_reappears_is_deleted_again() {
     let stack = sweeping().await;
     let issued = stack.presign("ext=png").await;
     let id = id_in(issued.object_key());
@@ -158,7 +158,7 @@ async fn a_deleted_one_that_came_back_by_its_living_url_is_deleted_again() {
 }
 
 #[tokio::test]
-async fn one_whose_url_was_signed_anew_is_looked_for_when_that_one_has_run_out() {
+async fn re_signed_upload_is_checked_after_its_new_expiry() {
     let stack = sweeping().await;
     let store = FaultyStore::before_alpha(&stack).await;
     let (id, _) = issue(&stack).await;
@@ -172,7 +172,7 @@ async fn one_whose_url_was_signed_anew_is_looked_for_when_that_one_has_run_out()
 }
 
 #[tokio::test]
-async fn an_archived_bucket_and_a_suspended_tenant_are_swept_all_the_same() {
+async fn archived_bucket_and_suspended_tenant_are_swept() {
     let stack = sweeping().await;
     due_uploads(&stack, &stack.demo.alpha.api_key, 2).await;
     let statements =

@@ -191,6 +191,35 @@ fn files_are_small_enough_to_take_in() {
     }
 }
 
+/// Rust files of a folder, in any depth.
+fn rust_files(folder: PathBuf) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.flat_map(|path| if path.is_dir() { rust_files(path) } else { vec![path] });
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
+}
+
+/// The names of the tests in a file: the function after each attribute that makes a test.
+fn test_names(text: &str) -> impl Iterator<Item = &str> {
+    let attributes = ["#[test]", "#[tokio::test"].into_iter().flat_map(|attribute| text.match_indices(attribute));
+    attributes.filter_map(|(at, _)| text[at..].split_once("fn ")?.1.split(['(', '<']).next())
+}
+
+#[test]
+fn test_names_have_at_most_60_characters() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = [rust_files(root.join("src")), rust_files(root.join("tests/it"))].concat();
+    let mut count = 0;
+    let mut long = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap();
+        let names: Vec<&str> = test_names(&text).collect();
+        count += names.len();
+        long.extend(names.into_iter().filter(|name| name.len() > 60).map(str::to_owned));
+    }
+    assert!(count > 400, "the tests were found: {count}");
+    assert_eq!(long, <[String; 0]>::default(), "subject, condition, outcome: 60 characters at most");
+}
+
 #[test]
 fn only_the_extractor_of_admitted_callers_leads_to_an_upload() {
     let made: Vec<PathBuf> =

@@ -88,7 +88,7 @@ async fn insert_in_months(stack: &TestStack, months: &[&str]) {
 }
 
 #[tokio::test]
-async fn months_that_are_older_than_is_kept_are_dropped_and_stay_counted() {
+async fn months_beyond_retention_are_dropped_and_stay_counted() {
     let stack = TestStack::start().await;
     insert_in_months(&stack, &["2026-01", "2026-02", "2026-03"]).await;
     let ask = async || {
@@ -184,7 +184,7 @@ async fn idempotency_keys(connection: &mut PgConnection) -> i64 {
 }
 
 #[tokio::test]
-async fn a_job_that_fails_stops_no_other_and_a_drop_is_not_tried_again_at_once() {
+async fn failing_job_stops_no_other_and_drop_waits_to_retry() {
     let url = postgres::fresh_database().await;
     let mut connection = postgres::connect(&url).await;
     fails(&mut connection, "ensure_upload_partitions(first timestamptz, last timestamptz)", "integer").await;
@@ -257,7 +257,7 @@ async fn upkeep_goes_on_after_the_database_was_away() {
 }
 
 #[tokio::test]
-async fn a_role_that_owns_no_table_makes_and_drops_partitions_and_folds_usage() {
+async fn role_without_tables_manages_partitions_and_folds_usage() {
     let clock = Clock::Fixed(time("2028-02-10T12:00:00Z"));
     let setup = Setup::new().at(clock, Randomness::System).set("UPLOADS__USAGE_FOLD_SECONDS", "1");
     let stack = setup.start().await;

@@ -30,8 +30,11 @@ impl FromRequestParts<SharedGateway> for IfMatch {
         let revision = digits.and_then(|digits| digits.parse().ok());
         match revision {
             Some(revision) if values.next().is_none() => Ok(Self(Some(revision))),
-            _ => Err(ApiError::with_detail(Reason::InvalidField, "If-Match must be one ETag as the gateway returned it, or *")
-                .about("If-Match")),
+            _ => Err(ApiError::with_detail(
+                Reason::InvalidField,
+                "If-Match must be one ETag as the gateway returned it, or *",
+            )
+            .about("If-Match")),
         }
     }
 }

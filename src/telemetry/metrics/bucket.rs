@@ -14,8 +14,7 @@ pub struct BucketMetrics {
 
 impl BucketMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
-        let duration =
-            metrics.seconds("presign_gateway.bucket.operation.duration", "Duration of a bucket operation.");
+        let duration = metrics.seconds("presign_gateway.bucket.operation.duration", "Duration of a bucket operation.");
         Self { duration }
     }
 

@@ -32,10 +32,8 @@ const PRESIGN_ROUTE: &str = "/oss/presign";
 
 impl HttpMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
-        let duration = metrics.seconds(
-            "http.server.request.duration",
-            "Time from the request head to the response head.",
-        );
+        let duration =
+            metrics.seconds("http.server.request.duration", "Time from the request head to the response head.");
         let route = Cow::Borrowed(PRESIGN_ROUTE);
         let usual = Answered { method: "GET", route: Some(&route), status: Some(200), failure: None };
         Self { presigned: duration.bind(&labels(&usual)), duration, presign_route: PRESIGN_ROUTE }

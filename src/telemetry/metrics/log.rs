@@ -15,8 +15,7 @@ pub struct LogMetrics {
 
 impl LogMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
-        let left_out =
-            metrics.counter("presign_gateway.log.suppressed", "Request log lines suppressed under load.");
+        let left_out = metrics.counter("presign_gateway.log.suppressed", "Request log lines suppressed under load.");
         let bind = |outcome| left_out.bind(&[KeyValue::new("outcome", outcome)]);
         Self { success: bind("success"), client_error: bind("client_error") }
     }

@@ -21,17 +21,14 @@ pub struct RecorderMetrics {
 impl RecorderMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
         let meter = &metrics.0.meter;
-        let wait = metrics.seconds(
-            "presign_gateway.recorder.queue.wait",
-            "Queue wait of a batch's first row, which waits longest.",
-        );
+        let wait = metrics
+            .seconds("presign_gateway.recorder.queue.wait", "Queue wait of a batch's first row, which waits longest.");
         let rows = meter
             .u64_histogram("presign_gateway.recorder.batch.size")
             .with_description("Rows per batch.")
             .with_boundaries(ROWS.to_vec())
             .build();
-        let commit =
-            metrics.seconds("presign_gateway.recorder.commit.duration", "Commit duration of a batch.");
+        let commit = metrics.seconds("presign_gateway.recorder.commit.duration", "Commit duration of a batch.");
         let outcome = |outcome| commit.bind(&[KeyValue::new("outcome", outcome)]);
         Self { wait: wait.bind(&[]), rows: rows.bind(&[]), committed: outcome("committed"), failed: outcome("failed") }
     }

@@ -24,8 +24,7 @@ impl SweeperMetrics {
         Self {
             lag: lag.with_description("How long the oldest due upload had been due when the last round began.").build(),
             round: metrics.seconds("presign_gateway.sweeper.round.duration", "Duration of a sweeper round."),
-            rescheduled: metrics
-                .counter("presign_gateway.sweeper.rescheduled", "Uploads whose check was rescheduled."),
+            rescheduled: metrics.counter("presign_gateway.sweeper.rescheduled", "Uploads whose check was rescheduled."),
             abandoned: metrics.counter("presign_gateway.sweeper.abandoned", "Uploads whose checks were abandoned."),
             failing: failing.with_description("Failing buckets in backoff.").build(),
         }

@@ -33,10 +33,8 @@ impl UploadMetrics {
         for (kind, outcome) in KINDS.iter().flat_map(|kind| OURS.map(|outcome| (*kind, outcome))) {
             asked.add(0, &labels(kind, outcome));
         }
-        let settled = metrics.counter(
-            "presign_gateway.uploads.settled",
-            "Uploads whose state became known, by state and by component.",
-        );
+        let settled = metrics
+            .counter("presign_gateway.uploads.settled", "Uploads whose state became known, by state and by component.");
         Self { asked, issued, settled }
     }
 

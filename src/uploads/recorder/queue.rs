@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_further_writer_begins_when_as_many_rows_wait_as_are_being_written_and_24_at_least() {
+    fn second_writer_starts_at_24_waiting_rows_or_more() {
         for (being_written, enough) in [(1, 24), (24, 24), (40, 40), (300, 300)] {
             let queue = Queue::new(1000, 512);
             push(&queue, being_written);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn each_further_writer_begins_for_as_many_rows_as_each_of_the_others_writes() {
+    fn further_writer_starts_for_one_more_share_of_waiting_rows() {
         let queue = Queue::new(1000, 100);
         let mut at_work = Vec::new();
         for _ in 0..4 {

@@ -60,7 +60,7 @@ async fn an_api_key_is_shown_once_and_works_until_it_is_revoked() {
 }
 
 #[tokio::test]
-async fn a_rotated_api_key_works_beside_its_successor_until_the_overlap_ends() {
+async fn rotated_api_key_works_until_the_overlap_ends() {
     let stack = TestStack::start().await;
     let created = create(&stack, json!({ "tenant": "alpha", "label": "web", "scopes": ["uploads:issue"] })).await;
     let old = created.data(201);
@@ -82,7 +82,7 @@ async fn a_rotated_api_key_works_beside_its_successor_until_the_overlap_ends() {
 }
 
 #[tokio::test]
-async fn the_last_operators_key_that_works_can_be_neither_revoked_nor_left_to_expire() {
+async fn last_operator_key_cannot_be_revoked_or_expire() {
     let stack = TestStack::start().await;
     let own = own_id(&stack);
     act(&stack, &own, "revoke", json!({})).await.assert_error(409, "conflict");
@@ -102,7 +102,7 @@ async fn the_last_operators_key_that_works_can_be_neither_revoked_nor_left_to_ex
 }
 
 #[tokio::test]
-async fn of_the_last_two_operators_keys_only_one_is_revoked_when_both_are_at_once() {
+async fn concurrent_revokes_keep_one_operator_key() {
     for _ in 0..5 {
         let stack = TestStack::start().await;
         let created = create(&stack, json!({ "label": "second" })).await;
@@ -171,7 +171,7 @@ async fn the_last_operators_key_can_be_renamed_and_prolonged() {
 }
 
 #[tokio::test]
-async fn the_successor_of_a_key_that_expires_soon_lives_as_long_as_that_was_to_live() {
+async fn successor_of_an_expiring_key_gets_the_same_lifetime() {
     let stack = TestStack::start().await;
     let in_a_month = (Clock::System.now() + TimeDelta::days(30)).to_rfc3339();
     let created = create(&stack, json!({ "tenant": "alpha", "label": "contractor", "expires_at": in_a_month })).await;

@@ -50,7 +50,7 @@ async fn a_tenant_has_several_buckets_and_one_of_them_is_the_default() {
 }
 
 #[tokio::test]
-async fn an_archived_bucket_is_gone_and_frees_its_alias_and_the_default_one_cannot_be() {
+async fn archived_bucket_frees_its_alias_and_default_one_stays() {
     let stack = TestStack::start().await;
     call(&stack, Method::POST, "/default/archive", json!({})).await.assert_error(409, "conflict");
     call(&stack, Method::POST, "", bucket(&stack, "old")).await.data(201);
@@ -180,7 +180,7 @@ async fn cors_rules_are_set_and_the_doctor_sees_them() {
 }
 
 #[tokio::test]
-async fn a_credential_takes_over_only_the_place_that_it_was_tried_against() {
+async fn credential_is_stored_only_for_the_location_it_was_tested_on() {
     let stack = TestStack::start().await;
     let proxy = Proxy::to(&stack.s3_url.as_str().into()).await;
     let mut slow = bucket(&stack, "slow");
@@ -202,7 +202,7 @@ async fn a_credential_takes_over_only_the_place_that_it_was_tried_against() {
 }
 
 #[tokio::test]
-async fn of_two_who_rotate_what_they_read_at_the_same_time_one_hears_of_the_other() {
+async fn concurrent_credential_rotations_conflict() {
     let stack = TestStack::start().await;
     let alpha = &stack.demo.alpha;
     let credential = json!({ "access_key_id": alpha.access_key_id, "secret_access_key": alpha.secret_access_key, "skip_check": true });
@@ -232,7 +232,7 @@ async fn what_was_asked_of_a_store_is_on_record_even_where_it_refused() {
 }
 
 #[tokio::test]
-async fn the_doctor_says_what_the_store_enforces_and_what_its_operator_claims() {
+async fn doctor_compares_enforced_bindings_with_declared_ones() {
     let stack = TestStack::start().await;
     let health = async |check: &str| {
         let findings = call(&stack, Method::POST, "/default/doctor", json!({})).await.data(200)["items"].clone();

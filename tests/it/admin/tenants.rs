@@ -23,7 +23,7 @@ async fn get(stack: &TestStack, path: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn a_tenant_is_created_as_usual_and_found_where_its_location_says() {
+async fn created_tenant_has_defaults_and_is_found_at_its_location() {
     let stack = TestStack::start().await;
     let created = create(&stack, json!({ "slug": "my-app" })).await;
     let tenant = created.data(201);
@@ -99,7 +99,7 @@ async fn who_read_an_older_revision_overwrites_nothing() {
 }
 
 #[tokio::test]
-async fn of_many_changes_at_once_that_read_the_same_revision_one_is_made() {
+async fn concurrent_changes_of_one_revision_succeed_once() {
     let stack = TestStack::start().await;
     let read = get(&stack, "/tenants/alpha").await.header("etag").unwrap().to_owned();
     let changes = (0..8).map(|number| {
@@ -167,7 +167,7 @@ async fn suspending_resuming_and_archiving_say_so_and_act() {
 }
 
 #[tokio::test]
-async fn lists_go_on_where_the_last_page_ended_and_hide_what_is_archived() {
+async fn lists_continue_after_a_page_and_hide_archived_rows() {
     let stack = TestStack::start().await;
     for number in 0..5 {
         create(&stack, json!({ "slug": format!("app-{number}") })).await.data(201);
@@ -207,7 +207,7 @@ async fn lists_go_on_where_the_last_page_ended_and_hide_what_is_archived() {
 }
 
 #[tokio::test]
-async fn an_archived_tenant_is_neither_changed_nor_suspended_before_it_is_resumed() {
+async fn archived_tenant_cannot_be_changed_or_suspended() {
     let stack = TestStack::start().await;
     stack.admin(Method::POST, "/tenants/alpha/archive").send().await.data(200);
     patch(&stack, "alpha", json!({ "burst": 7 })).await.assert_error(409, "conflict");

@@ -120,7 +120,7 @@ fn value<'a>(answer: &'a Response, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn a_bucket_without_rules_has_none_to_read_and_lets_every_page_upload() {
+async fn bucket_without_cors_rules_lets_every_page_upload() {
     let store = Store::start().await;
     assert_eq!(store.alpha().cors_rules().await, Ok(Vec::new()));
     let asked = store.preflight(APP, "PUT", "content-type, x-anything").await;
@@ -134,7 +134,7 @@ async fn a_bucket_without_rules_has_none_to_read_and_lets_every_page_upload() {
 }
 
 #[tokio::test]
-async fn rules_that_were_set_are_read_back_also_after_a_restart_and_are_no_object() {
+async fn cors_rules_survive_a_restart_and_are_not_an_object() {
     let store = Store::start().await;
     let rules = [for_uploads(&[APP, "http://localhost:5173"]), rule(&["*"], &["GET"], &[], &[])];
     store.set(&rules).await;
@@ -159,7 +159,7 @@ async fn rules_are_replaced_as_a_whole_and_removed_by_setting_none() {
 }
 
 #[tokio::test]
-async fn a_preflight_is_answered_by_the_first_rule_that_fits_and_else_refused() {
+async fn preflight_uses_the_first_matching_rule_or_is_rejected() {
     let store = Store::start().await;
     let everywhere = rule(&["https://*.example.org", OTHER], &["GET"], &["x-amz-*"], &["x-amz-id"]);
     store.set(&[for_uploads(&[APP]), everywhere, rule(&["*"], &["GET"], &[], &[])]).await;
@@ -256,7 +256,7 @@ async fn the_store_refuses_rules_that_s3_refuses() {
 }
 
 #[tokio::test]
-async fn the_doctor_lists_everything_that_is_missing_and_is_satisfied_once_it_is_set() {
+async fn doctor_lists_missing_cors_rules_until_they_are_set() {
     let store = Store::start().await;
     let origin = "origin https://app.example.com is not allowed";
     let (method, header, etag) =
@@ -308,7 +308,7 @@ async fn reticent_store() -> (String, Arc<Mutex<Vec<(String, AnyHeaders, Vec<u8>
 }
 
 #[tokio::test]
-async fn the_doctor_says_what_a_rule_needs_where_the_credential_may_not_read_the_rules() {
+async fn doctor_without_the_right_to_read_cors_says_what_is_needed() {
     let (url, _) = reticent_store().await;
     let open = open(&url, "alpha-uploads", credential("alpha"));
     let finding = doctor::examine(&open, APP, &anywhere(), &Clock::System, &Randomness::System).await.pop().unwrap();
@@ -322,7 +322,7 @@ async fn the_doctor_says_what_a_rule_needs_where_the_credential_may_not_read_the
 }
 
 #[tokio::test]
-async fn rules_are_sent_with_an_md5_which_every_store_knows_and_no_newer_checksum() {
+async fn cors_rules_are_sent_with_md5_and_no_newer_checksum() {
     let (url, sent) = reticent_store().await;
     let open = open(&url, "alpha-uploads", credential("alpha"));
     let refused = client(&open).set_cors_rules(&[for_uploads(&[APP])]).await.unwrap_err();
@@ -338,7 +338,7 @@ async fn rules_are_sent_with_an_md5_which_every_store_knows_and_no_newer_checksu
 }
 
 #[test]
-fn a_rule_for_uploads_names_what_an_upload_needs_and_nothing_by_a_wildcard() {
+fn cors_rule_for_uploads_has_no_wildcard() {
     let origins =
         [APP, "https://app.example.com:8443", "http://localhost:5173", "http://127.0.0.1", "http://[::1]:3000"];
     let value = serde_json::to_value(for_uploads(&origins)).unwrap();
@@ -355,7 +355,7 @@ fn a_rule_for_uploads_names_what_an_upload_needs_and_nothing_by_a_wildcard() {
 }
 
 #[test]
-fn an_origin_that_no_page_has_is_refused_with_what_would_be_right() {
+fn invalid_origin_is_rejected_with_the_expected_form() {
     for (wrong, right) in [
         ("https://app.example.com/", "https://app.example.com"),
         ("https://app.example.com/upload?x#y", "https://app.example.com"),
@@ -387,7 +387,7 @@ fn an_origin_that_no_page_has_is_refused_with_what_would_be_right() {
 
 proptest! {
     #[test]
-    fn an_origin_is_taken_exactly_where_a_browser_would_send_that_very_text(
+    fn origin_is_accepted_only_as_browsers_write_it(
         text in "(https?|HTTPS|wss|file)://([a-zA-Z0-9.*-]{1,12}|localhost|127\\.0\\.0\\.1|\\[::1\\])(:[0-9]{1,5})?(/|/a|\\?a|#a)?|\\PC{0,40}",
     ) {
         let sent = Url::parse(&text).map(|url| url.origin().ascii_serialization());

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use super::{APP, client, credential, open};
 
 #[tokio::test]
-async fn a_bucket_at_an_address_that_is_not_public_is_not_reached_unless_its_host_is_allowed() {
+async fn bucket_at_a_private_address_needs_an_allowed_host() {
     let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = server.local_addr().unwrap().port();
     let names = Names::Fixed([("s3.example.com".to_owned(), vec![Ipv4Addr::LOCALHOST.into()])].into());

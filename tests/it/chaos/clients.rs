@@ -86,7 +86,7 @@ async fn many_at_rest(to: SocketAddr, count: usize) -> Vec<TcpStream> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thousands_of_idle_connections_cost_little_and_whoever_is_over_the_limit_waits_for_a_place() {
+async fn idle_connections_cost_little_and_excess_ones_wait() {
     const SPARE: usize = 1000;
     let wanted = short_or_long(2_000, 20_000);
     let idle = wanted.min(allow_files(wanted + SPARE).saturating_sub(SPARE));
@@ -151,7 +151,7 @@ async fn crawl(to: SocketAddr, number: usize, first: String) -> (String, Duratio
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn heads_and_bodies_that_crawl_are_cut_off_in_time_and_hold_up_nobody() {
+async fn slow_heads_and_bodies_time_out_and_block_nobody() {
     let settings =
         [("PRESIGN__SERVER__HEADER_TIMEOUT_SECONDS", "2"), ("PRESIGN__SERVER__REQUEST_TIMEOUT_SECONDS", "3")];
     let mut scene = Scene::patient("clients: heads and bodies, a byte a second", &settings).await;
@@ -200,7 +200,7 @@ async fn vanish(to: SocketAddr, number: usize, request: String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clients_that_vanish_after_sending_leave_nothing_behind_but_rows() {
+async fn vanished_clients_leave_only_rows() {
     let mut scene = Scene::patient("clients: gone after sending", &[]).await;
     let to = address_of(&scene);
     let load = scene.load().await;
@@ -276,7 +276,7 @@ async fn flood(target: &Target, per_second: u32, lasts: Duration) -> Vec<Answere
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_tenants_hundredfold_burst_is_refused_at_once_and_another_tenant_does_not_feel_it() {
+async fn burst_of_one_tenant_does_not_slow_another() {
     let scene = Scene::patient("clients: 100 times the limit from one tenant, another works", &[]).await;
     // The short form's machine does much else.
     let limit = short_or_long(1, 5);

@@ -110,7 +110,7 @@ async fn short_lived_api_key(day: &Day) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_the_clock_jumps_each_upload_has_its_row_and_every_decision_follows_the_clock() {
+async fn clock_jump_loses_no_upload_and_decisions_follow_it() {
     let mut day = Day::start(Setup::new().set("AUTH__FAILURES_BURST", "1000")).await;
     let target = Target { url: day.stack.url.clone(), api_key: day.stack.demo.alpha.api_key.clone() };
     let api_key = short_lived_api_key(&day).await;
@@ -137,7 +137,7 @@ async fn when_the_clock_jumps_each_upload_has_its_row_and_every_decision_follows
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_is_days_ahead_makes_no_living_upload_expire_and_one_that_is_behind_only_waits() {
+async fn clock_days_off_expires_no_valid_upload() {
     let day = Day::start(Setup::new().set("UPLOADS__SWEEP_SECONDS", "1")).await;
     let policy = PolicyChanges { verify_arrival: Some(true), ..PolicyChanges::default() };
     day.stack.change_alpha(TenantChanges { policy, ..TenantChanges::default() }).await;
@@ -182,7 +182,7 @@ async fn last_round(stack: &TestStack) -> String {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_months_ahead_drops_nothing_that_is_to_be_kept() {
+async fn clock_months_ahead_drops_no_retained_partition() {
     let stack = TestStack::start().await;
     let mut connection = stack.connect().await;
     let place = ledger::place_of(&mut connection, "alpha").await;

@@ -72,7 +72,7 @@ impl Day {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_postgres_killed_again_and_again_each_upload_that_was_handed_out_has_its_row() {
+async fn killed_postgres_loses_no_issued_upload() {
     let mut day = Day::begins("Postgres: kill -9 and recovery, again and again", Node::start().await).await;
     for _ in 0..short_or_long(2, 10) {
         day.node.kill().await;
@@ -96,7 +96,7 @@ async fn with_postgres_restarted_it_goes_on_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_postgres_frozen_each_request_is_refused_in_time_and_it_goes_on_by_itself() {
+async fn frozen_postgres_gets_timely_503_and_recovery() {
     let mut day = Day::begins("Postgres: frozen (SIGSTOP) for 10 s", Node::start().await).await;
     day.node.freeze();
     day.fails().await;
@@ -123,7 +123,7 @@ async fn with_connections_cut_again_and_again_it_goes_on_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_no_connection_left_for_it_it_refuses_and_goes_on_by_itself() {
+async fn exhausted_connections_get_503_and_recovery() {
     let mut day = Day::begins("Postgres: too many connections", Node::start().await).await;
     day.node.execute("ALTER ROLE presign CONNECTION LIMIT 0").await;
     day.reconnects().await;
@@ -159,7 +159,7 @@ const AT_ODDS: &str = "
     CREATE TRIGGER at_odds AFTER INSERT ON uploads FOR EACH STATEMENT EXECUTE FUNCTION at_odds();";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_fails_by_a_deadlock_or_a_serialization_error_is_written_again() {
+async fn deadlock_or_serialization_error_is_retried() {
     let mut day =
         Day::begins("Postgres: serialization errors and deadlocks, one statement in five", Node::start().await).await;
     day.node.execute(AT_ODDS).await;

@@ -26,7 +26,7 @@ fn behind(first: u16, url: &SecretString) -> SecretString {
 }
 
 #[tokio::test]
-async fn whoever_starts_while_the_first_host_is_away_or_silent_finds_the_primary_at_once() {
+async fn start_with_first_host_down_finds_the_primary_at_once() {
     let direct = postgres::fresh_database().await;
     let silent = Proxy::to(&direct).await;
     silent.freeze();
@@ -91,16 +91,16 @@ async fn fails_over(fault: &'static str, loss: Loss) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_the_primary_is_killed_no_acknowledged_row_is_missing_on_its_standby() {
+async fn killed_primary_loses_no_acknowledged_row() {
     fails_over("Postgres: failover, the primary killed", Loss::Killed).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_the_primary_falls_silent_no_acknowledged_row_is_missing_on_its_standby() {
+async fn silent_primary_loses_no_acknowledged_row() {
     fails_over("Postgres: failover, the primary silent", Loss::Silent).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_the_primary_takes_no_more_writes_it_goes_on_at_its_standby() {
+async fn read_only_primary_is_replaced_by_its_standby() {
     fails_over("Postgres: switchover, the primary read-only", Loss::ReadOnly).await;
 }

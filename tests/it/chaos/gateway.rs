@@ -11,7 +11,7 @@ use super::scene::{PATIENCE, Scene, short_or_long};
 use crate::support::within;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_again_and_again_each_upload_that_was_handed_out_has_its_row() {
+async fn killed_gateway_loses_no_issued_upload() {
     let mut scene = Scene::start("gateway: kill -9, again and again", &[]).await;
     let load = scene.load().await;
     let before = scene.rows().await;
@@ -131,7 +131,7 @@ async fn told_to_stop_with_a_full_queue_it_writes_what_it_took() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_with_a_full_queue_nobody_was_given_what_was_not_written() {
+async fn gateway_killed_with_a_full_queue_issued_no_unwritten_upload() {
     let mut full = FullQueue::begins("gateway: kill -9 with a full queue").await;
     full.scene.end_server(Signal::SIGKILL).await;
     full.lock.execute("COMMIT").await.unwrap();

@@ -112,7 +112,7 @@ fn long_claims(subject: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_an_issuer_does_its_known_keys_go_on_and_a_new_one_works_soon_after_it_is_back() {
+async fn faulty_issuer_keeps_known_keys_and_new_key_works_later() {
     let key = IssuerKey::es256();
     let mut issuer = Issuer::start(&key).await;
     let elsewhere = Publisher::start(Publish::Status(200)).await;

@@ -147,7 +147,7 @@ impl Behind {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_the_store_does_presigning_goes_on_and_complete_and_the_doctor_say_what_is_wrong() {
+async fn faulty_store_stops_no_presign_and_doctor_names_the_fault() {
     let mut behind = Behind::start("object store: down, slow, garbage, redirects, endless, cut off, 500s").await;
     let publisher = Publisher::start(Publish::Hang).await;
     let elsewhere = Publisher::start(Publish::Status(200)).await;
@@ -203,7 +203,7 @@ impl Behind {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_the_store_does_the_sweeper_takes_nothing_for_missing_says_what_is_wrong_and_goes_on() {
+async fn faulty_store_makes_the_sweeper_expire_nothing() {
     let behind = Behind::start("object store: the same, while the sweeper is at it").await;
     let publisher = Publisher::start(Publish::Hang).await;
     let elsewhere = Publisher::start(Publish::Status(200)).await;

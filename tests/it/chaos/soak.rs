@@ -87,7 +87,7 @@ fn median(samples: &[u64]) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn memory_stays_where_it_is_however_long_all_kinds_of_requests_come() {
+async fn memory_does_not_grow_under_mixed_requests() {
     let settings = [
         ("PRESIGN__SERVER__TRUSTED_PROXIES", "127.0.0.1/32"),
         // What is remembered has a limit; here one that is reached within the test.

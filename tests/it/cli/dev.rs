@@ -26,7 +26,7 @@ fn settings(dev: &DevStack) -> String {
 }
 
 #[tokio::test]
-async fn dev_prints_curl_lines_that_work_and_keeps_its_demo_over_a_restart() {
+async fn dev_prints_working_curl_lines_and_keeps_its_demo() {
     let folder = tempfile::Builder::new().prefix("presign gateway's test ").tempdir().unwrap();
     let dev = DevStack::start(folder.path()).await;
     let environment = dev.environment();
@@ -190,7 +190,7 @@ async fn a_taken_port_is_named_with_the_flag_that_moves_it() {
 }
 
 #[tokio::test]
-async fn two_devs_on_one_folder_do_not_disturb_each_other_and_reset_begins_afresh() {
+async fn second_dev_on_one_folder_fails_and_reset_clears_it() {
     let folder = tempfile::tempdir().unwrap();
     let dev = DevStack::start(folder.path()).await;
     let before = dev.environment();

@@ -103,7 +103,7 @@ async fn the_doctor_tries_everything_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn the_doctor_says_how_to_mend_a_wrong_secret_and_a_missing_bucket() {
+async fn doctor_says_how_to_fix_wrong_secret_and_missing_bucket() {
     let store = TestStack::start().await;
     let workbench = workbench(&store).await;
     let rotate = ["bucket", "rotate-credential", "app", "default", "--skip-check"];

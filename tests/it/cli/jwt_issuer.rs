@@ -71,7 +71,7 @@ async fn an_issuer_is_added_by_url_tested_changed_and_archived() {
 }
 
 #[tokio::test]
-async fn what_an_issuer_cannot_be_is_told_and_another_tenants_is_not_there() {
+async fn invalid_issuer_is_rejected_and_foreign_one_is_not_found() {
     let workbench = workbench().await;
     let add = ["jwt-issuer", "add", "app", "--issuer", ISSUER, "--audience", AUDIENCE];
     let nowhere = uuid::Uuid::from_u128(7).to_string();

@@ -169,7 +169,7 @@ async fn sealing_everything_anew_can_be_killed_and_begun_again() {
 }
 
 #[tokio::test]
-async fn a_policy_and_what_a_store_enforces_are_set_from_the_command_line() {
+async fn policy_and_enforced_bindings_are_set_by_commands() {
     let workbench = workbench().await;
     let update = ["tenant", "update", "app", "--require", "size, write_once", "--verify-arrival", "true"];
     let shown = json(&workbench, &update).await;

@@ -144,7 +144,7 @@ async fn every_search_filter_is_read_from_its_option() {
 }
 
 #[tokio::test]
-async fn config_check_connects_to_nothing_where_several_hosts_are_named_either() {
+async fn config_check_with_several_hosts_connects_to_none() {
     let direct = postgres::fresh_database().await;
     let host = Proxy::to(&direct).await;
     let url = host.url(&direct).expose_secret().replace("@127", "@127.0.0.1:1,127");

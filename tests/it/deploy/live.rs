@@ -183,7 +183,7 @@ fn is_of_exporters(name: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_scrape_has_every_metric_and_label_that_dashboard_and_rules_name() {
+async fn scrape_has_every_metric_of_dashboard_and_rules() {
     let busy = Busy::start().await;
     busy.work().await;
     busy.time_out().await;

@@ -104,7 +104,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_sealed_opens_by_no_key_and_in_no_place_that_differs_by_a_bit(
+    fn sealed_secret_needs_the_exact_key_and_row(
         text in ".{0,100}",
         bits in (0..32usize, 0..8u32),
         row_bit in 0..128u32,

@@ -339,7 +339,7 @@ async fn until_dropped(stream: &mut TcpStream, now_and_then: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn clients_that_rest_or_send_a_head_byte_by_byte_are_dropped_and_those_that_ask_are_not() {
+async fn idle_and_slow_clients_are_dropped_and_active_ones_stay() {
     let stack = impatient("1").await;
     let address = Face::public(&stack).address;
     let ask = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -368,7 +368,7 @@ async fn clients_that_rest_or_send_a_head_byte_by_byte_are_dropped_and_those_tha
 }
 
 #[tokio::test]
-async fn encoded_slashes_dots_nuls_and_bytes_that_are_no_text_lead_nowhere() {
+async fn encoded_slashes_dots_nuls_and_non_utf8_get_404() {
     let stack = patient().start().await;
     let before = panics();
     let face = Face::public(&stack);

@@ -182,7 +182,7 @@ async fn streams_that_are_reset_one_by_one_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn more_streams_than_are_allowed_are_refused_and_each_url_has_its_row() {
+async fn excess_streams_are_refused_and_each_url_has_its_row() {
     let stack = patient().start().await;
     let mut stream = connect(&stack, &[]).await;
     let fields = presign(&stack);
@@ -265,7 +265,7 @@ async fn floods_of_frames_end_their_connection_and_others_are_served() {
 }
 
 #[tokio::test]
-async fn a_client_that_opens_no_window_is_cut_off_and_what_it_asked_for_is_on_record() {
+async fn client_with_a_closed_window_is_cut_off_and_recorded() {
     let stack = impatient("1").await;
     // SETTINGS_INITIAL_WINDOW_SIZE of nothing.
     let mut stream = connect(&stack, &[0, 4, 0, 0, 0, 0]).await;

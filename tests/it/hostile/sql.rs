@@ -105,7 +105,7 @@ async fn try_bodies<'a>(document: &Value, schema: &str, base: impl Fn(usize) -> 
 }
 
 #[tokio::test]
-async fn what_operators_write_is_kept_byte_for_byte_or_refused_by_name() {
+async fn operator_text_is_stored_exactly_or_rejected_by_field() {
     let stack = patient().start().await;
     let before = panics();
     let document = serde_json::to_value(openapi::admin_document()).unwrap();
@@ -264,7 +264,7 @@ fn percent_encoded(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_parameter_of_every_question_takes_a_text_as_it_is_or_names_itself() {
+async fn every_query_parameter_takes_hostile_text_or_names_itself() {
     let stack = patient().start().await;
     unlimited(&stack).await;
     let before = panics();

@@ -34,7 +34,7 @@ async fn add_bucket(stack: &TestStack) {
 }
 
 #[tokio::test]
-async fn an_id_of_anything_but_the_tenants_own_upload_is_answered_as_one_that_is_missing() {
+async fn foreign_id_is_answered_like_a_missing_one() {
     let stack = tolerant().start().await;
     let alphas = stack.issue(&json!({ "ext": "jpg" })).await.data(201)["id"].as_str().unwrap().to_owned();
     let ids = [
@@ -105,7 +105,7 @@ async fn what_another_tenant_has_is_found_by_no_term_of_a_search() {
 }
 
 #[tokio::test]
-async fn a_cursor_of_another_tenants_list_leads_to_nothing_of_that_tenants() {
+async fn foreign_cursor_shows_no_foreign_upload() {
     let stack = tolerant().start().await;
     for _ in 0..3 {
         stack.presign("ext=jpg").await.url();
@@ -122,7 +122,7 @@ async fn a_cursor_of_another_tenants_list_leads_to_nothing_of_that_tenants() {
 }
 
 #[tokio::test]
-async fn another_tenants_bucket_can_be_named_in_no_body_and_its_idempotency_keys_are_its_own() {
+async fn foreign_bucket_and_idempotency_key_are_out_of_reach() {
     let stack = tolerant().start().await;
     add_bucket(&stack).await;
     let before = Contents::of(&stack).await;
@@ -146,7 +146,7 @@ async fn another_tenants_bucket_can_be_named_in_no_body_and_its_idempotency_keys
 }
 
 #[tokio::test]
-async fn on_the_operators_listener_a_row_under_another_tenants_path_is_answered_as_one_that_is_missing() {
+async fn row_under_a_foreign_tenants_path_is_not_found() {
     let stack = tolerant().start().await;
     add_bucket(&stack).await;
     let issuers = stack.admin(Method::GET, "/tenants/alpha/jwt-issuers").send().await;

@@ -80,7 +80,7 @@ async fn what_callers_make_up_makes_no_label() {
 }
 
 #[tokio::test]
-async fn so_many_tenants_have_a_label_of_their_own_and_the_others_share_one() {
+async fn tenants_over_the_label_limit_share_one_label() {
     let stack = Setup::new().set("TELEMETRY__TENANT_LABELS", "1").start().await;
     stack.presign("ext=jpg").await.url();
     stack.presign_as(&stack.demo.beta.api_key).await.url();
@@ -103,7 +103,7 @@ async fn a_tenant_over_its_limit_is_seen_by_name() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_shows_in_requests_uploads_commits_and_statements() {
+async fn unreachable_database_shows_in_metrics() {
     let direct = postgres::fresh_database().await;
     let proxy = Proxy::to(&direct).await;
     let stack = remembering().database(&direct, proxy.url(&direct)).start().await;
@@ -222,7 +222,10 @@ async fn under_load_lines_are_left_out_and_counted() {
     }
     let left_out = Scrape::of(&stack).await.count("presign_gateway_log_suppressed_total", &[("outcome", "success")]);
     assert!((1..20).contains(&left_out), "{left_out}");
-    assert_eq!(Scrape::of(&stack).await.count("presign_gateway_log_suppressed_total", &[("outcome", "client_error")]), 0);
+    assert_eq!(
+        Scrape::of(&stack).await.count("presign_gateway_log_suppressed_total", &[("outcome", "client_error")]),
+        0
+    );
 }
 
 #[tokio::test]

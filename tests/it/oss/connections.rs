@@ -26,7 +26,7 @@ async fn send(stack: &TestStack, bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn clients_that_are_silent_or_slow_are_cut_off_and_others_are_served() {
+async fn silent_and_slow_clients_are_cut_off_others_served() {
     let stack = Setup::new().set("SERVER__HEADER_TIMEOUT_SECONDS", "1").start().await;
     // Nothing; the beginning of either protocol; half a head.
     for begun in [

@@ -16,7 +16,7 @@ fn fixed(text: &str) -> Clock {
 }
 
 #[tokio::test]
-async fn the_answer_is_the_contracts_with_the_contracts_parameters_in_its_order() {
+async fn response_has_the_contracts_parameters_in_order() {
     let clock = fixed("2025-05-03T14:40:32Z");
     let stack = Setup::new().at(clock, Randomness::seeded(1)).start().await;
     let answer = stack.presign("ext=jpg&width=2048&height=1346&type=origin&duration=12.50").await;
@@ -69,7 +69,7 @@ async fn the_row_says_what_the_caller_said_and_who_that_was() {
 }
 
 #[tokio::test]
-async fn the_date_in_the_object_key_is_the_day_in_the_tenants_time_zone() {
+async fn object_key_date_is_in_the_tenants_time_zone() {
     let stack = Setup::new().at(fixed("2026-01-01T16:30:00Z"), Randomness::System).start().await;
     assert!(stack.presign("ext=png").await.object_key().starts_with("2026/01/01/"));
 

@@ -25,7 +25,7 @@ async fn behind_proxy() -> (TestStack, Proxy) {
 }
 
 #[tokio::test]
-async fn with_the_database_away_there_is_no_url_and_it_recovers_by_itself() {
+async fn unreachable_database_gets_no_url_and_recovery() {
     let (stack, proxy) = behind_proxy().await;
     let before = stack.recorded().await;
     proxy.cut();
@@ -44,7 +44,7 @@ async fn with_the_database_away_there_is_no_url_and_it_recovers_by_itself() {
 }
 
 #[tokio::test]
-async fn with_the_database_frozen_the_commit_times_out_and_it_recovers_by_itself() {
+async fn frozen_database_times_out_the_commit_and_recovers() {
     let (stack, proxy) = behind_proxy().await;
     proxy.freeze();
     stack.presign("ext=jpg").await.assert_error(503, "unavailable");
@@ -110,7 +110,7 @@ async fn a_tenant_without_a_bucket_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_credential_that_does_not_open_is_an_internal_error_and_says_nothing_more() {
+async fn undecryptable_credential_is_a_bare_internal_error() {
     let stack = TestStack::start().await;
     sqlx::query("UPDATE buckets SET sealed_secret_access_key = decode('01', 'hex')")
         .execute(&mut stack.connect().await)

@@ -111,7 +111,7 @@ async fn clocks_may_differ_by_the_leeway() {
 }
 
 #[tokio::test]
-async fn a_scope_claim_narrows_what_the_issuer_grants_and_never_widens_it() {
+async fn scope_claim_only_narrows_the_issuers_scopes() {
     let stack = with(secret_issuer()).await;
     let with_scope = |scope: Value| hs256(SECRET, &claims_with("scope", scope));
     stack.presign_as(&with_scope(json!("openid uploads:issue"))).await.url();
@@ -147,7 +147,7 @@ async fn issuer_and_audience_together_name_one_tenant() {
 }
 
 #[tokio::test]
-async fn an_issuer_with_unfit_key_material_is_refused_when_it_is_added() {
+async fn issuer_with_invalid_key_material_is_rejected() {
     let stack = TestStack::start().await;
     let rsa = IssuerKey::rs256();
     let twice = json!({ "keys": [rsa.jwk, rsa.jwk] }).to_string();

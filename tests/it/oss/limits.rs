@@ -21,7 +21,7 @@ fn remaining(answer: &Answer) -> u64 {
 }
 
 #[tokio::test]
-async fn over_the_limit_is_429_with_the_time_to_wait_and_nothing_on_record() {
+async fn request_over_the_limit_gets_429_and_records_nothing() {
     let stack = TestStack::start().await;
     stack.change_alpha(limit(1, 3)).await;
     for left in [2, 1, 0] {
@@ -61,7 +61,7 @@ async fn a_changed_limit_takes_effect_without_a_restart() {
 }
 
 #[tokio::test]
-async fn failed_authentications_are_limited_by_address_and_spend_nothing_of_a_tenants() {
+async fn failed_authentications_are_limited_by_address_only() {
     let setup = Setup::new().set("AUTH__FAILURES_PER_SECOND", "1").set("AUTH__FAILURES_BURST", "3");
     let stack = setup.set("SERVER__TRUSTED_PROXIES", "127.0.0.0/8").set("AUTH__CACHE_SECONDS", "600").start().await;
     stack.change_alpha(limit(1, 2)).await;
@@ -83,7 +83,7 @@ async fn failed_authentications_are_limited_by_address_and_spend_nothing_of_a_te
 }
 
 #[tokio::test]
-async fn an_address_that_failed_too_often_makes_the_database_work_no_more() {
+async fn failing_address_causes_no_more_database_reads() {
     let setup = Setup::new().set("AUTH__FAILURES_PER_SECOND", "1").set("AUTH__FAILURES_BURST", "3");
     let stack = setup.set("AUTH__CACHE_SECONDS", "600").start().await;
     stack.presign("ext=jpg").await.url();

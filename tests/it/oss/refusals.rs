@@ -72,7 +72,7 @@ async fn the_edges_of_what_is_allowed_are_allowed() {
 }
 
 #[tokio::test]
-async fn accept_language_chooses_the_words_and_the_contracts_clients_read_chinese() {
+async fn accept_language_selects_text_and_contract_is_chinese() {
     let stack = TestStack::start().await;
     let english = "Only images (jpg, jpeg, png, webp, gif) and videos (mp4, webm) are supported";
     for (accepted, expected) in [
@@ -104,7 +104,7 @@ async fn accept_language_chooses_the_words_and_the_contracts_clients_read_chines
 }
 
 #[tokio::test]
-async fn an_extension_that_the_tenant_does_not_allow_is_refused_with_those_it_does() {
+async fn disallowed_extension_is_rejected_with_the_allowed_ones() {
     let stack = TestStack::start().await;
     let allowed_extensions = Some(ExtensionSet::parse(["png", "gif"]).unwrap());
     let policy = PolicyChanges { allowed_extensions, ..PolicyChanges::default() };

@@ -135,7 +135,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn our_url_is_the_sdks_parameter_for_parameter_and_signature_for_signature(case in cases()) {
+    fn presigned_url_equals_the_sdks(case in cases()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         prop_assert_eq!(parts(&ours(&case)), parts(&runtime.block_on(theirs(&case))));
     }

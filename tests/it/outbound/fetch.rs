@@ -32,7 +32,7 @@ async fn a_text_of_an_allowed_host_is_fetched() {
 }
 
 #[tokio::test]
-async fn whatever_is_no_answer_of_bounded_length_is_an_error_that_says_its_kind() {
+async fn bad_or_oversized_response_gets_its_own_error() {
     let elsewhere = Publisher::start(Publish::Text("{}".to_owned())).await;
     let publisher = Publisher::start(Publish::Endless).await;
     for (publish, expected) in [
@@ -73,7 +73,7 @@ async fn nothing_is_asked_of_a_host_that_is_not_allowed() {
 }
 
 #[tokio::test]
-async fn a_public_name_that_leads_to_a_private_address_is_not_connected_to() {
+async fn public_name_with_a_private_address_is_not_connected_to() {
     let publisher = Publisher::start(Publish::Text("{}".to_owned())).await;
     let port = publisher.address.port();
     let local: Vec<IpAddr> = ["127.0.0.1", "::1", "::ffff:127.0.0.1"].map(|text| text.parse().unwrap()).to_vec();

@@ -104,7 +104,7 @@ const PUBLIC: &[&str] = &[
 ];
 
 #[test]
-fn addresses_of_special_purposes_are_not_public_and_their_neighbours_are() {
+fn special_purpose_addresses_are_private_neighbours_public() {
     for text in NOT_PUBLIC {
         assert!(!is_public(text.parse().unwrap()), "{text}");
     }

@@ -26,7 +26,7 @@ fn arguments<'a>(stage: &'a [(String, String)], instruction: &str) -> Vec<&'a st
 }
 
 #[test]
-fn the_image_holds_the_program_and_no_shell_and_runs_it_as_nobody() {
+fn image_has_the_program_no_shell_and_runs_unprivileged() {
     let stages = stages();
     let [build, image] = stages.as_slice() else { panic!("two stages: {stages:?}") };
     assert_eq!(arguments(image, "FROM"), ["gcr.io/distroless/cc-debian12:nonroot"]);
@@ -57,7 +57,7 @@ fn the_image_holds_the_program_and_no_shell_and_runs_it_as_nobody() {
 }
 
 #[test]
-fn what_only_the_embedded_stack_needs_is_built_with_the_feature_dev_alone() {
+fn embedded_stack_crates_need_the_dev_feature() {
     let manifest: toml::Table = include_str!("../../../Cargo.toml").parse().unwrap();
     for dependency in manifest["features"]["dev"].as_array().unwrap() {
         let name = dependency.as_str().unwrap().strip_prefix("dep:").unwrap();

@@ -21,7 +21,7 @@ async fn failing(stack: &TestStack) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn a_bucket_that_fails_is_left_alone_for_longer_and_longer_and_holds_up_no_other() {
+async fn failing_bucket_backs_off_and_blocks_no_other() {
     let stack = sweeping_setup().set("UPLOADS__SWEEP_CONCURRENCY", "4").start().await;
     let store = FaultyStore::before_alpha(&stack).await;
     store.set(Fault::Status(503, "SlowDown"));
@@ -78,7 +78,7 @@ async fn due_uploads_elsewhere(stack: &TestStack) {
 }
 
 #[tokio::test]
-async fn a_credential_that_does_not_open_is_a_fault_of_its_bucket_only() {
+async fn undecryptable_credential_fails_only_its_bucket() {
     let stack = sweeping_setup().start().await;
     due_uploads(&stack, &stack.demo.alpha.api_key, 2).await;
     sqlx::query("UPDATE buckets SET sealed_secret_access_key = '\\x01' FROM tenants WHERE tenants.id = tenant_id AND slug = 'alpha'")
@@ -92,7 +92,7 @@ async fn a_credential_that_does_not_open_is_a_fault_of_its_bucket_only() {
 }
 
 #[tokio::test]
-async fn one_object_that_cannot_be_asked_for_does_not_stand_in_front_of_the_others() {
+async fn unreadable_object_does_not_block_the_others() {
     let stack = sweeping_setup().set("UPLOADS__SWEEP_CONCURRENCY", "2").start().await;
     let store = FaultyStore::before_alpha(&stack).await;
     let issued = stack.presign("ext=png").await;
@@ -126,7 +126,7 @@ async fn minutes_left(stack: &TestStack, id: &str) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn one_object_that_the_store_fails_on_does_not_make_the_bucket_fail() {
+async fn failing_object_does_not_fail_its_bucket() {
     let stack = Setup::new().set("UPLOADS__SWEEP_SECONDS", "0").start().await;
     let store = FaultyStore::before_alpha(&stack).await;
     let poison = oldest(&stack, &store, 500).await;
@@ -148,7 +148,7 @@ fn sorted<const N: usize>(states: [(&str, i64); N]) -> Vec<(String, i64)> {
 }
 
 #[tokio::test]
-async fn those_that_fail_go_behind_the_others_for_longer_and_longer_and_are_given_up_at_last() {
+async fn failing_objects_are_rescheduled_and_then_abandoned() {
     // A batch is of two.
     let setup = sweeping_setup().set("UPLOADS__SWEEP_CONCURRENCY", "1").set("UPLOADS__SWEEP_LEASE_SECONDS", "4");
     let stack = setup.set("UPLOADS__BUCKET_TIMEOUT_MS", "1000").start().await;
@@ -179,7 +179,7 @@ async fn those_that_fail_go_behind_the_others_for_longer_and_longer_and_are_give
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_not_there_is_a_fault_and_no_upload_is_taken_for_missing() {
+async fn missing_bucket_is_a_fault_and_expires_no_upload() {
     let stack = sweeping_setup().start().await;
     let store = FaultyStore::before_alpha(&stack).await;
     store.set(Fault::NoBucket);

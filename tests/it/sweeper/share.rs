@@ -13,7 +13,7 @@ use crate::support::stack::{Setup, TestStack};
 use crate::v1::issue;
 
 #[tokio::test]
-async fn two_instances_share_the_work_and_each_object_is_asked_for_once() {
+async fn two_instances_check_each_object_once() {
     let stack = Setup::new().set("UPLOADS__SWEEP_SECONDS", "0").start().await;
     let store = FaultyStore::before_alpha(&stack).await;
     due_uploads(&stack, &stack.demo.alpha.api_key, 60).await;
@@ -121,7 +121,7 @@ async fn renew_while_asked(stack: &TestStack, store: &FaultyStore, id: &str) -> 
 }
 
 #[tokio::test]
-async fn what_was_signed_anew_while_the_sweeper_looked_has_not_expired() {
+async fn upload_re_signed_during_a_sweep_does_not_expire() {
     let stack = sweeping_setup().start().await;
     let store = FaultyStore::before_alpha(&stack).await;
     store.set(Fault::Hang);
@@ -162,7 +162,7 @@ async fn finding_of_two_sweepers_is_counted_once() {
 }
 
 #[tokio::test]
-async fn what_was_signed_anew_while_an_operator_looked_has_not_expired() {
+async fn upload_re_signed_during_verify_does_not_expire() {
     let stack = Setup::new().set("UPLOADS__SWEEP_SECONDS", "0").start().await;
     let store = FaultyStore::before_alpha(&stack).await;
     store.set(Fault::Hang);

@@ -34,7 +34,7 @@ async fn succeed(call: Call<'_>) -> Answer {
 }
 
 #[tokio::test]
-async fn a_trusted_callers_trace_is_continued_and_a_strangers_is_linked_to() {
+async fn trusted_trace_is_continued_and_foreign_one_is_linked() {
     let watched = Watched::start(&TRUSTING).await;
     let continued = async |answer: Answer| {
         let span = watched.span_of(&answer).await;

@@ -129,7 +129,7 @@ async fn a_collector_that_fails_over_http_costs_no_request_anything() {
 }
 
 #[tokio::test]
-async fn at_the_end_what_waits_is_sent_and_a_frozen_collector_holds_up_nothing() {
+async fn shutdown_flushes_and_a_frozen_collector_blocks_nothing() {
     // Nothing would be sent by itself within the time of a test.
     let lazy = [
         ("OTEL_BSP_SCHEDULE_DELAY", "600000"),

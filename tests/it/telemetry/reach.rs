@@ -55,7 +55,7 @@ async fn calls_to_a_bucket_are_within_the_request_that_makes_them() {
 }
 
 #[tokio::test]
-async fn fetching_an_issuers_keys_is_a_trace_of_its_own_linked_to_who_asked() {
+async fn jwks_fetch_is_its_own_trace_linked_to_the_request() {
     let key = IssuerKey::es256();
     let publisher = Publisher::start(Publish::Text(key.jwks())).await;
     let stack = stack().await;

@@ -18,7 +18,7 @@ fn without_a_collector_no_span_is_made() {
 }
 
 #[test]
-fn with_a_collector_a_trace_has_its_spans_whatever_is_logged_and_nothing_else_has_any() {
+fn spans_go_to_the_collector_at_any_log_level() {
     let config = Config::load(None, [("PRESIGN__TELEMETRY__LEVEL".to_owned(), "error".to_owned())]).unwrap().telemetry;
     let traces = SdkTracerProvider::builder().build();
     with_default(telemetry::subscriber(&config, Some(&traces), None, None), || {

@@ -86,7 +86,7 @@ async fn each_item_is_counted_against_the_tenants_limit() {
 }
 
 #[tokio::test]
-async fn a_batch_has_one_to_a_hundred_uploads_and_no_more_than_the_tenants_burst() {
+async fn batch_size_is_1_to_100_and_within_the_burst() {
     let stack = TestStack::start().await;
     for count in [0, 101] {
         let answer = batch(&stack, &json!({"uploads": vec![json!({"ext": "jpg"}); count]})).await;
@@ -100,7 +100,7 @@ async fn a_batch_has_one_to_a_hundred_uploads_and_no_more_than_the_tenants_burst
 }
 
 #[tokio::test]
-async fn while_the_ledger_is_locked_batches_are_refused_in_time_and_keep_no_connections() {
+async fn locked_ledger_rejects_batches_and_frees_connections() {
     let setup = Setup::new().set("UPLOADS__COMMIT_TIMEOUT_MS", "500").set("DATABASE__MAX_CONNECTIONS", "4");
     let stack = setup.start().await;
     let mut locker = stack.connect().await;

@@ -51,7 +51,7 @@ async fn what_arrived_as_promised_is_uploaded_and_asked_for_once_only() {
 }
 
 #[tokio::test]
-async fn what_is_put_anew_by_a_living_url_is_seen_unless_it_was_bound_once_for_all() {
+async fn second_put_is_seen_unless_bound_to_write_once() {
     let stack = TestStack::start().await;
     let store = FaultyStore::before_alpha(&stack).await;
     for (bound, size) in [("write_once = false", 16), ("write_once = true", 5), ("declared_sha256 = '\\x00'", 5)] {
@@ -88,7 +88,7 @@ async fn an_etag_is_of_one_put_and_a_look_without_one_forgets_it() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_not_there_is_told_apart_from_a_file_that_is_not() {
+async fn missing_bucket_is_distinct_from_a_missing_file() {
     let shift = Arc::new(AtomicI64::new(0));
     let setup = Setup::new().at(Clock::Shifted(Arc::clone(&shift)), Randomness::System);
     let stack = setup.start().await;
@@ -150,7 +150,7 @@ async fn a_bucket_that_failed_or_changed_is_checked_again() {
 }
 
 #[tokio::test]
-async fn nothing_in_the_bucket_is_told_and_changes_nothing_until_it_arrives() {
+async fn complete_before_arrival_gets_409_and_changes_nothing() {
     let stack = TestStack::start().await;
     let (id, url) = issue(&stack).await;
     complete(&stack, &id, &json!({})).await.assert_error(409, "not_arrived");
@@ -162,7 +162,7 @@ async fn nothing_in_the_bucket_is_told_and_changes_nothing_until_it_arrives() {
 }
 
 #[tokio::test]
-async fn each_broken_promise_is_told_with_both_values_and_can_be_mended() {
+async fn mismatch_shows_both_values_and_can_be_fixed() {
     let stack = TestStack::start().await;
     let cases = [
         ("size", "declared_size_bytes = 15", json!({}), "15", "16"),
@@ -210,7 +210,7 @@ fn sha256_of(text: &str) -> Sha256 {
 }
 
 #[tokio::test]
-async fn an_expired_one_that_has_arrived_after_all_is_found_and_a_deleted_one_is_not_looked_for() {
+async fn expired_upload_can_be_completed_and_deleted_one_cannot() {
     let stack = TestStack::start().await;
     let store = FaultyStore::before_alpha(&stack).await;
     let (id, url) = issue(&stack).await;

@@ -53,7 +53,7 @@ async fn the_object_goes_and_the_row_stays_and_it_may_be_repeated() {
 }
 
 #[tokio::test]
-async fn one_that_never_arrived_can_be_deleted_and_nobody_looks_for_it_when_its_url_is_long_dead() {
+async fn missing_upload_can_be_deleted_and_is_not_checked_later() {
     let stack = TestStack::start().await;
     let (id, _) = issue(&stack).await;
     super::promise(&stack, &id, "issued_at = now() - interval '2 hours', url_expires_at = now() - interval '1 hour'")
@@ -67,7 +67,7 @@ async fn one_that_never_arrived_can_be_deleted_and_nobody_looks_for_it_when_its_
 }
 
 #[tokio::test]
-async fn one_whose_url_was_signed_anew_meanwhile_is_looked_for_when_that_one_has_run_out() {
+async fn upload_re_signed_during_delete_is_checked_after_expiry() {
     let stack = TestStack::start().await;
     let store = FaultyStore::before_alpha(&stack).await;
     let (id, _) = issue(&stack).await;

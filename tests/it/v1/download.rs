@@ -62,7 +62,7 @@ async fn the_url_downloads_the_file_as_it_was_asked_for() {
 }
 
 #[tokio::test]
-async fn the_url_lives_as_long_as_it_says_and_is_good_for_nothing_else() {
+async fn download_url_expires_and_permits_only_its_get() {
     let stack = TestStack::start().await;
     let id = uploaded(&stack).await;
     let usual = ask(&stack, &id, "").await.data(200)["url"].as_str().unwrap().to_owned();
@@ -114,7 +114,7 @@ async fn what_went_to_an_archived_bucket_can_still_be_had() {
 
 proptest! {
     #[test]
-    fn any_name_that_parses_is_one_header_field_and_can_be_read_back(text in "\\PC{1,40}|.{1,20}|[%a-f0-9é\" ]{1,12}") {
+    fn any_valid_filename_is_one_header_and_round_trips(text in "\\PC{1,40}|.{1,20}|[%a-f0-9é\" ]{1,12}") {
         let Ok(name) = Filename::parse(&text) else { return Ok(()) };
         let value = header(DispositionKind::Attachment, Some(&name));
         prop_assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{}", value);

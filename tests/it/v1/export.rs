@@ -67,7 +67,7 @@ async fn an_export_holds_all_that_matches_and_says_that_it_is_whole() {
 }
 
 #[tokio::test]
-async fn an_export_that_is_asked_for_wrongly_is_refused_like_any_request() {
+async fn invalid_export_request_is_rejected() {
     let stack = TestStack::start().await;
     let get = |query: &str| stack.get(&format!("/v1/uploads/export?{query}")).bearer(&stack.demo.alpha.api_key).send();
     get("format=xml").await.assert_field(400, "invalid_field", "format");
@@ -174,7 +174,7 @@ async fn a_cell_that_a_spreadsheet_would_run_is_made_harmless() {
 }
 
 #[tokio::test]
-async fn an_export_that_postgres_leaves_midway_says_that_it_is_not_whole() {
+async fn export_cut_off_by_postgres_says_it_is_not_whole() {
     let direct = postgres::fresh_database().await;
     let proxy = Proxy::to(&direct).await;
     let stack = Setup::new().database(&direct, proxy.url(&direct)).start().await;
@@ -205,7 +205,7 @@ async fn an_export_that_postgres_leaves_midway_says_that_it_is_not_whole() {
 }
 
 #[tokio::test]
-async fn what_an_instance_with_a_faster_clock_recorded_is_in_an_export_and_in_a_list_of_the_oldest() {
+async fn rows_of_a_fast_clock_are_in_exports_and_oldest_first_lists() {
     let stack = TestStack::start().await;
     let mut connection = stack.connect().await;
     let (tenant, bucket) = ledger::place_of(&mut connection, "alpha").await;
@@ -256,7 +256,7 @@ async fn one_tenant_leaves_places_for_the_exports_of_others() {
 }
 
 #[tokio::test]
-async fn an_export_that_takes_too_long_ends_behind_a_whole_row_and_says_so() {
+async fn export_over_its_deadline_ends_after_a_whole_row() {
     let stack = Setup::new().set("UPLOADS__EXPORT_TIMEOUT_SECONDS", "1").start().await;
     fill(&stack, 60_000).await;
     let mut stream = slow_reader(&stack).await;
@@ -456,7 +456,7 @@ async fn the_command_line_lists_shows_and_exports_the_same() {
 }
 
 #[tokio::test]
-async fn an_export_by_the_command_line_that_is_not_whole_fails_and_says_so() {
+async fn export_command_fails_if_the_export_is_not_whole() {
     let stack = filled(40_000).await;
     let proxy = Proxy::to(&stack.database_url).await;
     let workbench = Workbench::new(proxy.url(&stack.database_url), sealing_key(&stack));

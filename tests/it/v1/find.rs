@@ -22,7 +22,7 @@ fn keys(answer: &Answer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_upload_is_found_by_its_object_key_its_prefix_and_each_filter() {
+async fn upload_is_found_by_object_key_prefix_and_each_filter() {
     let stack = TestStack::start().await;
     let thumb = stack.presign("ext=jpg&type=thumb&width=10&height=20").await.object_key().to_owned();
     let video = stack.presign("ext=mp4&type=video&duration=2.5").await.object_key().to_owned();
@@ -151,7 +151,7 @@ async fn three_months() -> (TestStack, Vec<String>) {
 }
 
 #[tokio::test]
-async fn every_search_is_served_by_an_index_and_touches_the_months_it_needs_only() {
+async fn every_search_uses_an_index_and_only_its_months() {
     let (stack, partitions) = three_months().await;
     let (alpha, _) = ledger::place_of(&mut stack.connect().await, "alpha").await;
     let alpha = Some(TenantId::from(alpha));

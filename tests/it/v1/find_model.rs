@@ -256,7 +256,7 @@ async fn world(connection: &mut PgConnection, rows: &[(u32, Dice)]) -> World {
 }
 
 #[test]
-fn all_pages_together_are_what_a_naive_model_finds_while_uploads_arrive() {
+fn pages_equal_a_naive_model_while_uploads_arrive() {
     let runtime = Runtime::new().unwrap();
     let mut runner = TestRunner::new(Config { cases: 50, ..Config::default() });
     let dice = || prop::collection::vec(0..1_000_000u32, 14);
@@ -290,7 +290,7 @@ fn all_pages_together_are_what_a_naive_model_finds_while_uploads_arrive() {
 }
 
 #[test]
-fn a_cursor_that_was_tampered_with_or_belongs_to_another_list_is_refused() {
+fn forged_or_foreign_cursor_is_rejected() {
     let runtime = Runtime::new().unwrap();
     let mut runner = TestRunner::new(Config { cases: 200, ..Config::default() });
     let stack = runtime.block_on(TestStack::start());

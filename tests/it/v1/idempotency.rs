@@ -68,7 +68,7 @@ async fn when_two_instances_race_one_upload_is_issued() {
 }
 
 #[tokio::test]
-async fn an_upload_whose_url_ran_out_gets_a_fresh_url_for_the_same_object_key() {
+async fn replay_after_expiry_gets_a_new_url_for_the_same_key() {
     let stack = TestStack::start().await;
     let first = issue(&stack, "one", &json!({"ext": "jpg"})).await;
     let past = "UPDATE uploads SET issued_at = issued_at - interval '1 hour', url_expires_at = issued_at - interval '30 minutes'";

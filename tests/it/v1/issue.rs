@@ -52,7 +52,7 @@ async fn an_upload_is_on_record_with_all_that_was_said_of_it() {
 }
 
 #[tokio::test]
-async fn the_extension_is_told_by_the_ext_the_file_name_or_the_content_type() {
+async fn extension_comes_from_ext_filename_or_content_type() {
     let stack = TestStack::start().await;
     for (asked, ext) in [
         (json!({"ext": "png"}), ".png"),
@@ -68,7 +68,7 @@ async fn the_extension_is_told_by_the_ext_the_file_name_or_the_content_type() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_by_its_fields_name_and_leaves_nothing_on_record() {
+async fn invalid_field_is_rejected_by_name_and_records_nothing() {
     let stack = TestStack::start().await;
     let many: Value = (0..17).map(|n| (format!("n{n}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
     let large: Value =

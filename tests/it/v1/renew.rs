@@ -18,7 +18,7 @@ async fn set(stack: &TestStack, assignments: &str) {
 }
 
 #[tokio::test]
-async fn an_upload_that_has_not_arrived_is_signed_again_bound_to_the_same() {
+async fn missing_upload_is_re_signed_with_the_same_bindings() {
     let stack = TestStack::start().await;
     let asked = json!({"ext": "png", "size": 3, "write_once": true, "width": 5, "metadata": {"album": "summer"}});
     let first = stack.issue(&asked).await.data(201).clone();

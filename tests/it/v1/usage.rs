@@ -115,7 +115,7 @@ async fn usage_is_exact_to_the_row_whoever_writes_folded_or_not() {
 }
 
 #[tokio::test]
-async fn a_statement_that_changes_nothing_that_is_counted_leaves_nothing_to_fold() {
+async fn statement_without_a_counted_change_adds_no_delta() {
     let stack = stack().await;
     stack.presign("ext=jpg").await.url();
     let mut connection = stack.connect().await;
@@ -136,7 +136,7 @@ async fn what_is_rolled_back_is_not_counted() {
 }
 
 #[tokio::test]
-async fn instances_that_fold_at_once_while_uploads_are_issued_count_each_once() {
+async fn concurrent_folds_count_each_upload_once() {
     let setup = Setup::new().set("UPLOADS__USAGE_FOLD_SECONDS", "1");
     // A machine that runs all tests at once may be slow.
     let stack = setup.set("UPLOADS__COMMIT_TIMEOUT_MS", "20000").start().await;
@@ -173,7 +173,7 @@ async fn instances_that_fold_at_once_while_uploads_are_issued_count_each_once() 
 }
 
 #[tokio::test]
-async fn a_tenant_sees_its_own_usage_only_and_a_caller_needs_the_scope() {
+async fn usage_shows_only_the_own_tenant_and_needs_the_scope() {
     let stack = stack().await;
     stack.presign("ext=jpg").await.url();
     let betas = stack.get("/v1/usage").bearer(&stack.demo.beta.api_key).send().await;

@@ -68,7 +68,7 @@ async fn a_new_secret_takes_the_place_of_the_old_one() {
 }
 
 #[tokio::test]
-async fn a_secret_that_comes_back_is_sealed_as_one_that_was_never_there() {
+async fn restored_issuer_secret_is_sealed_like_a_new_one() {
     let (stack, issuer) = added(secret_issuer()).await;
     let key = IssuerKey::es256();
     let to_public = JwtIssuerChanges {
@@ -85,7 +85,7 @@ async fn a_secret_that_comes_back_is_sealed_as_one_that_was_never_there() {
 }
 
 #[tokio::test]
-async fn changes_are_named_in_the_audit_and_what_changes_nothing_leaves_no_trace() {
+async fn audit_names_changes_and_skips_empty_ones() {
     let key = IssuerKey::rs256();
     let pem = || NewVerification::PublicKeyPem(key.public_pem.clone());
     let (stack, issuer) = added(issuer(JwtAlgorithm::Rs256, pem())).await;
@@ -128,7 +128,7 @@ async fn one_who_read_an_older_revision_changes_nothing() {
 }
 
 #[tokio::test]
-async fn another_tenants_issuer_and_an_archived_one_are_answered_for_like_one_that_never_was() {
+async fn foreign_and_archived_issuers_look_missing() {
     let (stack, ours) = added(secret_issuer()).await;
     let (alpha, beta) = (stack.alpha(), stack.beta());
     let never: JwtIssuerId = uuid::Uuid::from_u128(7).into();
@@ -153,7 +153,7 @@ async fn another_tenants_issuer_and_an_archived_one_are_answered_for_like_one_th
 }
 
 #[tokio::test]
-async fn an_archived_issuers_tokens_are_refused_and_its_names_are_free_again() {
+async fn archived_issuer_frees_its_names_and_its_tokens_get_401() {
     let (stack, issuer) = added(secret_issuer()).await;
     let before = stack.tenants.list_jwt_issuers(&stack.alpha()).await.unwrap().len();
     stack.tenants.archive_jwt_issuer(&stack.alpha(), issuer.id).await.unwrap();

@@ -90,7 +90,7 @@ async fn a_token_that_could_not_be_right_fetches_nothing() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_rotated_in_works_at_once_and_one_that_was_rotated_out_no_longer() {
+async fn rotated_jwks_key_works_at_once_and_the_old_one_fails() {
     let (old, mut new) = (IssuerKey::es256(), IssuerKey::es256());
     new.jwk.common.key_id = Some("second".to_owned());
     let (stack, publisher) = es256(&old, &[]).await;
@@ -142,7 +142,7 @@ async fn an_issuer_that_is_down_does_not_stop_its_tokens() {
 }
 
 #[tokio::test]
-async fn keys_that_are_too_old_are_answered_with_503_until_the_issuer_is_back() {
+async fn stale_jwks_gets_503_until_the_issuer_is_back() {
     let key = IssuerKey::es256();
     let settings = [("AUTH__JWKS_REFRESH_SECONDS", "0"), ("AUTH__JWKS_STALE_SECONDS", "0")];
     let (stack, publisher) = es256(&key, &settings).await;
@@ -197,7 +197,7 @@ async fn an_issuer_that_publishes_no_usable_keys_is_answered_with_503() {
 }
 
 #[tokio::test]
-async fn a_private_address_and_plain_http_are_not_reached_unless_the_host_is_allowed() {
+async fn private_jwks_url_and_plain_http_need_an_allowed_host() {
     let key = IssuerKey::es256();
     let publisher = Publisher::start(Publish::Text(key.jwks())).await;
     for hosts in ["", "localhost", "127.0.0.1:1"] {

@@ -115,7 +115,7 @@ async fn every_algorithms_tokens_are_checked_once() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_remembered_is_refused_from_the_moment_on_at_which_it_expires() {
+async fn cached_token_is_rejected_once_it_expires() {
     let stack = with(NewJwtIssuer { leeway_seconds: 0, ..secret_issuer() }).await;
     let expiry = tokens::now() + 2;
     let token = hs256(SECRET, &claims_with("exp", json!(expiry)));
@@ -134,7 +134,7 @@ async fn a_token_that_is_remembered_is_refused_from_the_moment_on_at_which_it_ex
 }
 
 #[tokio::test]
-async fn what_was_checked_holds_at_the_times_at_which_a_check_would_pass() {
+async fn cached_check_holds_exactly_while_a_fresh_one_would() {
     let stack = with(secret_issuer()).await;
     let row = the_issuer(&stack).await;
     let keys = || KeySource::Row(Keys::new(JwtAlgorithm::Hs256, &KeyMaterial::HmacSecret(&SECRET.into())).unwrap());
@@ -214,7 +214,7 @@ async fn a_token_may_do_less_once_its_issuer_grants_less() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_checked_while_its_issuer_changed_does_not_outlive_the_change() {
+async fn token_checked_during_an_issuer_change_is_not_cached() {
     let stack = with(secret_issuer()).await;
     let auth = auth(&stack, LONG, 10);
     let token = hs256(SECRET, &claims());
@@ -228,7 +228,7 @@ async fn a_token_that_was_checked_while_its_issuer_changed_does_not_outlive_the_
 }
 
 #[tokio::test]
-async fn a_token_is_refused_once_everything_is_forgotten_where_nothing_is_announced() {
+async fn token_is_rejected_after_the_ttl_without_notifications() {
     let stack = with(secret_issuer()).await;
     let auth = auth(&stack, LONG, 10);
     let token = hs256(SECRET, &claims());
@@ -242,7 +242,7 @@ async fn a_token_is_refused_once_everything_is_forgotten_where_nothing_is_announ
 }
 
 #[tokio::test]
-async fn a_token_is_refused_once_another_of_its_audiences_names_another_issuer() {
+async fn token_is_rejected_once_it_matches_two_issuers() {
     let stack = with(secret_issuer()).await;
     let auth = auth(&stack, LONG, 10);
     let token = hs256(SECRET, &claims_with("aud", json!(["beta-uploads", AUDIENCE])));
@@ -289,7 +289,7 @@ async fn a_token_is_refused_once_its_key_is_published_no_more() {
 }
 
 #[tokio::test]
-async fn a_token_is_refused_as_soon_as_other_keys_were_fetched_for_another() {
+async fn cached_token_is_rejected_after_a_fetch_of_new_keys() {
     let (old, mut new) = (IssuerKey::es256(), IssuerKey::es256());
     new.jwk.common.key_id = Some("second".to_owned());
     let publisher = Publisher::start(Publish::Text(old.jwks())).await;
@@ -305,7 +305,7 @@ async fn a_token_is_refused_as_soon_as_other_keys_were_fetched_for_another() {
 }
 
 #[tokio::test]
-async fn a_token_is_checked_once_more_when_other_keys_are_published_and_only_then() {
+async fn cached_token_is_rechecked_only_when_keys_change() {
     let (key, mut second) = (IssuerKey::es256(), IssuerKey::es256());
     second.jwk.common.key_id = Some("second".to_owned());
     let publisher = Publisher::start(Publish::Text(key.jwks())).await;
@@ -333,7 +333,7 @@ async fn a_token_is_checked_once_more_when_other_keys_are_published_and_only_the
 }
 
 #[tokio::test]
-async fn a_token_whose_issuers_keys_are_too_old_is_answered_with_503_though_it_is_remembered() {
+async fn cached_token_with_stale_jwks_gets_503() {
     let key = IssuerKey::es256();
     let publisher = Publisher::start(Publish::Text(key.jwks())).await;
     let settings = [("AUTH__JWKS_REFRESH_SECONDS", "0"), ("AUTH__JWKS_STALE_SECONDS", "1")];
@@ -367,7 +367,7 @@ async fn a_token_that_fails_is_never_remembered() {
 }
 
 #[tokio::test]
-async fn the_claims_of_a_remembered_token_under_another_signature_are_refused() {
+async fn cached_claims_with_another_signature_are_rejected() {
     let stack = with(secret_issuer()).await;
     let claims = claims();
     let good = hs256(SECRET, &claims);
@@ -421,7 +421,7 @@ async fn a_token_with_many_names_is_let_in_and_not_remembered() {
 }
 
 #[tokio::test]
-async fn a_client_that_failed_too_often_makes_nothing_be_looked_up_by_a_remembered_token() {
+async fn failing_address_with_a_cached_token_causes_no_lookup() {
     let stack = with(secret_issuer()).await;
     let auth = auth(&stack, LONG, 10);
     let token = Presented::Jwt(hs256(SECRET, &claims()).into());
@@ -433,7 +433,7 @@ async fn a_client_that_failed_too_often_makes_nothing_be_looked_up_by_a_remember
 }
 
 #[tokio::test]
-async fn another_instance_refuses_remembered_tokens_of_an_issuer_that_changed() {
+async fn issuer_change_reaches_cached_tokens_of_other_instances() {
     let setup =
         crate::support::stack::Setup::new().set("AUTH__CACHE_SECONDS", "600").set("AUTH__FAILURES_BURST", "1000");
     let stack = setup.start().await;
