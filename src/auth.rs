@@ -86,7 +86,7 @@ struct KnownApiKey {
     row: ApiKey,
     last_used_unix_seconds: AtomicI64,
     /// Whether the next flush will see this key already.
-    noted: AtomicBool,
+    is_pending: AtomicBool,
 }
 
 /// Turns what clients present into callers.
@@ -297,7 +297,11 @@ impl Auth {
         let find = async || {
             let row = api_keys::find_any_tenant(&self.store, public_id).await?;
             Ok(row.map(|row| {
-                Arc::new(KnownApiKey { row, last_used_unix_seconds: AtomicI64::new(0), noted: AtomicBool::new(false) })
+                Arc::new(KnownApiKey {
+                    row,
+                    last_used_unix_seconds: AtomicI64::new(0),
+                    is_pending: AtomicBool::new(false),
+                })
             }))
         };
         Ok(self.api_keys.get_or_read(&public_id.to_owned(), find).await?)

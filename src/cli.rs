@@ -105,7 +105,7 @@ enum Command {
 
 /// Runs the command; errors go to standard error.
 #[must_use]
-#[expect(clippy::print_stderr, reason = "this is where errors are told to a person")]
+#[expect(clippy::print_stderr, reason = "errors are shown to a person here")]
 pub fn run(cli: Cli) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

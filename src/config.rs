@@ -47,7 +47,7 @@ pub struct Config {
     pub uploads: UploadsConfig,
     pub telemetry: TelemetryConfig,
     /// Variables of OpenTelemetry's that say something, and that nobody heeds.
-    pub unheeded: Vec<String>,
+    pub ignored_variables: Vec<String>,
     /// Each setting's value, secrets masked, and where it came from.
     pub shown: BTreeMap<String, Shown>,
 }
@@ -74,17 +74,17 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let environment: Vec<(String, String)> = environment.into_iter().collect();
-        let unheeded = environment.iter().filter(|(name, text)| layers::is_unheeded(name, text));
-        let unheeded = unheeded.map(|(name, _)| name.clone()).collect();
+        let ignored_variables = environment.iter().filter(|(name, text)| layers::is_ignored(name, text));
+        let ignored_variables = ignored_variables.map(|(name, _)| name.clone()).collect();
         let (layers, mut faults) = layers::read(file, environment);
-        let config = Self::read(&layers, unheeded, &mut faults);
+        let config = Self::read(&layers, ignored_variables, &mut faults);
         match config {
             Some(config) if faults.is_empty() => Ok(config),
             _ => Err(ConfigError(faults)),
         }
     }
 
-    fn read(layers: &layers::Layers, unheeded: Vec<String>, faults: &mut Vec<String>) -> Option<Self> {
+    fn read(layers: &layers::Layers, ignored_variables: Vec<String>, faults: &mut Vec<String>) -> Option<Self> {
         let server: Option<ServerConfig> = section(layers, "server", faults);
         let database: Option<DatabaseConfig> = section(layers, "database", faults);
         let auth: Option<AuthConfig> = section(layers, "auth", faults);
@@ -105,7 +105,7 @@ impl Config {
             vault: vault?,
             uploads: uploads?,
             telemetry: telemetry?,
-            unheeded,
+            ignored_variables,
             shown: shown(layers),
         })
     }
@@ -124,7 +124,7 @@ fn section<T: DeserializeOwned>(layers: &layers::Layers, name: &str, faults: &mu
         Ok(section) => return Some(section),
         Err(error) => error,
     };
-    let told = faults.len();
+    let faults_before = faults.len();
     for (setting, value) in merged {
         let mut alone = defaults.clone();
         alone.insert(setting.clone(), value);
@@ -134,7 +134,7 @@ fn section<T: DeserializeOwned>(layers: &layers::Layers, name: &str, faults: &mu
         }
     }
     // Each is fine alone: they do not fit together.
-    if faults.len() == told {
+    if faults.len() == faults_before {
         faults.push(format!("[{name}]: {}", whole.message()));
     }
     None

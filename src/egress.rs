@@ -46,7 +46,7 @@ pub enum FetchError {
 
 /// The one way to learn what address a name has, so that tests can choose it.
 #[derive(Debug, Clone)]
-pub enum Names {
+pub enum Resolution {
     /// As the machine resolves them.
     System,
     /// These and no others; for tests.
@@ -60,7 +60,7 @@ pub struct Egress(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     allowed: AllowedHosts,
-    names: Names,
+    names: Resolution,
     // Made when first used: reading the machine's certificates takes a while, and few gateways reach out.
     to_public: OnceLock<Option<Client>>,
     to_allowed: OnceLock<Option<Client>>,
@@ -69,12 +69,12 @@ struct Inner {
 impl Egress {
     #[must_use]
     pub fn new(allowed: AllowedHosts) -> Self {
-        Self::with_names(allowed, Names::System)
+        Self::with_names(allowed, Resolution::System)
     }
 
     /// The same, with names of one's own choice.
     #[must_use]
-    pub fn with_names(allowed: AllowedHosts, names: Names) -> Self {
+    pub fn with_names(allowed: AllowedHosts, names: Resolution) -> Self {
         Self(Arc::new(Inner { allowed, names, to_public: OnceLock::new(), to_allowed: OnceLock::new() }))
     }
 
@@ -158,7 +158,7 @@ async fn read(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, Fetch
     Ok(body)
 }
 
-impl Names {
+impl Resolution {
     async fn addresses(&self, name: &str) -> std::io::Result<Vec<SocketAddr>> {
         match self {
             Self::System => Ok(tokio::net::lookup_host((name, 0)).await?.collect()),
@@ -174,7 +174,7 @@ impl Names {
 /// name that changes its address between a check and a connection gains nothing.
 #[derive(Debug, Clone)]
 pub struct CheckedNames {
-    names: Names,
+    names: Resolution,
     public_only: bool,
 }
 

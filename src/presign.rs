@@ -113,7 +113,7 @@ const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 /// Signs in the name of one credential, for one bucket.
 pub struct Signer {
     /// Scheme, host and port.
-    origin: String,
+    base_url: String,
     /// As it is signed: host and port.
     host: String,
     /// The path up to the object key.
@@ -155,7 +155,7 @@ impl Signer {
             Addressing::VirtualHosted => (format!("{bucket}.{authority}"), "/".to_owned()),
         };
         Self {
-            origin: format!("{scheme}://{host}"),
+            base_url: format!("{scheme}://{host}"),
             host,
             folder,
             region: location.region.as_str().to_owned(),
@@ -187,7 +187,7 @@ impl Signer {
 
         let request = canonical_request(operation.method(), &path, [&before, &after], &headers, &signed_headers);
         let signature = day.sign(&time, &request);
-        let query = [&self.origin, &path, "?", &before, "&X-Amz-Signature=", &const_hex::encode(signature), &after];
+        let query = [&self.base_url, &path, "?", &before, "&X-Amz-Signature=", &const_hex::encode(signature), &after];
         SignedUrl(query.concat())
     }
 

@@ -156,22 +156,22 @@ struct Fetched {
 
 /// When a token last asked.
 struct LastUse {
-    /// Milliseconds since `origin`.
+    /// Milliseconds after `started_at`.
     ms: AtomicU64,
-    origin: Instant,
+    started_at: Instant,
 }
 
 impl LastUse {
     fn new() -> Self {
-        Self { ms: AtomicU64::new(0), origin: Instant::now() }
+        Self { ms: AtomicU64::new(0), started_at: Instant::now() }
     }
 
     fn touch(&self) {
-        self.ms.store(milliseconds(self.origin.elapsed()), Ordering::Relaxed);
+        self.ms.store(milliseconds(self.started_at.elapsed()), Ordering::Relaxed);
     }
 
     fn is_within(&self, time: Duration) -> bool {
-        let unused_ms = milliseconds(self.origin.elapsed()).saturating_sub(self.ms.load(Ordering::Relaxed));
+        let unused_ms = milliseconds(self.started_at.elapsed()).saturating_sub(self.ms.load(Ordering::Relaxed));
         unused_ms <= milliseconds(time)
     }
 }
@@ -185,7 +185,7 @@ struct State {
     /// When the last fetch failed; `None` once one succeeds.
     failed_at: Option<Instant>,
     /// When an unknown `kid` last caused a fetch.
-    sought_at: Option<Instant>,
+    last_lookup_at: Option<Instant>,
     /// The fetch under way, which ends when its other end is dropped.
     running: Option<watch::Receiver<()>>,
 }
@@ -261,7 +261,7 @@ impl PublishedKeys {
         // After a fetch that failed nobody knows more than before: the next one need not wait for so long.
         let is_cooling = usable.is_some()
             && state.failed_at.is_none()
-            && state.sought_at.is_some_and(|at| at.elapsed() < self.timing.cooldown);
+            && state.last_lookup_at.is_some_and(|at| at.elapsed() < self.timing.cooldown);
         if has_waited || is_cooling || !may_try {
             return match usable {
                 // The last word of the issuer is that there is no such key.
@@ -273,7 +273,7 @@ impl PublishedKeys {
             return Step::Fail(AuthError::LookupDenied);
         }
         if usable.is_some() {
-            state.sought_at = Some(Instant::now());
+            state.last_lookup_at = Some(Instant::now());
         }
         Step::Wait(self.start(&mut state))
     }

@@ -58,26 +58,26 @@ impl Claimed {
             Many(Vec<String>),
         }
         #[derive(Deserialize)]
-        struct Names {
+        struct UnverifiedClaims {
             iss: String,
             aud: OneOrMany,
         }
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
-        let names: Names = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
-        let mut audiences = match names.aud {
+        let claims: UnverifiedClaims = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
+        let mut audiences = match claims.aud {
             OneOrMany::One(audience) => vec![audience],
             OneOrMany::Many(audiences) => audiences,
         };
-        let known_form = std::iter::once(&names.iss).chain(&audiences).all(|name| is_name(name));
+        let known_form = std::iter::once(&claims.iss).chain(&audiences).all(|name| is_name(name));
         if !known_form || audiences.len() > MAX_AUDIENCES {
             return None;
         }
         // One that is there twice is one.
         audiences.sort_unstable();
         audiences.dedup();
-        Some(Self { issuer: names.iss, audiences })
+        Some(Self { issuer: claims.iss, audiences })
     }
 
     /// How many bytes of names there are.

@@ -60,12 +60,12 @@ pub enum CredentialError {
 const SEALED_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A bucket, opened or with the reason why not.
-enum Held {
+enum CachedBucket {
     Open(Arc<OpenBucket>),
     Sealed(Box<Bucket>, CredentialError),
 }
 
-impl Held {
+impl CachedBucket {
     fn new(keyring: &Keyring, sealed: SealedBucket) -> Self {
         let bucket = sealed.bucket.clone();
         match open(keyring, sealed) {
@@ -91,14 +91,14 @@ impl Held {
 
 /// All of a tenant's buckets, archived ones too.
 struct OpenBuckets {
-    buckets: Vec<Held>,
+    buckets: Vec<CachedBucket>,
     /// For a list that is not to be kept for long, since a credential in it does not open.
     read_again_at: Option<Instant>,
 }
 
 impl OpenBuckets {
     fn find(&self, is_it: impl Fn(&Bucket) -> bool) -> Option<Result<Arc<OpenBucket>, CredentialError>> {
-        self.buckets.iter().find(|held| is_it(held.bucket())).map(Held::open)
+        self.buckets.iter().find(|cached| is_it(cached.bucket())).map(CachedBucket::open)
     }
 }
 
@@ -173,8 +173,8 @@ impl CredentialCache {
     async fn read(&self, tenant_id: TenantId) -> Result<Arc<OpenBuckets>, CredentialError> {
         let sealed = buckets::list_with_archived(&self.store, tenant_id).await.map_err(Arc::new)?;
         // One that does not open must not stand in the way of the others.
-        let buckets: Vec<_> = sealed.into_iter().map(|sealed| Held::new(&self.keyring, sealed)).collect();
-        let is_whole = buckets.iter().all(|held| matches!(held, Held::Open(_)));
+        let buckets: Vec<_> = sealed.into_iter().map(|sealed| CachedBucket::new(&self.keyring, sealed)).collect();
+        let is_whole = buckets.iter().all(|cached| matches!(cached, CachedBucket::Open(_)));
         Ok(Arc::new(OpenBuckets {
             buckets,
             read_again_at: (!is_whole).then(|| Instant::now() + SEALED_RETRY_INTERVAL),

@@ -51,14 +51,14 @@ impl Dev {
         if let Some(DevCommand::Seed(command)) = self.command {
             return command.run(context, &std::path::absolute(&self.data_dir)?).await;
         }
-        let Config { telemetry: mut config, unheeded, .. } =
+        let Config { telemetry: mut config, ignored_variables, .. } =
             Config::load(context.config_file.as_deref(), stack::environment())?;
         // People read this log, unless they ask for JSON.
         if config.format == Format::Auto {
             config.format = Format::Pretty;
         }
         let telemetry = telemetry::start(&config, Some(progress_layer().boxed()))?;
-        telemetry::log_ignored(&unheeded);
+        telemetry::log_ignored(&ignored_variables);
         let stop = shutdown::requested()?;
         let data_dir = std::path::absolute(&self.data_dir)?;
         if self.reset {

@@ -29,7 +29,7 @@ impl Serve {
     pub async fn run(self, context: &Context) -> anyhow::Result<()> {
         let config = context.config()?;
         let telemetry = telemetry::start(&config.telemetry, None)?;
-        telemetry::log_ignored(&config.unheeded);
+        telemetry::log_ignored(&config.ignored_variables);
         // Before anything is listened on: a signal from now on means a clean end.
         let stop = shutdown::requested()?;
         shutdown::ignore_hangups()?;

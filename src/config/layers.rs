@@ -150,7 +150,7 @@ const READ_BY_OTHERS: [&str; 3] = ["OTEL_BSP_", "OTEL_BLRP_", "OTEL_SPAN_"];
 const READ_BY_EXPORTERS: [&str; 3] = ["HEADERS", "COMPRESSION", "METRICS_TEMPORALITY_PREFERENCE"];
 
 /// Whether a variable says something of OpenTelemetry that nobody here heeds.
-pub(super) fn is_unheeded(name: &str, text: &str) -> bool {
+pub(super) fn is_ignored(name: &str, text: &str) -> bool {
     let of_exporters = |name: &str| READ_BY_EXPORTERS.iter().any(|known| name.ends_with(known));
     let is_read = READ_BY_OTHERS.iter().any(|known| name.starts_with(known))
         || name.strip_prefix("OTEL_EXPORTER_OTLP_").is_some_and(of_exporters);

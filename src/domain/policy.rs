@@ -111,9 +111,9 @@ macro_rules! define {
 policy_fields!(define);
 
 impl Policy {
-    /// The usual default expiry, in seconds.
+    /// The default lifetime of a URL, in seconds.
     pub const DEFAULT_EXPIRY_SECONDS: u32 = 300;
-    /// The usual longest expiry, in seconds.
+    /// The default maximum lifetime of a URL, in seconds.
     pub const DEFAULT_MAX_EXPIRY_SECONDS: u32 = 3600;
 
     /// How long URLs live.
@@ -143,8 +143,8 @@ impl PolicyChanges {
     /// Lowers the default expiry of a new tenant to its longest, if only the longest is given.
     #[must_use]
     pub fn for_a_new_tenant(self) -> Self {
-        let usual = self.longest_expiry_seconds.map(|longest| longest.min(Policy::DEFAULT_EXPIRY_SECONDS));
-        Self { default_expiry_seconds: self.default_expiry_seconds.or(usual), ..self }
+        let default_seconds = self.longest_expiry_seconds.map(|longest| longest.min(Policy::DEFAULT_EXPIRY_SECONDS));
+        Self { default_expiry_seconds: self.default_expiry_seconds.or(default_seconds), ..self }
     }
 }
 

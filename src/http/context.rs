@@ -30,12 +30,12 @@ const MAX_REQUEST_ID: usize = 64;
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub SocketAddr);
 
-/// Facts of one request, shared by its layers and its handler.
+/// Details of one request, shared by its layers and its handler.
 #[derive(Debug, Clone)]
-pub struct RequestContext(Arc<Facts>);
+pub struct RequestContext(Arc<Details>);
 
 #[derive(Debug)]
-struct Facts {
+struct Details {
     request_id: HeaderValue,
     /// Where its trace is kept.
     trace: Option<Correlation>,
@@ -59,7 +59,7 @@ impl RequestContext {
             None => (None, Span::none()),
         };
         let request_id = request_id(headers, trace.as_ref());
-        let facts = Facts {
+        let facts = Details {
             request_id,
             trace: trace.map(|trace| trace.ids),
             client_address,
@@ -73,7 +73,7 @@ impl RequestContext {
 
     /// How log lines name this request.
     pub(super) fn identified(&self) -> Arc<dyn Identified> {
-        Arc::<Facts>::clone(&self.0)
+        Arc::<Details>::clone(&self.0)
     }
 
     /// For the record.
@@ -136,7 +136,7 @@ impl RequestContext {
     }
 }
 
-impl Identified for Facts {
+impl Identified for Details {
     fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
     }

@@ -169,8 +169,8 @@ impl From<AdminError> for ApiError {
             AdminError::Taken { what, field, .. } => Self::with_detail(Reason::AlreadyExists, what).about(field),
             AdminError::Invalid(invalid) => invalid.into(),
             AdminError::Stale { current } => Self::with_detail(Reason::RevisionConflict, format!("\"{current}\"")),
-            AdminError::Conflict(told) => Self::with_detail(Reason::Conflict, told),
-            AdminError::CredentialFailed(told) => Self::with_detail(Reason::CredentialFailed, told),
+            AdminError::Conflict(detail) => Self::with_detail(Reason::Conflict, detail),
+            AdminError::CredentialFailed(detail) => Self::with_detail(Reason::CredentialFailed, detail),
             AdminError::Bucket(error) => Self::with_detail(Reason::BucketFailed, error.to_string()),
             AdminError::Store(error) => from_fault(error.fault(), &error),
             AdminError::Credential(CredentialError::Store(_)) => server_fault(Reason::Unavailable, &error),
@@ -199,7 +199,7 @@ fn server_fault(reason: Reason, error: &dyn Error) -> ApiError {
 }
 
 /// Logs the cause of a failure that is a bucket's.
-fn bucket_fault(told: ApiError, error: &dyn Error) -> ApiError {
-    tracing::warn!(presign_gateway.reason = told.reason.as_str(), cause = %chain(error), "a bucket operation failed");
-    told
+fn bucket_fault(answer: ApiError, error: &dyn Error) -> ApiError {
+    tracing::warn!(presign_gateway.reason = answer.reason.as_str(), cause = %chain(error), "a bucket operation failed");
+    answer
 }

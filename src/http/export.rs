@@ -29,8 +29,8 @@ pub(super) fn format(text: Option<&str>) -> Result<ExportFormat, ApiError> {
 }
 
 /// Answers with the export. One that fails before anything was said is answered with an error like any other.
-pub(super) async fn stream(mut export: Export, longest: Duration) -> Result<Response, ApiError> {
-    let deadline = Instant::now() + longest;
+pub(super) async fn stream(mut export: Export, max_duration: Duration) -> Result<Response, ApiError> {
+    let deadline = Instant::now() + max_duration;
     let first = export.next().await?;
     let format = export.format();
     let (pieces, received) = mpsc::channel(1);

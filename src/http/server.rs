@@ -125,10 +125,10 @@ impl<S: HttpService> Connection<S> {
         let _ = stream.set_nodelay(true);
         let Self { server, service, peer, options } = self;
         let activity = Arc::new(Activity::default());
-        let noted = Arc::clone(&activity);
+        let connection_activity = Arc::clone(&activity);
         let answering = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(PeerAddress(peer));
-            let under_way = noted.begin();
+            let under_way = connection_activity.begin();
             let answer = service.clone().oneshot(request.map(Body::new));
             async move { answer.await.map(|answer| answer.map(|body| under_way.until_sent(body))) }
         });

@@ -125,14 +125,14 @@ impl Hosts {
             if let Some(found) = pin!(asked.filter_map(std::future::ready)).next().await {
                 self.primary.send_replace(Some(found));
                 self.outdate();
-                self.tell(before.is_some());
+                self.log_primary(before.is_some());
                 return Some(self.options());
             }
             tokio::time::sleep(PROBE_INTERVAL).await;
         }
     }
 
-    fn tell(&self, has_moved: bool) {
+    fn log_primary(&self, has_moved: bool) {
         let primary = self.options();
         let (host, port) = (primary.get_host(), primary.get_port());
         if has_moved {

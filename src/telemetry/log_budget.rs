@@ -29,7 +29,7 @@ pub struct LineBudget {
 struct Window {
     second: AtomicU64,
     written: AtomicU64,
-    left_out: AtomicU64,
+    suppressed: AtomicU64,
 }
 
 impl LineBudget {
@@ -51,7 +51,7 @@ impl LineBudget {
         };
         let taken = window.take(self.per_second, self.started.elapsed().as_secs());
         if taken.is_none() {
-            self.metrics.left_out(kind);
+            self.metrics.suppressed(kind);
         }
         taken
     }
@@ -65,9 +65,9 @@ impl Window {
         }
         let has_room = self.written.load(Ordering::Relaxed) < per_second;
         if has_room && self.written.fetch_add(1, Ordering::Relaxed) < per_second {
-            Some(self.left_out.swap(0, Ordering::Relaxed))
+            Some(self.suppressed.swap(0, Ordering::Relaxed))
         } else {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+            self.suppressed.fetch_add(1, Ordering::Relaxed);
             None
         }
     }

@@ -72,7 +72,7 @@ impl Metrics {
             let prometheus = opentelemetry_prometheus::exporter().with_registry(registry.clone());
             match prometheus.scope_info_enabled(false).build() {
                 Ok(reader) => provider = provider.with_reader(reader),
-                // Of a registry that is new nothing can be taken already.
+                // A new registry has no duplicate names, so this does not happen.
                 Err(error) => {
                     tracing::error!(cause = %error, "the Prometheus exporter failed to start: /metrics stays empty")
                 }

@@ -207,7 +207,7 @@ fn open_telemetrys_variables_are_settings_and_ours_win() {
     assert!(!format!("{config:?}").contains("a-secret-of-ours"));
     assert_eq!(config.shown["telemetry.otlp_headers"].value, "(hidden)");
     assert_eq!(config.shown["telemetry.sampler"].from, "OTEL_TRACES_SAMPLER");
-    assert!(config.unheeded.is_empty());
+    assert!(config.ignored_variables.is_empty());
     assert!(!load(None, &[("OTEL_SDK_DISABLED", "TRUE")]).unwrap().telemetry.otlp_enabled);
 }
 
@@ -246,7 +246,7 @@ fn variables_of_open_telemetrys_that_nobody_heeds_are_told() {
         ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://logs:4317"),
         ("OTEL_PROPAGATORS", ""),
     ];
-    assert_eq!(load(None, &environment).unwrap().unheeded, ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"]);
+    assert_eq!(load(None, &environment).unwrap().ignored_variables, ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"]);
 }
 
 #[test]

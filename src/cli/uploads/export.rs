@@ -60,7 +60,7 @@ impl ExportArguments {
         let written = write(&mut export, BufWriter::new(target), &bar).await;
         bar.finish_and_clear();
         written?;
-        tell(&format!("whole: {} rows", export.rows()));
+        report(&format!("whole: {} rows", export.rows()));
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -84,6 +84,6 @@ async fn write(export: &mut Export, mut target: impl Write, bar: &ProgressBar) -
 
 /// For people, beside the export itself.
 #[expect(clippy::print_stderr, reason = "standard output may be the export")]
-fn tell(text: &str) {
+fn report(text: &str) {
     eprintln!("{text}");
 }

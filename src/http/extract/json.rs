@@ -81,8 +81,8 @@ pub(in crate::http) fn pairs(text: &str) -> Result<Vec<Pair<'_>>, ApiError> {
     let mut names = std::collections::HashSet::new();
     for (name, value) in form_urlencoded::parse(text.as_bytes()) {
         if value.chars().any(char::is_control) {
-            let told = format!("{} must not hold control characters", clipped(&name));
-            return Err(ApiError::with_detail(Reason::InvalidField, told).about(&clipped(&name)));
+            let detail = format!("{} must not hold control characters", clipped(&name));
+            return Err(ApiError::with_detail(Reason::InvalidField, detail).about(&clipped(&name)));
         }
         if !names.insert(name.clone()) {
             return Err(ApiError::with_detail(Reason::RepeatedParameter, clipped(&name)).about(&clipped(&name)));
@@ -104,8 +104,8 @@ pub(in crate::http) fn read_part<T: DeserializeOwned>(part: &RawValue) -> Result
 /// What is no JSON, and what is none of this form. A part can be the former, too: half of a surrogate pair is seen only where the
 /// text is read.
 fn refuse_json(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
-    let told = error.inner();
-    if told.is_data() { refuse(error) } else { malformed((told.line(), told.column())) }
+    let cause = error.inner();
+    if cause.is_data() { refuse(error) } else { malformed((cause.line(), cause.column())) }
 }
 
 /// A body over the limit, or one that did not arrive whole.
@@ -215,20 +215,20 @@ mod tests {
     }
 
     /// The reason, the field, and the text without what is the same for all of a reason.
-    fn told<T>(read: Result<T, ApiError>) -> String {
+    fn described<T>(read: Result<T, ApiError>) -> String {
         let Err(error) = read else { return "nothing".to_owned() };
         let field = error.field.as_deref().unwrap_or("-");
         format!("{} | {field} | {}", error.reason.as_str(), error.message(Language::English))
     }
 
-    fn assert_told(table: &[(&str, &str)], told: impl Fn(&str) -> String) {
-        let found = table.iter().map(|(text, expected)| (*text, told(text), *expected));
-        let wrong: Vec<_> = found.filter(|(_, told, expected)| !told.starts_with(expected)).collect();
+    fn assert_described(table: &[(&str, &str)], described: impl Fn(&str) -> String) {
+        let found = table.iter().map(|(text, expected)| (*text, described(text), *expected));
+        let wrong: Vec<_> = found.filter(|(_, described, expected)| !described.starts_with(expected)).collect();
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     fn body<T: DeserializeOwned>(text: &str) -> String {
-        told(read_body::<T>(text.as_bytes()))
+        described(read_body::<T>(text.as_bytes()))
     }
 
     #[test]
@@ -257,7 +257,7 @@ mod tests {
         let table =
             table.map(|(text, field, what)| (text, format!("invalid_field | {field} | {field} must be {what}")));
         let table: Vec<_> = table.iter().map(|(text, expected)| (*text, expected.as_str())).collect();
-        assert_told(&table, body::<Every>);
+        assert_described(&table, body::<Every>);
     }
 
     #[test]
@@ -270,13 +270,13 @@ mod tests {
             (r#"{"wanted": "\ud800"}"#, "malformed_body | - | The body is not valid JSON: line 1, column "),
             (r#"{"wanted": 1e999}"#, "malformed_body | - | The body is not valid JSON: line 1, column "),
         ];
-        assert_told(&table, body::<Nested>);
+        assert_described(&table, body::<Nested>);
         let table = [
             ("time=noon", "invalid_field | time | time must be a time such as 2026-11-22T00:00:00Z"),
             ("time=2026-11-22T00:00:00Z", "nothing"),
             ("other=1", "unknown_field | other | Unknown field other; known fields: text, flag, u16, "),
             ("text=a&text=b", "repeated_parameter | text | Parameter text must not be repeated"),
         ];
-        assert_told(&table, |text| told(read_query::<Every>(text)));
+        assert_described(&table, |text| described(read_query::<Every>(text)));
     }
 }

@@ -137,7 +137,7 @@ impl Ended<'_> {
     fn log(&self, lines: &LineBudget, took: Duration) {
         let Self { context, method, status, reason } = self;
         macro_rules! log {
-            ($level:ident, $left_out:expr) => {
+            ($level:ident, $suppressed:expr) => {
                 tracing::$level!(
                     http.request.method = method,
                     http.route = context.route().map(AsRef::<str>::as_ref),
@@ -147,28 +147,28 @@ impl Ended<'_> {
                     presign_gateway.reason = reason,
                     presign_gateway.auth.refusal = context.refusal(),
                     presign_gateway.duration_ms = took.as_secs_f64() * 1e3,
-                    presign_gateway.suppressed = $left_out,
+                    presign_gateway.suppressed = $suppressed,
                     "request"
                 )
             };
         }
-        let told = |left_out| Some(left_out).filter(|number| *number > 0);
+        let if_any = |suppressed| Some(suppressed).filter(|number| *number > 0);
         match status {
             Some(status) if status.is_server_error() => log!(error, None::<u64>),
             Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) => {
                 if tracing::enabled!(tracing::Level::WARN)
-                    && let Some(left_out) = lines.take(LineKind::ClientError)
+                    && let Some(suppressed) = lines.take(LineKind::ClientError)
                 {
-                    log!(warn, told(left_out));
+                    log!(warn, if_any(suppressed));
                 }
             }
             _ => {
                 let is_well = status.is_some_and(|status| !status.is_client_error());
                 let kind = if is_well { LineKind::Success } else { LineKind::ClientError };
                 if tracing::enabled!(tracing::Level::INFO)
-                    && let Some(left_out) = lines.take(kind)
+                    && let Some(suppressed) = lines.take(kind)
                 {
-                    log!(info, told(left_out));
+                    log!(info, if_any(suppressed));
                 }
             }
         }

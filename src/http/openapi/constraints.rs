@@ -69,7 +69,7 @@ pub(super) fn describe_parameter(path: &str, parameter: &mut Parameter, shared: 
         }
     }
     if let Some(form) = form(path, &parameter.name) {
-        tell(schema, form, shared);
+        constrain(schema, form, shared);
     }
 }
 
@@ -83,7 +83,7 @@ pub(super) fn describe_body(name: &str, schema: &mut RefOr<Schema>, shared: &mut
     let RefOr::T(Schema::Object(body)) = schema else { return };
     for (field, schema) in &mut body.properties {
         if let Some(form) = form(name, field) {
-            tell(schema, form, shared);
+            constrain(schema, form, shared);
         }
         if let RefOr::T(Schema::Array(list)) = schema
             && NEVER_EMPTY.contains(&field.as_str())
@@ -178,16 +178,16 @@ fn number(name: &str) -> Option<Form> {
     })
 }
 
-fn tell(schema: &mut RefOr<Schema>, form: Form, shared: &mut Shared) {
+fn constrain(schema: &mut RefOr<Schema>, form: Form, shared: &mut Shared) {
     match schema {
         RefOr::T(Schema::Object(object)) => {
-            if let Some(replacement) = tell_object(object, form, shared) {
+            if let Some(replacement) = constrain_object(object, form, shared) {
                 *schema = replacement;
             }
         }
         RefOr::T(Schema::Array(array)) => {
             if let ArrayItems::RefOrSchema(items) = &mut array.items {
-                tell(items, form, shared);
+                constrain(items, form, shared);
             }
         }
         _ => {}
@@ -195,7 +195,7 @@ fn tell(schema: &mut RefOr<Schema>, form: Form, shared: &mut Shared) {
 }
 
 /// Narrows the schema of a value, or returns its replacement.
-fn tell_object(object: &mut Object, form: Form, shared: &mut Shared) -> Option<RefOr<Schema>> {
+fn constrain_object(object: &mut Object, form: Form, shared: &mut Shared) -> Option<RefOr<Schema>> {
     match form {
         Form::Words((name, words)) => {
             let set = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
@@ -203,9 +203,9 @@ fn tell_object(object: &mut Object, form: Form, shared: &mut Shared) -> Option<R
             return Some(reference(name, object));
         }
         Form::Like(pattern) => object.pattern = Some(pattern.to_owned()),
-        Form::Whole(least, most) => {
-            object.minimum = Some(bound(least));
-            object.maximum = Some(bound(most));
+        Form::Whole(min, max) => {
+            object.minimum = Some(bound(min));
+            object.maximum = Some(bound(max));
         }
         Form::Seconds => {
             object.minimum = Some(Number::UInt(0));

@@ -122,11 +122,11 @@ pub(super) async fn issue(
 /// More than the app's burst would never be let through.
 fn check_length(admitted: &Admitted, length: usize) -> Result<(), ApiError> {
     let burst = admitted.caller().tenant.rate_limit.burst.get();
-    let most = MAX_UPLOADS.min(usize::try_from(burst).unwrap_or(usize::MAX));
-    if (1..=most).contains(&length) {
+    let max = MAX_UPLOADS.min(usize::try_from(burst).unwrap_or(usize::MAX));
+    if (1..=max).contains(&length) {
         return Ok(());
     }
-    Err(ApiError::with_detail(Reason::InvalidField, format!("uploads must be a list of 1 to {most}")).about("uploads"))
+    Err(ApiError::with_detail(Reason::InvalidField, format!("uploads must be a list of 1 to {max}")).about("uploads"))
 }
 
 /// An item as it is told from others: as it was read or, where it could not be, as it was written.

@@ -83,9 +83,9 @@ fn distinct<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Strin
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut pairs = BTreeMap::new();
             while let Some((name, value)) = map.next_entry::<String, String>()? {
-                let told = format!("duplicate field `metadata.{name}`");
+                let message = format!("duplicate field `metadata.{name}`");
                 if pairs.insert(name, value).is_some() {
-                    return Err(A::Error::custom(told));
+                    return Err(A::Error::custom(message));
                 }
             }
             Ok(pairs)

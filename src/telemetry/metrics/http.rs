@@ -35,15 +35,15 @@ impl HttpMetrics {
         let duration =
             metrics.seconds("http.server.request.duration", "Time from the request head to the response head.");
         let route = Cow::Borrowed(PRESIGN_ROUTE);
-        let usual = Answered { method: "GET", route: Some(&route), status: Some(200), failure: None };
-        Self { presigned: duration.bind(&labels(&usual)), duration, presign_route: PRESIGN_ROUTE }
+        let presigned = Answered { method: "GET", route: Some(&route), status: Some(200), failure: None };
+        Self { presigned: duration.bind(&labels(&presigned)), duration, presign_route: PRESIGN_ROUTE }
     }
 
     pub fn record(&self, answered: &Answered<'_>, took: Duration) {
-        let is_usual = answered.status == Some(200)
+        let is_presign = answered.status == Some(200)
             && answered.method == "GET"
             && answered.route.is_some_and(|route| *route == self.presign_route);
-        if is_usual {
+        if is_presign {
             self.presigned.record(took.as_secs_f64());
         } else {
             self.duration.record(took.as_secs_f64(), &labels(answered));

@@ -15,12 +15,12 @@ pub struct LogMetrics {
 
 impl LogMetrics {
     pub(super) fn new(metrics: &Metrics) -> Self {
-        let left_out = metrics.counter("presign_gateway.log.suppressed", "Request log lines suppressed under load.");
-        let bind = |outcome| left_out.bind(&[KeyValue::new("outcome", outcome)]);
+        let suppressed = metrics.counter("presign_gateway.log.suppressed", "Request log lines suppressed under load.");
+        let bind = |outcome| suppressed.bind(&[KeyValue::new("outcome", outcome)]);
         Self { success: bind("success"), client_error: bind("client_error") }
     }
 
-    pub(in crate::telemetry) fn left_out(&self, kind: LineKind) {
+    pub(in crate::telemetry) fn suppressed(&self, kind: LineKind) {
         match kind {
             LineKind::Success => self.success.add(1),
             LineKind::ClientError => self.client_error.add(1),

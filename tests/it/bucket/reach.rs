@@ -8,7 +8,7 @@ use presign_gateway::dev::object_store;
 use presign_gateway::domain::clock::Clock;
 use presign_gateway::domain::egress::AllowedHosts;
 use presign_gateway::domain::randomness::Randomness;
-use presign_gateway::egress::{Egress, Names};
+use presign_gateway::egress::{Egress, Resolution};
 use tokio::net::TcpListener;
 
 use super::{APP, client, credential, open};
@@ -17,7 +17,7 @@ use super::{APP, client, credential, open};
 async fn bucket_at_a_private_address_needs_an_allowed_host() {
     let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = server.local_addr().unwrap().port();
-    let names = Names::Fixed([("s3.example.com".to_owned(), vec![Ipv4Addr::LOCALHOST.into()])].into());
+    let names = Resolution::Fixed([("s3.example.com".to_owned(), vec![Ipv4Addr::LOCALHOST.into()])].into());
     let elsewhere = open(&format!("https://s3.example.com:{port}"), "alpha-uploads", credential("alpha"));
 
     let careful = Egress::with_names(AllowedHosts::default(), names.clone());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use presign_gateway::domain::egress::AllowedHosts;
-use presign_gateway::egress::{Egress, FetchError, Names};
+use presign_gateway::egress::{Egress, FetchError, Resolution};
 use url::Url;
 
 use crate::support::jwks_server::{Publish, Publisher};
@@ -77,7 +77,7 @@ async fn public_name_with_a_private_address_is_not_connected_to() {
     let publisher = Publisher::start(Publish::Text("{}".to_owned())).await;
     let port = publisher.address.port();
     let local: Vec<IpAddr> = ["127.0.0.1", "::1", "::ffff:127.0.0.1"].map(|text| text.parse().unwrap()).to_vec();
-    let names = || Names::Fixed(HashMap::from([("idp.example".to_owned(), local.clone())]));
+    let names = || Resolution::Fixed(HashMap::from([("idp.example".to_owned(), local.clone())]));
 
     let strict = Egress::with_names(AllowedHosts::default(), names());
     assert_eq!(fetch(&strict, &format!("https://idp.example:{port}/")).await, Err(FetchError::NotPublic));
