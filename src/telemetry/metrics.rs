@@ -74,7 +74,7 @@ impl Metrics {
                 Ok(reader) => provider = provider.with_reader(reader),
                 // A new registry has no duplicate names, so this does not happen.
                 Err(error) => {
-                    tracing::error!(cause = %error, "the Prometheus exporter failed to start: /metrics stays empty")
+                    tracing::error!(cause = %error, "the Prometheus exporter failed to start: /metrics stays empty");
                 }
             }
         }
