@@ -154,7 +154,7 @@ impl App {
             // Load balancers see /readyz fail before connections are refused.
             tokio::time::sleep(shutdown_delay).await;
             jobs.stop_sweeper();
-            tracing::info!("shutting down: finishing requests under way");
+            tracing::info!("shutting down: finishing requests in progress");
         };
         serve(public, public_service(&gateway), server_options, connections("public"), drain).await;
         gateway.uploads.issuer.drain().await;

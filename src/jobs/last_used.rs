@@ -13,7 +13,7 @@ pub(super) async fn run(auth: &Auth, every: Duration, stop: &CancellationToken) 
     loop {
         let is_stopping = stop.run_until_cancelled(sleep(every)).await.is_none();
         if let Err(error) = auth.flush_last_used().await {
-            tracing::warn!(cause = %chain(&error), "last uses of API keys not written yet");
+            tracing::warn!(cause = %chain(&error), "writing last-used times of API keys failed, retrying");
         }
         if is_stopping {
             return;

@@ -205,7 +205,7 @@ impl BatchIssuer {
                 return Ok(BatchOutcome { outcomes: whole(outcomes, all_or_nothing)?, is_replay: true });
             }
             if attempts == MAX_ATTEMPTS {
-                let cause = "the idempotency key is taken, and not found, again and again";
+                let cause = "the idempotency key is taken, but repeated lookups do not find it";
                 return Err(UploadError::Inconsistent(cause).into());
             }
             attempts += 1;
@@ -303,7 +303,7 @@ impl BatchIssuer {
     ) -> Result<Vec<Outcome<R>>, UploadError> {
         let is_whole = !all_or_nothing || known.upload_ids.iter().all(Option::is_some);
         if known.upload_ids.len() != items.len() || !is_whole {
-            return Err(UploadError::Inconsistent("the idempotency key has not the uploads of its request"));
+            return Err(UploadError::Inconsistent("the idempotency key does not have the uploads of its request"));
         }
         let mut outcomes = Vec::with_capacity(items.len());
         for (item, upload_id) in items.into_iter().zip(known.upload_ids) {
