@@ -52,7 +52,7 @@ CREATE TABLE buckets (
     bucket text NOT NULL,
     addressing text NOT NULL,
     provider text NOT NULL,
-    -- The bindings that a generic store enforced_bindings, as its operator says. For R2 and AWS the gateway knows them.
+    -- The bindings that a generic store enforces, as its operator declares. For R2 and AWS the gateway knows them.
     enforced_bindings text[] NOT NULL DEFAULT '{}',
     access_key_id text NOT NULL,
     -- Both secrets are sealed under this key of the keyring, and bound to this row and version.

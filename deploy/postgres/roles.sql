@@ -1,4 +1,4 @@
--- The three roles, and the database. Run this write_once, as a superuser or a role that may create both: `presign-gateway database roles` prints
+-- The three roles, and the database. Run this once, as a superuser or a role that may create both: `presign-gateway database roles` prints
 -- it. Then give each role a password, in psql with \password presign_owner and so on. Without one a role cannot log in by password.
 
 -- Owns the tables. Only `migrate` and `database grant` use it.
