@@ -1,4 +1,8 @@
-//! The operator's use cases: tenants, their buckets and their callers. Each change is audited in its own transaction.
+//! The operators' use cases: tenants, buckets, callers, keyring and usage. `/admin/v1` and the
+//! command line call the same functions.
+//!
+//! Every change writes its audit event in the same transaction. Nothing here knows HTTP or the
+//! command line.
 
 use chrono::{DateTime, Utc};
 

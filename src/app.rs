@@ -1,4 +1,4 @@
-//! The composition root: builds every part from the configuration, opens the listeners, drains on shutdown.
+//! The process: wires the parts, binds both listeners, and drains on shutdown.
 
 use std::future::Future;
 use std::io;

@@ -1,7 +1,8 @@
-//! Authentication: what a client presents → who is calling.
+//! Authentication: turns the credential of a request into a [`Caller`].
 //!
-//! Knows nothing of HTTP. Every way of being wrong is one [`AuthError::Refused`], so that an answer can tell a stranger
-//! nothing; the reason is for the log. Keys, issuers and tenants are kept in memory for a bounded time.
+//! Knows nothing of HTTP. Every rejected credential is one [`AuthError::Refused`], so a response
+//! cannot reveal why; the reason is for the log only. API keys, issuers and tenants are cached for
+//! a bounded time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -39,16 +40,16 @@ pub mod jwt;
 pub(crate) mod last_used;
 pub(crate) mod token_cache;
 
-/// What a client shows to prove who it is.
+/// The credential that a client presents.
 pub enum Presented {
     ApiKey(SecretString),
     Jwt(SecretString),
-    /// Something, but nothing that could be either.
+    /// A credential that is neither.
     Malformed,
 }
 
 impl Presented {
-    /// What it is, in a word for metrics and traces.
+    /// Its word in metrics and traces.
     #[must_use]
     pub const fn method(&self) -> &'static str {
         match self {
@@ -58,19 +59,19 @@ impl Presented {
         }
     }
 
-    /// Tells an API key from a JWT by its prefix.
+    /// Distinguishes an API key from a JWT by its prefix.
     #[must_use]
     pub fn bearer(text: &str) -> Self {
         if text.starts_with(api_key::PREFIX) { Self::ApiKey(text.into()) } else { Self::Jwt(text.into()) }
     }
 }
 
-/// How much is kept in memory, and for how long.
+/// Bounds of the caches.
 #[derive(Debug, Clone, Copy)]
 pub struct CacheBounds {
     pub max_entries: u64,
     pub max_age: Duration,
-    /// How many tokens that were checked are remembered; they are asked again for all that ages.
+    /// Maximum number of verified tokens in the token cache.
     pub max_tokens: u64,
 }
 
@@ -89,7 +90,7 @@ struct KnownApiKey {
     is_pending: AtomicBool,
 }
 
-/// Turns what clients present into callers.
+/// Turns credentials into callers.
 pub struct Auth {
     store: Store,
     clock: Clock,
@@ -125,24 +126,25 @@ impl Auth {
         }
     }
 
-    /// How much is in memory, cache by cache.
+    /// The number of entries of each cache.
     #[must_use]
     pub fn sizes(&self) -> [(&'static str, u64); 5] {
         let Self { api_keys, issuers, tokens, tenants, tenant_ids, .. } = self;
         [api_keys.size(), issuers.size(), tokens.size(), tenants.size(), tenant_ids.size()]
     }
 
-    /// How the keys of JWT issuers fare that are fetched.
+    /// The state of key sets fetched from JWT issuers.
     #[must_use]
     pub fn jwks_stats(&self) -> JwksStats {
         self.issuers.jwks_stats()
     }
 
-    /// Finds out who is calling. What is not in memory is looked up only if `may_look_up` says so: a client that failed
-    /// too often must not make the database work.
+    /// Authenticates a caller. If the credential is not cached, it is looked up only if
+    /// `may_look_up` allows: a client that failed too often must not cause database work.
     ///
     /// # Errors
-    /// [`AuthError::Refused`] for a stranger; [`AuthError::TenantSuspended`] for a caller who may not be served.
+    /// [`AuthError::Refused`] for a rejected credential; [`AuthError::TenantSuspended`] for a
+    /// caller of a suspended tenant.
     pub async fn authenticate(
         &self,
         presented: &Presented,
@@ -155,10 +157,10 @@ impl Auth {
         }
     }
 
-    /// The caller that stands for everybody who presents nothing.
+    /// The caller that stands for all clients without a credential.
     ///
     /// # Errors
-    /// There is no such tenant, or it is suspended.
+    /// The tenant does not exist or is suspended.
     pub async fn anonymous(&self, slug: &Slug) -> Result<Caller, AuthError> {
         let find = async || tenants::find_id_by_slug(&self.store, slug).await;
         let id = self.tenant_ids.get_or_read(slug, find).await?.ok_or(AuthError::NoAnonymousTenant)?;
@@ -172,21 +174,21 @@ impl Auth {
         })
     }
 
-    /// Writes down which API keys were used since the last time.
+    /// Writes the last use of API keys to the store.
     ///
     /// # Errors
-    /// The database is away; what was to be written is kept for the next time.
+    /// The database is unreachable; the times are kept for the next flush.
     pub async fn flush_last_used(&self) -> Result<(), StoreError> {
         self.last_used.flush().await
     }
 
-    /// The tokens that are remembered.
+    /// The cache of verified tokens.
     #[must_use]
     pub const fn tokens(&self) -> &TokenCache {
         &self.tokens
     }
 
-    /// Forgets what has changed; of the next request it is read anew.
+    /// Invalidates cached rows that changed.
     pub fn forget(&self, changed: &ChangedRow) {
         match changed {
             ChangedRow::Tenants { id, slug } => {
@@ -201,7 +203,7 @@ impl Auth {
         }
     }
 
-    /// Forgets everything.
+    /// Invalidates all cached rows.
     pub fn invalidate_all(&self) {
         self.tenants.invalidate_all();
         self.tenant_ids.invalidate_all();
@@ -209,7 +211,7 @@ impl Auth {
         self.issuers.invalidate_all();
     }
 
-    /// Takes out of memory what is too old to be believed.
+    /// Evicts expired entries.
     pub fn evict_expired(&self) {
         self.tenants.evict_expired();
         self.tenant_ids.evict_expired();
@@ -234,10 +236,11 @@ impl Auth {
         })
     }
 
-    /// Finds out which operator is calling, by the public id of the operator's key.
+    /// Authenticates an operator and returns the public id of the operator's key.
     ///
     /// # Errors
-    /// [`AuthError::Refused`] for a stranger; [`AuthError::NotOperator`] for a tenant's caller.
+    /// [`AuthError::Refused`] for a rejected credential; [`AuthError::NotOperator`] for a tenant's
+    /// caller.
     pub async fn authenticate_operator(
         &self,
         presented: &Presented,
@@ -331,8 +334,8 @@ impl Auth {
         })
     }
 
-    /// What a check in full would find, for a token that passed one: its issuer is found as it is then, and nothing that the
-    /// check saw may have changed since.
+    /// Returns what a full check of a cached token would return: looks up its issuer again and
+    /// checks everything that can have changed.
     async fn recall(
         &self,
         digest: &TokenDigest,

@@ -1,5 +1,7 @@
-//! What talks to a bucket: when an upload is completed, deleted, verified or swept, and for the doctor and the CORS rules. Never on the
-//! way of a presign.
+//! The client for buckets: complete, delete, verify, sweep, the bucket doctor and CORS rules use
+//! it.
+//!
+//! A presign never does: it needs only [`credentials`].
 
 use std::time::{Duration, Instant};
 
@@ -38,14 +40,14 @@ pub use self::connections::BucketConnections;
 pub use self::error::{BucketError, Failure};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// CORS rules are the longest answer: at most 100 rules of 100 origins.
+/// Maximum bytes of a response. CORS rules are the longest one: at most 100 rules of 100 origins.
 const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a connection is kept that nobody uses, and how many to one host.
+/// How long an idle connection is kept, and how many are kept for one host.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_IDLE_CONNECTIONS: usize = 16;
 
-/// Calls one bucket.
+/// A client for one bucket.
 #[derive(Debug, Clone)]
 pub struct BucketClient {
     client: aws_sdk_s3::Client,
@@ -54,7 +56,7 @@ pub struct BucketClient {
     metrics: BucketMetrics,
 }
 
-/// Lets the SDK resolve names as everything here that reaches out does.
+/// Makes the SDK resolve names by the rules of [`crate::egress`].
 #[derive(Debug, Clone)]
 struct SdkNames(CheckedNames);
 
@@ -67,24 +69,24 @@ impl ResolveDns for SdkNames {
     }
 }
 
-/// What a bucket says of an object.
+/// What a bucket reports about an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectFacts {
     pub size_bytes: u64,
     /// Without quotes.
     pub etag: Option<String>,
     pub content_type: Option<String>,
-    /// Where it was asked for, and the store keeps one.
+    /// Only if it was requested and the store keeps one.
     pub sha256: Option<Sha256>,
     /// The value of one metadata name.
     pub width: Option<String>,
 }
 
 impl BucketClient {
-    /// A client with connections of its own; for the few calls of an operator.
+    /// Creates a client with its own connections, for the few calls of an operator.
     ///
     /// # Errors
-    /// The endpoint's host is one that may not be reached.
+    /// The endpoint's host is not allowed.
     pub fn new(open: &OpenBucket, outbound: &Egress) -> Result<Self, BucketError> {
         let metrics = Metrics::off().bucket();
         let names = outbound.resolver_for_endpoint(&open.bucket.location.endpoint);
@@ -92,7 +94,7 @@ impl BucketClient {
         Ok(Self::over(http_client(names), open, OPERATION_TIMEOUT, metrics))
     }
 
-    /// A client over connections that there are.
+    /// Creates a client that uses existing connections.
     #[must_use]
     pub fn over(http_client: SharedHttpClient, open: &OpenBucket, timeout: Duration, metrics: BucketMetrics) -> Self {
         let location = &open.bucket.location;
@@ -123,7 +125,7 @@ impl BucketClient {
         Self { client: aws_sdk_s3::Client::from_conf(config), bucket_name, host, metrics }
     }
 
-    /// Waits for a call, and tells metrics and the trace how long it took.
+    /// Waits for a call, and records its duration in metrics and trace.
     async fn measured<T>(
         &self,
         operation: &'static str,
@@ -152,10 +154,10 @@ impl BucketClient {
         outcome
     }
 
-    /// HEAD. `with_sha256` asks for the digest too, which a store may want a further permission for.
+    /// Sends a HEAD. `with_sha256` also requests the digest, which may need another permission.
     ///
     /// # Errors
-    /// The store refuses, or does not answer.
+    /// The store rejects the request or does not answer.
     pub async fn head(&self, object_key: &str, with_sha256: bool) -> Result<ObjectFacts, BucketError> {
         let head = self.client.head_object().bucket(&self.bucket_name).key(object_key);
         let head = head.set_checksum_mode(with_sha256.then_some(ChecksumMode::Enabled));
@@ -173,8 +175,8 @@ impl BucketClient {
         })
     }
 
-    /// Whether there is such a bucket at all, which the answer to a HEAD of an object does not tell. One that may not be asked for
-    /// that is taken to be there.
+    /// Returns whether the bucket exists; a HEAD of an object cannot tell. If the credential may
+    /// not ask, the bucket is assumed to exist.
     ///
     /// # Errors
     /// The store does not answer.
@@ -188,10 +190,10 @@ impl BucketClient {
         }
     }
 
-    /// DELETE; an object that is not there is as good as deleted.
+    /// Sends a DELETE. It succeeds if the object does not exist.
     ///
     /// # Errors
-    /// The store refuses, or does not answer.
+    /// The store rejects the request or does not answer.
     pub async fn delete(&self, object_key: &str) -> Result<(), BucketError> {
         let delete = self.client.delete_object().bucket(&self.bucket_name).key(object_key);
         let delete = async { delete.send().await.map_err(|error| of_call(&error)) };
@@ -202,7 +204,7 @@ impl BucketClient {
     }
 }
 
-/// Connections to wherever a resolver of names leads.
+/// Connections that resolve names with this resolver.
 fn http_client(names: CheckedNames) -> SharedHttpClient {
     HttpClientBuilder::new()
         .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
@@ -211,7 +213,7 @@ fn http_client(names: CheckedNames) -> SharedHttpClient {
         .build_with_resolver(SdkNames(names))
 }
 
-/// Cuts an answer off that is longer than any that is asked for: it is read into memory whole.
+/// Truncates a response that is too long, because it is read into memory completely.
 #[derive(Debug)]
 struct CapAnswers;
 

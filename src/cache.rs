@@ -1,4 +1,6 @@
-//! Caches of what the store holds: bounded in number and age, and invalidated when a change is announced.
+//! Caches of rows: bounded in number and age, and invalidated when a change is announced.
+//!
+//! A value that was read before a change is never kept after it.
 
 use std::hash::Hash;
 use std::sync::Arc;

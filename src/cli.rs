@@ -1,4 +1,5 @@
-//! The command line: one subcommand a file; each calls use cases and shows what they say.
+//! The command line: one subcommand a file. A subcommand calls use cases and prints their results;
+//! it contains no rules.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

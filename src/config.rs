@@ -1,4 +1,4 @@
-//! Configuration: read and checked once, at start; all faults are reported together.
+//! The configuration: read and checked once, at start. All problems are reported together.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,6 @@
-//! Seals and opens secrets with the keyring. Knows nothing of what a secret is for, and does no I/O.
+//! Seals and opens secrets with the keyring.
+//!
+//! Does no I/O and does not know what a secret is for.
 
 pub mod cipher;
 pub mod keyring;

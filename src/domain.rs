@@ -1,6 +1,6 @@
-//! Plain types that parse: once a value of these types exists, it is valid.
+//! Plain types that parse: a value of these types is always valid.
 //!
-//! No I/O and nothing of ours is imported here; every other module builds on these words.
+//! Does no I/O and imports no other room, so every room can use it.
 
 use std::ops::RangeInclusive;
 

@@ -1,7 +1,7 @@
-//! Reaching out by HTTPS for what others publish. The address that was checked is the one that is connected to, redirects
-//! are not followed, and everything has an end: the time, the body, and what an error tells.
+//! Outbound HTTPS requests for published data, such as key sets of JWT issuers.
 //!
-//! Nothing that a stranger sends chooses where this goes: URLs come from operators.
+//! Connects to the address that was checked, follows no redirect, and bounds time, body and error
+//! text. URLs come from operators; nothing a stranger sends chooses the target.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -19,7 +19,7 @@ use crate::domain::egress::{AllowedHosts, is_public};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why nothing was fetched: the kind only, never what a foreign server said, and never the URL.
+/// Why a fetch failed: the kind only, never a text of the foreign server, and never the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
     #[error("the URL is not https, or its host is not public: outbound.allowed_hosts can allow it")]
@@ -44,16 +44,16 @@ pub enum FetchError {
     NoClient,
 }
 
-/// The one way to learn what address a name has, so that tests can choose it.
+/// The resolver of names, so that tests can replace it.
 #[derive(Debug, Clone)]
 pub enum Resolution {
     /// As the machine resolves them.
     System,
-    /// These and no others; for tests.
+    /// Only these addresses; for tests.
     Fixed(HashMap<String, Vec<IpAddr>>),
 }
 
-/// Fetches what others publish.
+/// Fetches published data.
 #[derive(Debug, Clone)]
 pub struct Egress(Arc<Inner>);
 
@@ -72,7 +72,7 @@ impl Egress {
         Self::with_names(allowed, Resolution::System)
     }
 
-    /// The same, with names of one's own choice.
+    /// Uses another resolver.
     #[must_use]
     pub fn with_names(allowed: AllowedHosts, names: Resolution) -> Self {
         Self(Arc::new(Inner { allowed, names, to_public: OnceLock::new(), to_allowed: OnceLock::new() }))
@@ -93,34 +93,35 @@ impl Egress {
         }
     }
 
-    /// The client for a bucket's endpoint, whether its buckets stand in the path or in front of the host.
+    /// Creates the client for a bucket's endpoint, whether the bucket is in the path or in the
+    /// host.
     ///
     /// # Errors
-    /// The host is one that may not be reached, or no client can be made.
+    /// The host is not allowed, or no client can be created.
     pub fn client_for_endpoint(&self, endpoint: &Endpoint) -> Result<&Client, FetchError> {
         let url = Url::parse(&endpoint.to_string()).map_err(|_| FetchError::NotAllowed)?;
         self.client_for(&url)
     }
 
-    /// Resolves names on behalf of a client that is not ours, by the rules for this endpoint.
+    /// Resolves names for a foreign client, by the rules for this endpoint.
     ///
     /// # Errors
-    /// The host is one that may not be reached.
+    /// The host is not allowed.
     pub fn resolver_for_endpoint(&self, endpoint: &Endpoint) -> Result<CheckedNames, FetchError> {
         let url = Url::parse(&endpoint.to_string()).map_err(|_| FetchError::NotAllowed)?;
         let public_only = !self.may_be_private(&url)?;
         Ok(CheckedNames { names: self.0.names.clone(), public_only })
     }
 
-    /// Whether the host may have any address, since it is allowed by name.
+    /// Whether the host may have any address because it is allowed by name.
     fn may_be_private(&self, url: &Url) -> Result<bool, FetchError> {
         let Inner { allowed, .. } = &*self.0;
         allowed.check("url", url).map_err(|_| FetchError::NotAllowed)?;
         Ok(allowed.allows(url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0)))
     }
 
-    /// An allowed host may have any address; all others only public ones. An address that stands in the URL itself is
-    /// checked here, for nobody resolves it.
+    /// Allowed hosts may have any address, all others only public ones. An address in the URL
+    /// itself is checked here, because nobody resolves it.
     fn client_for(&self, url: &Url) -> Result<&Client, FetchError> {
         let is_allowed = self.may_be_private(url)?;
         let Inner { names, to_public, to_allowed, .. } = &*self.0;
@@ -146,7 +147,7 @@ fn builder() -> reqwest::ClientBuilder {
         .pool_max_idle_per_host(0)
 }
 
-/// Reads the body and stops where it is too long, whatever the server said of its length.
+/// Reads the body and stops if it is too long, whatever length the server declared.
 async fn read(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, FetchError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| kind(&error))? {
@@ -170,8 +171,8 @@ impl Resolution {
     }
 }
 
-/// Resolves names, to their public addresses only where no others are allowed. The connection is made to one of these: a
-/// name that changes its address between a check and a connection gains nothing.
+/// Resolves names, only to public addresses unless others are allowed. The connection uses one of
+/// these addresses, so a name that changes between check and connection gains nothing.
 #[derive(Debug, Clone)]
 pub struct CheckedNames {
     names: Resolution,
@@ -179,16 +180,16 @@ pub struct CheckedNames {
 }
 
 impl CheckedNames {
-    /// Whether names lead to public addresses only.
+    /// Whether only public addresses are allowed.
     #[must_use]
     pub const fn is_public_only(&self) -> bool {
         self.public_only
     }
 
-    /// The addresses that a name has and that may be connected to; the ports are of no meaning.
+    /// Returns the addresses of a name that are allowed; their ports are meaningless.
     ///
     /// # Errors
-    /// It has none.
+    /// There is none.
     pub async fn addresses(&self, name: &str) -> Result<Vec<SocketAddr>, Box<dyn Error + Send + Sync>> {
         let mut addresses = self.names.addresses(name).await?;
         addresses.retain(|address| !self.public_only || is_public(address.ip()));
@@ -210,7 +211,7 @@ impl Resolve for CheckedNames {
 #[error("no public address")]
 struct NoPublicAddress;
 
-/// The kind of a failure; reqwest's own text holds the URL.
+/// The kind of a failure. The text of reqwest contains the URL.
 #[must_use]
 pub fn kind(error: &reqwest::Error) -> FetchError {
     let mut source: Option<&(dyn Error + 'static)> = error.source();

@@ -1,6 +1,6 @@
 //! Every route and every layer, in order: the table of contents.
 //!
-//! Handlers parse and shape; they decide nothing, and they never see the store.
+//! Handlers parse requests and shape responses. They decide nothing and never see the store.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -53,10 +53,11 @@ impl<S> HttpService for S where
 {
 }
 
-/// What an operator asks for may take this long: the doctor waits for a bucket several times.
+/// Operators' requests may take this long, because the doctor waits for a bucket several times.
 const OPS_REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// HEAD would be answered like GET, and so issue an upload that nobody sees; the others would be told that it is allowed.
+/// HEAD must not be handled like GET, because it would issue an upload that nobody sees. The others
+/// would be reported as allowed.
 const NOT_GET: MethodFilter = MethodFilter::HEAD
     .or(MethodFilter::OPTIONS)
     .or(MethodFilter::POST)
@@ -64,7 +65,7 @@ const NOT_GET: MethodFilter = MethodFilter::HEAD
     .or(MethodFilter::PATCH)
     .or(MethodFilter::DELETE);
 
-/// The public listener: its routes, their description, and the page that shows it.
+/// The public listener: its routes, their OpenAPI document, and the page that shows it.
 pub fn public_service(gateway: &SharedGateway) -> impl HttpService {
     let routes = Router::from(public_routes())
         .route(oss::PATH, on(NOT_GET, limits::only_get))
@@ -84,7 +85,8 @@ pub fn public_service(gateway: &SharedGateway) -> impl HttpService {
     layered(service, gateway, oss::fast_route, gateway.edge.request_timeout, cors)
 }
 
-/// The operators' listener, never to be exposed: its routes, their description, and the page that shows it.
+/// The operators' listener, which must not be exposed: its routes, their OpenAPI document, and the
+/// page that shows it.
 pub fn ops_service(gateway: &SharedGateway) -> impl HttpService {
     let routes = Router::from(ops_routes()).merge(openapi::page(openapi::ADMIN_PATH, openapi::admin_document()));
     layered(finished(routes, gateway), gateway, |_| None, OPS_REQUEST_TIMEOUT, None)
@@ -98,7 +100,7 @@ fn ops_routes() -> OpenApiRouter<SharedGateway> {
     admin::routes().routes(routes!(ops::livez)).routes(routes!(ops::readyz)).routes(routes!(ops::metrics))
 }
 
-/// The routes, and what answers where there is none.
+/// The routes, and the response if there is no route.
 fn finished(routes: Router<SharedGateway>, gateway: &SharedGateway) -> Router {
     routes
         .method_not_allowed_fallback(limits::method_not_allowed)
@@ -107,10 +109,10 @@ fn finished(routes: Router<SharedGateway>, gateway: &SharedGateway) -> Router {
         .with_state(Arc::clone(gateway))
 }
 
-/// The layers; the first one named meets a request first.
+/// The layers; a request meets the first one first.
 ///
-/// They are around the router, and not in it: there each would be boxed, and be cloned for each request together with all that
-/// are within it (`docs/performance.md` has what that cost).
+/// They wrap the router instead of being part of it. Inside it, each layer would be boxed and, with
+/// all inner layers, cloned for each request (`docs/performance.md` has the cost).
 fn layered(
     inner: impl HttpService,
     gateway: &SharedGateway,
@@ -132,7 +134,7 @@ fn layered(
         .service(inner)
 }
 
-/// Which web pages may call; none, where no origin is named.
+/// Origins of web pages that may call the API; `None` if no origin is configured.
 fn cors(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;

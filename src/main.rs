@@ -1,4 +1,4 @@
-//! Parses the command line, runs the command, and says what went wrong.
+//! Parses the command line, runs the command, and prints its error.
 
 use std::process::ExitCode;
 

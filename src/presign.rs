@@ -1,12 +1,12 @@
 //! Signs URLs: pure computation, no I/O.
 //!
 //! AWS Signature Version 4 with query parameters
-//! (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>). Everything that is promised stands in
-//! the query and is signed, so that the URL alone is enough: a bare PUT succeeds. No checksum is ever put there: the one
-//! that some SDKs add is that of an empty body, and stores refuse a real one for it.
+//! (<https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>). All signed
+//! values are in the query, so the URL alone is enough for a plain PUT. The query never contains a
+//! checksum: some SDKs add the one of an empty body, and stores then reject the real body.
 //!
-//! It is written by hand, since it is the most of what a presign costs (`docs/adr/0012-we-sign-ourselves.md`); a property test
-//! holds it to what `aws-sdk-s3` makes of the same request.
+//! The code is our own because signing is most of the cost of a presign
+//! (`docs/adr/0012-we-sign-ourselves.md`). A property test compares it with `aws-sdk-s3`.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -23,13 +23,13 @@ use crate::domain::bucket::{Addressing, Location};
 use crate::domain::credential::Credential;
 use crate::domain::digits;
 
-/// What a URL is for.
+/// The operation of a URL.
 #[derive(Debug, Clone, Copy)]
 pub enum Operation<'a> {
-    /// To PUT an object; the metadata's names are lower-case, without `x-amz-meta-`. The client must send `headers`, exactly
-    /// as they are; without any, a bare PUT will do.
+    /// PUT an object. Names in the metadata are lower-case, without `x-amz-meta-`. The client must
+    /// send `headers` exactly; without any, a plain PUT suffices.
     Put { metadata: &'a [(&'a str, Cow<'a, str>)], headers: &'a [(&'static str, String)] },
-    /// To GET an object, with these fields in the answer.
+    /// GET an object, with these fields in the response.
     Get { content_disposition: Option<&'a str>, content_type: Option<&'a str> },
 }
 
@@ -41,7 +41,7 @@ impl<'a> Operation<'a> {
         }
     }
 
-    /// The header fields that are signed, by name.
+    /// The signed header fields, by name.
     fn headers(self, host: &'a str) -> Vec<(&'a str, &'a str)> {
         let bound = match self {
             Self::Put { headers, .. } => headers,
@@ -54,7 +54,7 @@ impl<'a> Operation<'a> {
         headers
     }
 
-    /// The parameters that say what is done, by name; `x-id` is what the SDKs add for their logs.
+    /// The parameters of the operation, by name; SDKs add `x-id` for their logs.
     fn push_parameters(self, query: &mut String) {
         match self {
             Self::Put { metadata, .. } => {
@@ -82,17 +82,17 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// A presigned URL: whoever has it may use it until it expires, so it cannot be printed.
+/// A presigned URL. It is a bearer token until it expires, so it cannot be printed.
 pub struct SignedUrl(String);
 
 impl SignedUrl {
-    /// The URL itself; for the one answer that reveals it.
+    /// The URL itself, for the one response that reveals it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The same, without a copy.
+    /// The URL itself, without a copy.
     #[must_use]
     pub fn reveal(self) -> String {
         self.0
@@ -107,10 +107,10 @@ impl std::fmt::Debug for SignedUrl {
 
 /// Everything but the unreserved characters of RFC 3986, section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The same, but for the slashes of an object key.
+/// The same, except the slashes of an object key.
 const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 
-/// Signs in the name of one credential, for one bucket.
+/// Signs with one credential, for one bucket.
 pub struct Signer {
     /// Scheme, host and port.
     base_url: String,
@@ -121,20 +121,20 @@ pub struct Signer {
     region: String,
     access_key_id: String,
     secret_access_key: SecretString,
-    /// As it stands in a query.
+    /// As written in a query.
     session_token: Option<SecretString>,
-    /// What is the same all day, and costs as much as all the rest: four hashes in a row.
+    /// The part that is constant for a day. It costs as much as the rest: four hashes in sequence.
     today: Mutex<Option<Arc<Day>>>,
 }
 
-/// What is the same for all URLs of one day (UTC).
+/// The part that all URLs of one day (UTC) share.
 struct Day {
     date: NaiveDate,
     /// `YYYYMMDD`
     text: String,
     /// `YYYYMMDD/region/s3/aws4_request`
     scope: String,
-    /// The access key id and the scope, as they stand in a query.
+    /// The access key id and the scope, as written in a query.
     credential: String,
     signing_key: hmac::Key,
 }
@@ -166,7 +166,7 @@ impl Signer {
         }
     }
 
-    /// Signs a URL that lets its holder do one operation on one object for `expires_in_seconds` from `now`.
+    /// Signs a URL for one operation on one object, valid for `expires_in_seconds` from `now`.
     #[must_use]
     pub fn sign(
         &self,
@@ -191,7 +191,7 @@ impl Signer {
         SignedUrl(query.concat())
     }
 
-    /// The query, by name, as the contract's example and the signature have it: what comes before the signature, and what after.
+    /// The query by name, in the order of the contract's example: before and after the signature.
     fn query(
         &self,
         operation: Operation<'_>,
@@ -260,7 +260,7 @@ impl Day {
     }
 }
 
-/// The request in the one form that both sides sign.
+/// The canonical request, which both sides sign.
 fn canonical_request(
     method: &str,
     path: &str,

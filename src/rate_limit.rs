@@ -1,7 +1,9 @@
-//! Limits: how often a tenant's callers, anonymous clients and failing strangers may come.
+//! Rate limits: for a tenant's callers, for anonymous clients, and for failed authentication by
+//! address.
 //!
-//! The algorithm is GCRA (<https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>) by governor. Its state lives in
-//! this process: N instances let through N times the limit.
+//! The algorithm is GCRA (<https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm>), from
+//! governor. Checks are synchronous and never block. The state is local to the process, so N
+//! instances admit N times the limit.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -25,7 +27,8 @@ pub(crate) mod address;
 
 /// A caller whose request is within every limit.
 ///
-/// Only this module can make one, and issuing an upload takes one: to forget authentication or limits does not compile.
+/// Only this module can create one, and issuing an upload requires one. So code that forgets
+/// authentication or limits does not compile.
 #[derive(Debug)]
 pub struct Admitted {
     caller: Caller,
@@ -38,14 +41,15 @@ impl Admitted {
     }
 }
 
-/// What is left of a limit, for the `RateLimit` fields
+/// The rest of a limit, for the `RateLimit` fields
 /// (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     pub limit: RateLimit,
-    /// Requests that would be let through at once.
+    /// Requests that would be admitted at once.
     pub remaining: u32,
-    /// Seconds until the burst is whole again; for a refused request, until the next one is let through.
+    /// Seconds until the full burst is available; for a rejected request, until the next one is
+    /// admitted.
     pub reset_seconds: u64,
 }
 
@@ -54,7 +58,7 @@ pub struct Quota {
 #[error("over the limit; retry after {retry_after_seconds} s")]
 pub struct Limited {
     pub retry_after_seconds: u64,
-    /// The tenant's limit, where that was the one exceeded.
+    /// The tenant's limit, if that was exceeded.
     pub quota: Option<Quota>,
 }
 
@@ -68,7 +72,7 @@ struct TenantLimiter {
 
 /// Every limit of this process.
 pub struct Limits {
-    /// As many as there are active tenants: an entry is made only for a caller who proved to be of that tenant.
+    /// One entry for each active tenant, because only authenticated callers create one.
     tenants: RwLock<HashMap<TenantId, Arc<TenantLimiter>>>,
     anonymous: AddressLimiter,
     strangers: AddressLimiter,
@@ -76,7 +80,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// `anonymous` is for each address that presents nothing, `strangers` for each whose credentials are refused.
+    /// `anonymous` applies to each address without a credential, `strangers` to each address whose
+    /// credentials are rejected.
     #[must_use]
     pub fn new(anonymous: RateLimit, strangers: RateLimit, max_addresses: usize, metrics: LimiterMetrics) -> Self {
         Self {
@@ -87,10 +92,10 @@ impl Limits {
         }
     }
 
-    /// Lets a caller in, or says when to come again.
+    /// Admits a caller, or returns when to retry.
     ///
     /// # Errors
-    /// The tenant's limit is reached, or that of an anonymous client's address.
+    /// The tenant's limit is exceeded, or the limit of an anonymous client's address.
     pub fn admit(&self, caller: Caller, client_address: IpAddr) -> Result<(Admitted, Quota), Limited> {
         // The address first: one that asks too much must not use up the tenant's limit.
         if caller.kind == CallerKind::Anonymous {
@@ -102,10 +107,10 @@ impl Limits {
         Ok((Admitted { caller }, quota))
     }
 
-    /// Counts further work of a request that was let in: `more` times what one costs.
+    /// Charges an admitted request for further work: `more` times the cost of one.
     ///
     /// # Errors
-    /// The tenant's limit is reached; nothing is counted then.
+    /// The tenant's limit is exceeded; then nothing is charged.
     pub fn charge(&self, admitted: &Admitted, more: NonZeroU32) -> Result<Quota, Limited> {
         self.tenant_limiter(&admitted.caller.tenant).charge(more)
     }
@@ -120,12 +125,12 @@ impl Limits {
         checked
     }
 
-    /// Counts a client that failed too often, and was not even looked up.
+    /// Counts a client that failed too often and was not looked up.
     pub fn note_denied(&self) {
         self.metrics.failures.refused.add(1);
     }
 
-    /// Whether the address has failed too often, and has to wait before it may try anything new.
+    /// Whether the address has failed too often and must wait before a lookup.
     #[must_use]
     pub fn has_failed_too_often(&self, client_address: IpAddr) -> bool {
         self.strangers.is_refused(client_address)
@@ -188,12 +193,12 @@ fn governor_quota(limit: RateLimit) -> GovernorQuota {
     GovernorQuota::per_second(limit.per_second).allow_burst(limit.burst)
 }
 
-/// Rounded up, and at least one: a client that waits this long is let through.
+/// Rounded up, and at least one, so that a client that waits this long is admitted.
 fn whole_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
-/// The time in which a limit's burst becomes whole, in seconds; the window of `RateLimit-Policy`.
+/// Seconds in which the full burst becomes available again; the window of `RateLimit-Policy`.
 #[must_use]
 pub fn window_seconds(limit: RateLimit) -> NonZeroU32 {
     limit.burst.div_ceil(limit.per_second)

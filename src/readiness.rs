@@ -1,4 +1,4 @@
-//! Whether this process should be sent requests.
+//! Decides whether this instance should receive requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use crate::domain::clock::Clock;
 use crate::store::{Store, StoreError, keyring, partitions};
 use crate::telemetry::error_chain::chain;
 
-/// Knows what readiness depends on.
+/// The parts that readiness depends on.
 #[derive(Debug)]
 pub struct Readiness {
     store: Store,
@@ -26,12 +26,12 @@ impl Readiness {
         Self { store, keyring, clock, draining: AtomicBool::new(false) }
     }
 
-    /// From now on no new requests are wanted.
+    /// Stops accepting new requests.
     pub fn start_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// What is wrong, if anything: whatever would make every upload fail.
+    /// Returns a fault that would make every upload fail, if there is one.
     pub async fn fault(&self) -> Option<&'static str> {
         if self.draining.load(Ordering::Relaxed) {
             return Some("shutting down");
@@ -62,8 +62,9 @@ impl Readiness {
         self.look_at_secrets().await
     }
 
-    /// Opens real secrets: a wrong sealing key can have the right id. A few are enough, and cheap enough for every probe; one
-    /// that opens is enough, because a single broken row is one tenant's trouble.
+    /// Opens real secrets, because a wrong sealing key can have the right id. One that opens is
+    /// enough, because a single broken row concerns one tenant. A few are cheap enough for every
+    /// probe.
     async fn look_at_secrets(&self) -> Result<Option<&'static str>, StoreError> {
         let key_ids: Vec<String> = self.keyring.key_ids().map(str::to_owned).collect();
         let secrets = keyring::sample_any_tenant(&self.store, &key_ids).await?;
@@ -78,7 +79,7 @@ impl Readiness {
 const UNKNOWN_KEY: &str = "vault.keys has none of the keys that secrets in the database are sealed under";
 const NAMESAKE: &str = "no secret in the database can be decrypted: vault.keys has another key with the same id";
 
-/// How long before an upload would have no place this is said.
+/// How far in advance a missing partition is reported.
 const PARTITION_WARNING: TimeDelta = TimeDelta::days(3);
 const NO_PARTITION: &str =
     "the ledger has no partition for the next days: the log says why, or run `presign-gateway migrate`";

@@ -1,7 +1,7 @@
-//! The only SQL: one file a table.
+//! All SQL: one table a file.
 //!
-//! Functions take the tenant first; the rare one that looks across tenants is named `…_any_tenant`.
-//! Nothing here decides: what a row means is for `domain` to parse and for the use cases to judge.
+//! Functions take the tenant first; the few that work across tenants are named `…_any_tenant`.
+//! Nothing here decides: `domain` parses rows, and the use cases apply rules.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -316,7 +316,7 @@ impl Store {
     }
 
     /// # Errors
-    /// The database is away.
+    /// The database is unreachable.
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
         Ok(self.pool.begin().await.inspect_err(|_| self.hosts.suspect_failover())?)
     }
@@ -333,7 +333,7 @@ impl Store {
     /// Creates the database that the URL names, where it is not there yet.
     ///
     /// # Errors
-    /// The server is away, or does not allow it.
+    /// The server is unreachable, or does not allow it.
     pub async fn create_database(url: &SecretString) -> Result<(), StoreError> {
         let url = url.expose_secret();
         if !Postgres::database_exists(url).await? {
@@ -345,7 +345,7 @@ impl Store {
     /// Brings the schema up to date, under a lock that lets only one instance do so at a time.
     ///
     /// # Errors
-    /// The database is away, or its schema is of a newer version.
+    /// The database is unreachable, or its schema is of a newer version.
     pub async fn migrate(&self) -> Result<(), MigrateError> {
         Ok(MIGRATIONS.run(&self.pool).await.inspect_err(|_| self.hosts.suspect_failover())?)
     }
@@ -353,7 +353,7 @@ impl Store {
     /// Whether every migration that this version knows has run.
     ///
     /// # Errors
-    /// The database is away, or was never migrated.
+    /// The database is unreachable, or was never migrated.
     pub async fn is_migrated(&self) -> Result<bool, StoreError> {
         let applied = sqlx::query_scalar::<_, i64>("SELECT version FROM _sqlx_migrations WHERE success");
         let applied = self.within(("SELECT", "_sqlx_migrations"), applied.fetch_all(&self.pool)).await?;
@@ -363,7 +363,7 @@ impl Store {
     /// Whether rows can be written: not on a standby, nor where somebody made the database read-only.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unreachable.
     pub async fn is_writable(&self) -> Result<bool, StoreError> {
         let writable = async { failover::takes_writes(&mut *self.pool.acquire().await?).await };
         let is_writable = self.within(("SELECT", "pg_settings"), writable).await?;

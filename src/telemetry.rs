@@ -1,7 +1,7 @@
-//! What can be seen from outside: the log, traces, and metrics. The only place that knows OpenTelemetry.
+//! Telemetry: log, traces and metrics. The only room that knows OpenTelemetry.
 //!
-//! The rest of the house writes `tracing` events and spans, and counts in [`metrics::Metrics`]. Where it goes from there is
-//! decided here, and no request ever waits for it.
+//! Other rooms write `tracing` events and spans, and count in [`metrics::Metrics`]. This room
+//! decides where they are exported. No request waits for an export.
 
 use std::io::IsTerminal;
 use std::time::Duration;

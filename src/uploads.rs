@@ -1,6 +1,6 @@
-//! THE use cases: issue an upload, and all that becomes of it.
+//! The use cases of apps: issue an upload, and everything that happens to it later.
 //!
-//! Policy decides, the gateway names the object, the vault gives the bucket's credential, `presign` signs, the recorder
+//! The policy decides, the gateway names the object, the bucket's credential signs, the recorder
 //! commits, and only then is the URL returned.
 
 use std::sync::Arc;

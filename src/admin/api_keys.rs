@@ -1,4 +1,6 @@
-//! API keys, of tenants and of operators.
+//! API keys of tenants and operators: create, list, update, revoke, rotate.
+//!
+//! The text of a key is returned once, when it is created, and is never stored.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;

@@ -1,4 +1,4 @@
-//! What the audit tells.
+//! Lists audit events.
 
 use chrono::{DateTime, Datelike, Utc};
 

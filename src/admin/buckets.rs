@@ -1,4 +1,4 @@
-//! A tenant's buckets: where its objects live.
+//! A tenant's buckets: add, list, update, choose the default, archive.
 
 use crate::buckets::credentials::seal;
 use crate::crypto::keyring::Keyring;

@@ -1,4 +1,4 @@
-//! The rules by which web pages may upload into a bucket; they are kept at the provider.
+//! Reads and sets a bucket's CORS rules. The provider stores them; the gateway keeps no copy.
 
 use crate::buckets::BucketClient;
 use crate::crypto::keyring::Keyring;

@@ -1,4 +1,4 @@
-//! The credentials of buckets: rotated, and tried before they take over.
+//! Rotates the credentials of buckets. A new credential is tried before it replaces the old one.
 
 use crate::buckets::credentials::{OpenBucket, open, seal};
 use crate::buckets::doctor::{self, Finding, Health};

@@ -1,4 +1,5 @@
-//! JWT issuers: whose tokens speak for a tenant. An archived one is answered for like one that never was.
+//! JWT issuers: add, list, update, archive. An archived issuer gets the same response as an unknown
+//! one.
 
 use secrecy::SecretString;
 

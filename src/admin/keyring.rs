@@ -1,4 +1,4 @@
-//! The keyring's year: how much rests under which sealing key, and sealing it anew under the first.
+//! Shows how many secrets each sealing key seals, and re-seals all of them with the first key.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ impl Admin {
     /// Every key of the keyring, and every key that rows are sealed under.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unreachable.
     pub async fn keyring_status(&self, keyring: &Keyring) -> Result<Vec<KeyringStatus>, AdminError> {
         let mut rows: BTreeMap<String, i64> =
             store::keyring::count_by_key_any_tenant(&self.store).await?.into_iter().collect();
@@ -71,7 +71,7 @@ impl Admin {
     /// and the gateway goes on meanwhile. `progress` hears of each batch.
     ///
     /// # Errors
-    /// The database is away. What was done before stays done.
+    /// The database is unreachable. What was done before stays done.
     pub async fn rotate_sealing_key(
         &self,
         keyring: &Keyring,

@@ -1,4 +1,5 @@
-//! Tenants themselves: their names, limits and policies.
+//! Tenants: create, list, update, suspend, resume, archive. This includes their limits and
+//! policies.
 
 use crate::domain::Invalid;
 use crate::domain::ids::TenantId;
@@ -57,7 +58,7 @@ impl Admin {
     /// Tenants by slug.
     ///
     /// # Errors
-    /// The cursor is none of this list's, or the database is away.
+    /// The cursor is none of this list's, or the database is unreachable.
     pub async fn list_tenants(&self, filter: &TenantFilter, page: &PageRequest) -> Result<Page<Tenant>, AdminError> {
         let after = page.after(|text| Slug::parse(text).ok())?;
         let after = after.as_ref().map(Slug::as_str);

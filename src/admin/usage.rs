@@ -1,4 +1,4 @@
-//! How much was issued, for operators.
+//! Usage reports for operators.
 
 use crate::domain::tenant::Slug;
 use crate::domain::usage::{Usage, UsageBy, UsageItem, UsageRange};
@@ -10,7 +10,7 @@ impl Admin {
     /// The usage of one tenant, or of all.
     ///
     /// # Errors
-    /// There is no such tenant, or the database is away.
+    /// There is no such tenant, or the database is unreachable.
     pub async fn usage(
         &self,
         tenant: Option<&Slug>,

@@ -1,4 +1,6 @@
-//! How rows are shown to operators: the same words over HTTP and with `--output json`. Never a secret, sealed or not.
+//! How rows are shown to operators, the same over HTTP and with `--output json`.
+//!
+//! Never contains a secret, sealed or not.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! What the parts of a gateway tell of themselves when somebody reads the metrics.
+//! Registers the gauges, which read the state of the parts when metrics are collected.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

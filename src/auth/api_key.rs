@@ -1,8 +1,8 @@
 //! API keys: `pgw_<public id>_<secret><checksum>`.
 //!
-//! The public id finds the row and may be logged. The secret has 190 random bits; only its SHA-256 is stored (a secret
-//! of that size needs no slow hash). The checksum lets a mistyped key be refused without asking anybody, and lets
-//! secret scanners recognise a leaked one.
+//! The public id finds the row and may be logged. The secret has 190 random bits, so it needs no
+//! slow hash: only its SHA-256 is stored. The checksum rejects a mistyped key without a lookup, and
+//! lets secret scanners recognise a leaked key.
 
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
@@ -11,13 +11,13 @@ use crate::domain::Invalid;
 use crate::domain::randomness::Randomness;
 use crate::domain::sha256::sha256;
 
-/// What every API key begins with.
+/// The prefix of every API key.
 pub const PREFIX: &str = "pgw_";
 const PUBLIC_ID_CHARS: usize = 12;
 const SECRET_CHARS: usize = 32;
 const CHECKSUM_CHARS: usize = 6;
 
-/// A new API key: shown once, never stored.
+/// A new API key. Its text is shown once and never stored.
 #[derive(Debug)]
 pub struct GeneratedApiKey {
     /// The whole key.
@@ -26,7 +26,7 @@ pub struct GeneratedApiKey {
     pub secret_sha256: [u8; 32],
 }
 
-/// Makes a new API key.
+/// Generates a new API key.
 #[must_use]
 pub fn generate(randomness: &Randomness) -> GeneratedApiKey {
     let public_id = randomness.alphanumeric(PUBLIC_ID_CHARS);
@@ -37,14 +37,14 @@ pub fn generate(randomness: &Randomness) -> GeneratedApiKey {
     GeneratedApiKey { text, public_id, secret_sha256: sha256(secret.as_bytes()) }
 }
 
-/// An API key that is well-formed; whether it is anybody's is not known yet.
+/// A well-formed API key, which may or may not exist.
 pub struct PresentedApiKey<'a> {
     pub public_id: &'a str,
     secret: &'a str,
 }
 
 impl<'a> PresentedApiKey<'a> {
-    /// Takes a key apart; `None` for a wrong form or a wrong checksum.
+    /// Parses a key; `None` if its form or checksum is wrong.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let (body, found) = text.split_at_checked(text.len().checked_sub(CHECKSUM_CHARS)?)?;
@@ -56,24 +56,24 @@ impl<'a> PresentedApiKey<'a> {
         (lengths && characters && fits()).then_some(Self { public_id, secret })
     }
 
-    /// Whether the secret is the one with this hash; takes as long for a near miss as for a far one.
+    /// Compares the secret with this hash in constant time.
     #[must_use]
     pub fn matches(&self, secret_sha256: &[u8; 32]) -> bool {
         sha256(self.secret.as_bytes()).ct_eq(secret_sha256).into()
     }
 }
 
-/// The public id and the secret's hash of an API key; what the store keeps of it.
+/// Returns the public id and the hash of the secret, which the store keeps.
 ///
 /// # Errors
-/// The text is no API key.
+/// The text is not an API key.
 pub fn take_apart(text: &SecretString) -> Result<(String, [u8; 32]), Invalid> {
     let presented = PresentedApiKey::parse(text.expose_secret())
         .ok_or_else(|| Invalid::new("an API key", "must be of the form pgw_<public id>_<secret><checksum>"))?;
     Ok((presented.public_id.to_owned(), sha256(presented.secret.as_bytes())))
 }
 
-/// CRC-32 (ISO-HDLC) of the text before it; written in six digits of base 62, `0-9 A-Z a-z`.
+/// CRC-32 (ISO-HDLC) of the preceding text, in six digits of base 62, `0-9 A-Z a-z`.
 fn checksum(body: &str) -> u32 {
     crc32fast::hash(body.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! Why nobody was authenticated.
+//! Why authentication failed.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::domain::Invalid;
 use crate::domain::tenant::Slug;
 use crate::store::StoreError;
 
-/// Why a client was refused; for the log only.
+/// Why a credential was rejected; for the log only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Refusal {
@@ -31,7 +31,7 @@ impl Refusal {
     }
 }
 
-/// Why nobody was authenticated.
+/// Why authentication failed.
 #[derive(Debug, Clone, thiserror::Error, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum AuthError {

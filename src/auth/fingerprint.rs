@@ -1,4 +1,4 @@
-//! Tells whether what is there now is what was there before, without keeping what was there before.
+//! Detects whether content changed, without keeping the old content.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! The JWT issuers in use: their rows, and what their tokens are checked with, kept in memory for a bounded time.
+//! Caches JWT issuers and the keys that verify their tokens, for a bounded time.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -20,7 +20,8 @@ use super::jwt::keys::{KeyMaterial, Keys};
 use super::jwt::{Claimed, KeySource, Verifier};
 use super::{AuthError, CacheBounds, IssuerFault, Refusal};
 
-/// Issuers are few, but a stranger's made-up one is remembered too, with up to a kilobyte of names.
+/// There are few issuers, but unknown ones from strangers are cached too, with up to a kilobyte of
+/// names.
 const MAX_ISSUERS: u64 = 10_000;
 
 pub struct KnownIssuer {
@@ -31,7 +32,7 @@ pub struct KnownIssuer {
 /// Issuer and audience.
 type Pair = (String, String);
 
-/// The same, borrowed: to find what is in memory allocates nothing.
+/// The same, borrowed, so that a lookup does not allocate.
 #[derive(Hash)]
 struct PairRef<'a>(&'a str, &'a str);
 
@@ -59,7 +60,7 @@ impl Issuers {
         self.known.size()
     }
 
-    /// How the keys fare that are fetched.
+    /// The state of fetched key sets.
     pub fn jwks_stats(&self) -> JwksStats {
         self.jwks.facts()
     }
@@ -76,10 +77,10 @@ impl Issuers {
         self.known.evict_expired();
     }
 
-    /// The one issuer that a token names.
+    /// Finds the one issuer that a token names.
     ///
     /// # Errors
-    /// [`AuthError::Refused`] where it names none of ours, or two.
+    /// [`AuthError::Refused`] if the token names no known issuer, or two.
     pub async fn get(&self, claimed: &Claimed, may_look_up: &impl Fn() -> bool) -> Result<Arc<KnownIssuer>, AuthError> {
         let mut found = None;
         for audience in &claimed.audiences {
@@ -124,16 +125,16 @@ impl Issuers {
     }
 }
 
-/// Where an issuer's HMAC secret belongs.
+/// The associated data of an issuer's HMAC secret.
 #[must_use]
 pub fn hmac_secret_binding(issuer_id: JwtIssuerId, version: i32) -> AssociatedData {
     AssociatedData { table: "jwt_issuers", row: issuer_id.uuid(), column: "sealed_hmac_secret", version }
 }
 
-/// The keys that stand in an issuer's row.
+/// The keys in an issuer's row.
 ///
 /// # Errors
-/// The secret does not open, or the key material is not valid; so is a URL, which holds none.
+/// The secret does not open, the key material is invalid, or the row has a URL instead of keys.
 pub fn open_keys(keyring: &Keyring, row: &JwtIssuer) -> Result<Keys, IssuerFault> {
     let new = |material: KeyMaterial<'_>| Keys::new(row.algorithm, &material);
     Ok(match &row.verification {

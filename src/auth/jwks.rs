@@ -1,7 +1,8 @@
-//! Keys that issuers publish at a URL: fetched when first needed, kept while the issuer is away, never fetched more often
-//! than a stranger's tokens could make them.
+//! Key sets (JWKS) that issuers publish at a URL. They are fetched on first use and kept while the
+//! issuer is unreachable.
 //!
-//! Ages are measured by the monotonic clock, which nobody can set.
+//! Tokens of strangers cannot raise the rate of fetches: there is a cooldown for each issuer. Ages
+//! use the monotonic clock, because the system clock can be set.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,23 +28,23 @@ use super::AuthError;
 use super::fingerprint::Fingerprint;
 use super::jwt::keys::{KeySet, MAX_PUBLIC_KEYS_BYTES};
 
-/// Issuers whose keys are kept; more work, but fetch more often.
+/// Maximum number of issuers whose keys are kept. Further issuers work, but fetch more often.
 const MAX_ISSUERS: u64 = 10_000;
-/// An issuer of which no token came for so long is not in use.
+/// An issuer without tokens for this long is not in use.
 const IN_USE: Duration = Duration::from_mins(15);
-/// How long nobody tries again after a fetch that failed.
+/// How long to wait after a failed fetch.
 const RETRY_PAUSE: Duration = Duration::from_secs(3);
-/// The same while there are old keys to use, and no token needs any other.
+/// How long to wait if old keys are available and no token needs another one.
 const UNHURRIED_RETRY_PAUSE: Duration = Duration::from_secs(30);
 
-/// How long fetched keys are good for.
+/// How long fetched keys are valid.
 #[derive(Debug, Clone, Copy)]
 pub struct JwksTiming {
-    /// Keys that are older are fetched anew, while they are still used.
+    /// Older keys are fetched again, but still used meanwhile.
     pub refresh: Duration,
-    /// How often unknown `kid`s may cause a fetch.
+    /// Minimum interval between fetches caused by unknown `kid`s.
     pub cooldown: Duration,
-    /// How much older than `refresh` keys may get while fetches fail.
+    /// How much older than `refresh` keys may become while fetches fail.
     pub stale: Duration,
 }
 
@@ -75,16 +76,16 @@ impl JwksFault {
     }
 }
 
-/// Fetches an issuer's keys, once.
+/// Fetches an issuer's keys once.
 ///
 /// # Errors
-/// They cannot be fetched, or are not usable.
+/// The keys cannot be fetched or are invalid.
 pub async fn fetch(outbound: &Egress, url: &JwksUrl, algorithm: JwtAlgorithm) -> Result<KeySet, JwksFault> {
     let body = outbound.fetch(url.url(), MAX_PUBLIC_KEYS_BYTES).await?;
     Ok(KeySet::parse(algorithm, &body)?)
 }
 
-/// The published keys of every issuer. They outlive the issuer's row in memory, which is read again now and then.
+/// The published keys of all issuers. They outlive the cached row of the issuer.
 pub struct Jwks {
     outbound: Egress,
     timing: JwksTiming,
@@ -98,7 +99,8 @@ impl Jwks {
         Self { outbound, timing, published: Cache::new(MAX_ISSUERS), metrics: Arc::new(metrics) }
     }
 
-    /// How all of them fare whose tokens come at all. Keys that nobody asks for are not fetched, and stay as they are.
+    /// The state of all issuers that receive tokens. Without tokens, keys are neither fetched nor
+    /// dropped.
     pub(super) fn facts(&self) -> JwksStats {
         let mut facts = JwksStats::default();
         for (_, keys) in self.published.iter().filter(|(_, keys)| keys.last_use.is_within(IN_USE)) {
@@ -114,7 +116,7 @@ impl Jwks {
         facts
     }
 
-    /// The keys of an issuer; those of another URL are forgotten.
+    /// Returns the keys of an issuer, and drops those of an earlier URL.
     pub(super) fn published(&self, issuer: JwtIssuerId, url: &JwksUrl, algorithm: JwtAlgorithm) -> Arc<PublishedKeys> {
         let make = || {
             Arc::new(PublishedKeys {
@@ -142,19 +144,20 @@ pub struct PublishedKeys {
     outbound: Egress,
     timing: JwksTiming,
     last_use: LastUse,
-    /// What each request reads without a lock that all of an issuer's share. Written only while `state` is locked.
+    /// Read by each request without a lock that an issuer's requests share. Written only while
+    /// `state` is locked.
     fetched: ArcSwapOption<Fetched>,
     state: Mutex<State>,
     metrics: Arc<JwksMetrics>,
 }
 
-/// What the last fetch that succeeded gave, and when.
+/// The result and time of the last successful fetch.
 struct Fetched {
     keys: Arc<KeySet>,
     at: Instant,
 }
 
-/// When a token last asked.
+/// When a token last needed the keys.
 struct LastUse {
     /// Milliseconds after `started_at`.
     ms: AtomicU64,
@@ -182,7 +185,7 @@ fn milliseconds(time: Duration) -> u64 {
 
 #[derive(Default)]
 struct State {
-    /// When the last fetch failed; `None` once one succeeds.
+    /// When the last fetch failed; `None` after a success.
     failed_at: Option<Instant>,
     /// When an unknown `kid` last caused a fetch.
     last_lookup_at: Option<Instant>,
@@ -198,8 +201,8 @@ enum Step {
 }
 
 impl PublishedKeys {
-    /// Keys to look the `kid` up in. Waits for a fetch where there are none, or where the `kid` is not among them; one
-    /// fetch serves all who wait.
+    /// Returns keys that contain the `kid`. Waits for a fetch if there are no keys or the `kid` is
+    /// unknown; concurrent requests share one fetch.
     ///
     /// # Errors
     /// [`AuthError::IssuerUnavailable`] where nobody can know whether there is such a key; [`AuthError::LookupDenied`] where
@@ -222,8 +225,8 @@ impl PublishedKeys {
         }
     }
 
-    /// Whether these are the keys that a token would be checked with now. Has them fetched anew where that is due, as a check
-    /// would: an issuer whose tokens are all remembered must not be believed for ever.
+    /// Whether these are the keys that would verify a token now. Starts a fetch if one is due,
+    /// because an issuer whose tokens are all cached must not be trusted forever.
     pub(super) fn are_still(self: &Arc<Self>, keys: Fingerprint) -> bool {
         self.last_use.touch();
         let fetched = self.fetched.load();
@@ -278,7 +281,7 @@ impl PublishedKeys {
         Step::Wait(self.start(&mut state))
     }
 
-    /// Fetches in a task of its own, which a client that goes away does not stop.
+    /// Fetches in its own task, so that a cancelled request does not stop it.
     fn start(self: &Arc<Self>, state: &mut State) -> watch::Receiver<()> {
         let (end, running) = watch::channel(());
         state.running = Some(running.clone());
@@ -292,8 +295,8 @@ impl PublishedKeys {
         running
     }
 
-    /// The fetch serves many requests: it has a trace of its own, which refers to the one that asked first. None, where that is
-    /// not traced.
+    /// The fetch serves many requests, so it has its own trace, which links to the request that
+    /// started it. `None` if that request is not traced.
     fn fetch_span(&self) -> Span {
         let asker = Span::current();
         if asker.is_disabled() {

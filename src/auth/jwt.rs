@@ -1,7 +1,8 @@
-//! JSON Web Tokens (RFC 7519), checked by the rules of RFC 8725.
+//! JSON Web Tokens (RFC 7519), verified by the rules of RFC 8725.
 //!
-//! The pair (issuer, audience) names one tenant. Algorithm and keys come from that issuer's row only: nothing that the
-//! token says about how to check it is believed, and keys that it brings along or points to are ignored.
+//! The pair (issuer, audience) identifies one tenant. Algorithm and keys come only from the
+//! issuer's row. The token never influences how it is verified: keys that it contains or points to
+//! are ignored.
 
 use std::sync::Arc;
 
@@ -26,28 +27,28 @@ pub mod claims;
 pub mod diagnose;
 pub mod keys;
 
-/// The longest token that is looked at, in bytes.
+/// Maximum length of a token in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// The most audiences of one token that are looked up.
+/// Maximum number of audiences of one token that are looked up.
 const MAX_AUDIENCES: usize = 8;
-/// The longest `iss` or `aud` in bytes.
+/// Maximum length of `iss` or `aud` in bytes.
 pub const MAX_NAME_BYTES: usize = 500;
 
-/// Which issuers a token claims to be of; not believed before the signature is checked.
+/// The issuers that a token claims. Not trusted before the signature is verified.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Claimed {
     pub issuer: String,
     pub audiences: Vec<String>,
 }
 
-/// Whether a text can be an issuer or an audience: no other is taken in, looked up or remembered.
+/// Whether a text can be an issuer or audience. Other texts are neither looked up nor cached.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 impl Claimed {
-    /// Reads `iss` and `aud`; `None` for what is no JWT, or lacks either.
+    /// Reads `iss` and `aud`; `None` if the text is not a JWT or lacks either.
     #[must_use]
     pub fn read(token: &str) -> Option<Self> {
         /// One string, or several.
@@ -80,18 +81,18 @@ impl Claimed {
         Some(Self { issuer: claims.iss, audiences })
     }
 
-    /// How many bytes of names there are.
+    /// The total length of the names in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.audiences.iter().map(String::len).sum::<usize>() + self.issuer.len()
     }
 }
 
-/// What a token says of how to check it; it may choose among the issuer's keys, and nothing else.
+/// What a token says about its verification. It selects one of the issuer's keys, nothing else.
 struct Header(Map<String, Value>);
 
 impl Header {
-    /// `None` for what is no JSON in base64.
+    /// `None` if the text is not JSON in base64.
     fn read(token: &str) -> Option<Self> {
         let (header, _) = token.split_once('.')?;
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).ok()?).ok().map(Self)
@@ -105,13 +106,13 @@ impl Header {
         self.0.get("alg").and_then(Value::as_str) == Some(algorithm.as_str())
     }
 
-    /// Whether it names extensions that one must understand (RFC 7515, section 4.1.11). None are understood here.
+    /// Whether it lists critical extensions (RFC 7515, section 4.1.11). None is supported here.
     fn is_critical(&self) -> bool {
         self.0.contains_key("crit")
     }
 }
 
-/// What a checked token says, and what it was checked with.
+/// The content of a verified token, and what verified it.
 #[derive(Debug)]
 pub struct Verified {
     pub subject: Arc<str>,
@@ -120,11 +121,11 @@ pub struct Verified {
     lifetime: Lifetime,
     /// Of the issuer's row.
     row: Fingerprint,
-    /// Of the keys that the issuer had published.
+    /// Of the issuer's published keys.
     published: Option<Fingerprint>,
 }
 
-/// Where an issuer's keys come from.
+/// The source of an issuer's keys.
 pub enum KeySource {
     /// Its row.
     Row(Keys),
@@ -132,7 +133,7 @@ pub enum KeySource {
     Published(Arc<PublishedKeys>),
 }
 
-/// Checks tokens of one issuer for one audience.
+/// Verifies tokens of one issuer for one audience.
 pub struct Verifier {
     keys: KeySource,
     validation: Validation,
@@ -157,10 +158,11 @@ impl Verifier {
         }
     }
 
-    /// Checks signature and claims. Keys may be fetched only if `may_look_up` says so.
+    /// Verifies signature and claims. Keys are fetched only if `may_look_up` allows.
     ///
     /// # Errors
-    /// [`AuthError::Refused`] for whatever is wrong with the token; [`AuthError::IssuerUnavailable`] where nobody can tell.
+    /// [`AuthError::Refused`] if the token is invalid; [`AuthError::IssuerUnavailable`] if its keys
+    /// are unavailable.
     pub async fn verify(
         &self,
         token: &str,
@@ -199,8 +201,8 @@ impl Verifier {
         Now::new(now, self.leeway_seconds).is_within(&verified.lifetime).then_some(verified)
     }
 
-    /// Whether a token that was checked before would pass once more, and say the same. That depends on the token, which is
-    /// the same, the row, the keys that are published, and the time.
+    /// Whether a token that was verified before is still valid with the same result. This depends
+    /// on the row, the published keys and the time.
     #[must_use]
     pub fn still_holds(&self, verified: &Verified, now: DateTime<Utc>) -> bool {
         let keys_are_the_same = || match (&self.keys, verified.published) {
@@ -214,8 +216,8 @@ impl Verifier {
     }
 }
 
-/// What the library checks: the signature, by this algorithm only, and for whom the token is. Times are checked against our
-/// own clock, by [`claims`].
+/// The checks of the library: the signature, with this algorithm only, and the audience. [`claims`]
+/// checks times against our clock.
 fn validation(row: &JwtIssuer) -> Validation {
     let mut validation = Validation::new(library_algorithm(row.algorithm));
     validation.set_issuer(&[&row.issuer]);

@@ -1,7 +1,8 @@
-//! Tokens that passed every check, remembered: the same token again costs a hash instead of a signature.
+//! A cache of verified tokens: a repeated token costs a hash instead of a signature verification.
 //!
-//! Never keeps a token, only its SHA-256, and never one that failed. What is remembered is no pass: `Verifier::still_holds`
-//! asks at each use for all that may have changed, so that nothing has to be forgotten here when something changes.
+//! Stores only the SHA-256 of a token, and only of valid tokens. An entry alone admits nobody: each
+//! use calls `Verifier::still_holds`, which checks everything that can have changed, so no change
+//! has to invalidate this cache.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,13 +15,13 @@ use crate::telemetry::metrics::cache::CacheMetrics;
 
 use super::jwt::{Claimed, Verified};
 
-/// After this a token is checked in full once more, whatever was remembered: expired ones do not stay for long, and nothing
-/// that was overlooked lasts.
+/// After this time a token is verified again, so that expired tokens do not stay and no mistake
+/// lasts.
 const MAX_MEMORY: Duration = Duration::from_mins(15);
-/// The most bytes of `iss` and `aud` with which a token is remembered: it is tokens' makers who choose how many there are.
+/// Maximum bytes of `iss` and `aud` of a cached token, because clients choose them.
 const MAX_NAME_BYTES: usize = 512;
 
-/// Which token it was.
+/// Identifies a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest([u8; 32]);
 
@@ -31,14 +32,14 @@ impl TokenDigest {
     }
 }
 
-/// What a check of a token found.
+/// The result of a verification.
 pub struct VerifiedToken {
-    /// By which its issuer is found anew.
+    /// The names that find its issuer again.
     pub claimed: Claimed,
     pub verified: Verified,
 }
 
-/// The tokens that were accepted of late.
+/// Tokens that were verified recently.
 pub struct TokenCache {
     tokens: Cache<TokenDigest, Arc<VerifiedToken>>,
     checked: AtomicU64,
@@ -46,7 +47,7 @@ pub struct TokenCache {
 }
 
 impl TokenCache {
-    /// With `max_tokens` of 0 nothing is remembered.
+    /// With `max_tokens` = 0 nothing is cached.
     #[must_use]
     pub fn new(max_tokens: u64, metrics: CacheMetrics) -> Self {
         let tokens = Cache::builder().max_capacity(max_tokens).time_to_live(MAX_MEMORY).build();
@@ -60,12 +61,12 @@ impl TokenCache {
         known
     }
 
-    /// The cache's name, and how many are remembered.
+    /// The cache's name, and its number of entries.
     pub(super) fn size(&self) -> (&'static str, u64) {
         (self.metrics.name, self.count())
     }
 
-    /// Remembers a token that may be let in.
+    /// Caches a verified token.
     pub(super) fn insert(&self, digest: TokenDigest, token: Arc<VerifiedToken>) {
         if token.claimed.bytes() <= MAX_NAME_BYTES {
             self.tokens.insert(digest, token);
@@ -76,18 +77,18 @@ impl TokenCache {
         self.checked.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many checks in full there have been so far, of tokens whose issuer is known.
+    /// The number of full verifications so far, of tokens with a known issuer.
     #[must_use]
     pub fn checked(&self) -> u64 {
         self.checked.load(Ordering::Relaxed)
     }
 
-    /// Takes out what is too old to be believed.
+    /// Evicts expired entries.
     pub(super) fn evict_expired(&self) {
         self.tokens.run_pending_tasks();
     }
 
-    /// How many are remembered.
+    /// The number of entries.
     pub fn count(&self) -> u64 {
         self.tokens.run_pending_tasks();
         self.tokens.entry_count()

@@ -1,7 +1,7 @@
-//! Connections to buckets that are kept between calls.
+//! HTTP connections to buckets, pooled between calls.
 //!
-//! They belong to a host, not to a credential: a client is made for each call with the credential of that moment, so one
-//! that was rotated is never used again, and there is nothing to forget.
+//! A pool belongs to a host, not to a credential. Each call makes a client with the current
+//! credential, so a rotated credential is never used again and nothing has to be invalidated.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::telemetry::metrics::bucket::BucketMetrics;
 
 use super::{BucketClient, BucketError, http_client};
 
-/// Makes clients that share their connections.
+/// Creates clients that share connections.
 #[derive(Debug, Clone)]
 pub struct BucketConnections(Arc<Inner>);
 
@@ -29,7 +29,7 @@ struct Inner {
 }
 
 impl BucketConnections {
-    /// `timeout` is how long a call may take, from the first attempt to connect.
+    /// `timeout` bounds a call, from the first connection attempt.
     #[must_use]
     pub fn new(outbound: Egress, timeout: Duration, metrics: BucketMetrics) -> Self {
         Self(Arc::new(Inner { outbound, timeout, metrics, to_public: OnceLock::new(), to_allowed: OnceLock::new() }))
@@ -41,10 +41,10 @@ impl BucketConnections {
         self.0.timeout
     }
 
-    /// A client for one bucket.
+    /// Creates a client for one bucket.
     ///
     /// # Errors
-    /// The endpoint's host is one that may not be reached.
+    /// The endpoint's host is not allowed.
     pub fn client(&self, open: &OpenBucket) -> Result<BucketClient, BucketError> {
         let Inner { outbound, timeout, metrics, to_public, to_allowed } = &*self.0;
         let names = outbound.resolver_for_endpoint(&open.bucket.location.endpoint);

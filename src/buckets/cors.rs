@@ -11,10 +11,10 @@ use crate::domain::cors::CorsRule;
 use super::{BucketClient, BucketError, of_call};
 
 impl BucketClient {
-    /// The bucket's CORS rules; none where none were ever set.
+    /// Returns the bucket's CORS rules; empty if none were ever set.
     ///
     /// # Errors
-    /// The store refuses, or does not answer.
+    /// The store rejects the request or does not answer.
     pub async fn cors_rules(&self) -> Result<Vec<CorsRule>, BucketError> {
         match self.client.get_bucket_cors().bucket(&self.bucket_name).send().await {
             Ok(answer) => Ok(answer.cors_rules().iter().map(from_store).collect()),
@@ -23,10 +23,10 @@ impl BucketClient {
         }
     }
 
-    /// Puts these rules in the place of all that the bucket had; no rules leave it without any.
+    /// Replaces all CORS rules of the bucket; an empty list removes them.
     ///
     /// # Errors
-    /// The store refuses, or does not answer.
+    /// The store rejects the request or does not answer.
     pub async fn set_cors_rules(&self, rules: &[CorsRule]) -> Result<(), BucketError> {
         if rules.is_empty() {
             // An empty list is no configuration that S3 accepts.

@@ -1,6 +1,6 @@
-//! Opens bucket credentials: cache → store → open.
+//! The cache of opened bucket credentials: memory first, then the store, then the keyring.
 //!
-//! An opened credential lives in memory only, in types that are wiped when dropped and cannot be printed.
+//! An opened credential exists in memory only. Its types are zeroed on drop and cannot be printed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,12 +21,12 @@ use crate::telemetry::metrics::Metrics;
 use crate::crypto::cipher::{AssociatedData, CipherError};
 use crate::crypto::keyring::Keyring;
 
-/// A bucket that can be signed for.
+/// A bucket with its opened credential.
 #[derive(Debug)]
 pub struct OpenBucket {
     pub bucket: Bucket,
     pub credential: Credential,
-    /// Signs by that credential.
+    /// Signs with that credential.
     pub signer: Signer,
 }
 
@@ -38,12 +38,12 @@ impl OpenBucket {
     }
 }
 
-/// Why a credential could not be had.
+/// Why no credential is available.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CredentialError {
     #[error("the tenant has no bucket")]
     NoBucket,
-    /// Nor one of that name that is in use.
+    /// The tenant has no active bucket with this alias.
     #[error("the tenant has no bucket {0}")]
     NoSuchBucket(Alias),
     #[error("the credential of bucket {bucket_id} cannot be decrypted")]
@@ -56,7 +56,8 @@ pub enum CredentialError {
     Store(#[from] Arc<StoreError>),
 }
 
-/// How long a credential that does not open is taken for such: to seal it anew, under a key that is here, is not announced.
+/// How long a failure to open is cached: re-sealing the credential with a known key is not
+/// announced.
 const SEALED_RETRY_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A bucket, opened or with the reason why not.
@@ -89,7 +90,7 @@ impl CachedBucket {
     }
 }
 
-/// All of a tenant's buckets, archived ones too.
+/// All buckets of a tenant, including archived ones.
 struct OpenBuckets {
     buckets: Vec<CachedBucket>,
     /// For a list that is not to be kept for long, since a credential in it does not open.
@@ -102,7 +103,7 @@ impl OpenBuckets {
     }
 }
 
-/// Gives opened credentials; bounded in number and in age.
+/// The cache of opened credentials, bounded in number and age.
 pub struct CredentialCache {
     store: Store,
     keyring: Arc<Keyring>,
@@ -110,22 +111,23 @@ pub struct CredentialCache {
 }
 
 impl CredentialCache {
-    /// `max_open` bounds how many credentials are open at a time, `max_age` how long one is kept before it is read again.
+    /// `max_open` bounds the number of opened credentials, `max_age` how long one is kept.
     #[must_use]
     pub fn new(store: Store, keyring: Arc<Keyring>, max_open: u64, max_age: Duration, metrics: &Metrics) -> Self {
         Self { store, keyring, open_buckets: Cache::new(max_open, max_age, metrics.cache("credentials")) }
     }
 
-    /// How much is in memory.
+    /// The number of cached entries.
     #[must_use]
     pub fn size(&self) -> (&'static str, u64) {
         self.open_buckets.size()
     }
 
-    /// The tenant's bucket of this alias, the default one for `None`; however many ask at once, it is read and opened once.
+    /// Returns the tenant's bucket with this alias, or the default bucket for `None`. Concurrent
+    /// requests share one read.
     ///
     /// # Errors
-    /// There is none, it does not open, or the database is away.
+    /// There is no such bucket, its credential does not open, or the database is unreachable.
     pub async fn bucket(&self, tenant_id: TenantId, alias: Option<&Alias>) -> Result<Arc<OpenBucket>, CredentialError> {
         let open = self.open_buckets(tenant_id).await?;
         let found = open.find(|bucket| {
@@ -136,10 +138,10 @@ impl CredentialCache {
         })
     }
 
-    /// The bucket that an upload went to, though it may be archived since.
+    /// Returns the bucket of an upload, even if the bucket was archived since.
     ///
     /// # Errors
-    /// There is none, it does not open, or the database is away.
+    /// There is no such bucket, its credential does not open, or the database is unreachable.
     pub async fn bucket_by_id(&self, tenant_id: TenantId, id: BucketId) -> Result<Arc<OpenBucket>, CredentialError> {
         self.open_buckets(tenant_id).await?.find(|bucket| bucket.id == id).unwrap_or(Err(CredentialError::NoBucket))
     }
@@ -153,19 +155,19 @@ impl CredentialCache {
         Ok(open)
     }
 
-    /// Forgets the opened credential that has changed.
+    /// Invalidates the credentials that changed.
     pub fn forget(&self, changed: &ChangedRow) {
         if let ChangedRow::Buckets { tenant_id } = changed {
             self.open_buckets.invalidate(tenant_id);
         }
     }
 
-    /// Closes the credentials that have been open for too long.
+    /// Evicts expired credentials.
     pub fn evict_expired(&self) {
         self.open_buckets.evict_expired();
     }
 
-    /// Forgets every opened credential.
+    /// Invalidates every credential.
     pub fn invalidate_all(&self) {
         self.open_buckets.invalidate_all();
     }
@@ -192,7 +194,7 @@ fn binding(bucket_id: BucketId, column: &'static str, version: i32) -> Associate
 /// Opens a bucket's credential.
 ///
 /// # Errors
-/// It is sealed under a key that is not in the keyring, or not to this row.
+/// It was sealed with a key that is not in the keyring, or for another row.
 pub fn open(keyring: &Keyring, sealed: SealedBucket) -> Result<OpenBucket, CredentialError> {
     let bucket_id = sealed.bucket.id;
     let credential =
@@ -212,14 +214,14 @@ fn open_credential(keyring: &Keyring, sealed: &SealedBucket) -> Result<Credentia
     })
 }
 
-/// Whether a bucket's secret opens; what is in it is wiped at once.
+/// Whether a bucket's secret opens. Its content is zeroed at once.
 #[must_use]
 pub fn opens(keyring: &Keyring, sealed: &SealedSecret) -> bool {
     let place = binding(sealed.bucket_id, SECRET_COLUMN, sealed.credential_version);
     keyring.open(&sealed.sealing_key_id, place, &sealed.sealed_secret_access_key).is_ok()
 }
 
-/// Seals a credential for the row of `bucket`, as the one of its `credential_version`.
+/// Seals a credential for the row of `bucket` and its `credential_version`.
 #[must_use]
 pub fn seal(keyring: &Keyring, bucket: Bucket, credential: &Credential) -> SealedBucket {
     let seal = |column, secret| keyring.seal(binding(bucket.id, column, bucket.credential_version), secret);

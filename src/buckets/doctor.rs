@@ -1,4 +1,5 @@
-//! The doctor: does with a bucket what a client would, and says how to mend what fails.
+//! The bucket doctor: does what a client would do with a bucket, and explains how to fix what
+//! fails.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::{Response, header};
@@ -14,23 +15,23 @@ use super::{BucketClient, BucketError, OPERATION_TIMEOUT};
 mod bindings;
 mod cors;
 
-/// How a check went.
+/// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Health {
     Good,
-    /// Works, with a limit worth knowing.
+    /// Works, with a limitation worth knowing.
     Fair,
     Bad,
 }
 
-/// One check and what came of it.
+/// One check and its outcome.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Finding {
     pub check: &'static str,
     pub health: Health,
     pub found: String,
-    /// What to do about it.
+    /// How to fix it.
     pub remedy: Option<String>,
 }
 
@@ -50,13 +51,13 @@ impl Finding {
 
 const BODY: &[u8] = b"presign-gateway doctor\n";
 const EXPIRY_SECONDS: u32 = 60;
-/// What S3 tolerates before it answers RequestTimeTooSkewed.
+/// The clock skew that S3 tolerates before it answers RequestTimeTooSkewed.
 const MAX_SKEW: TimeDelta = TimeDelta::minutes(15);
 const NOTEWORTHY_SKEW: TimeDelta = TimeDelta::seconds(30);
-/// How much of an error's body is looked at.
+/// How much of an error body is read.
 const MAX_ERROR_BYTES: usize = 4096;
 
-/// Examines a bucket; leaves nothing behind in it.
+/// Checks a bucket and deletes everything it created there.
 pub async fn examine(
     open: &OpenBucket,
     origin: &str,

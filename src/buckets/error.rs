@@ -1,10 +1,10 @@
-//! Why a call of a bucket failed, and whose fault that is.
+//! Why a request to a bucket failed, and who has to fix it.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::http::{Response, StatusCode};
 use strum::IntoStaticStr;
 
-/// Why a call failed: the store's stable code, or our own word where there was no answer.
+/// Why a call failed: the store's stable code, or our own word if there was no response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}")]
 pub struct BucketError {
@@ -12,23 +12,23 @@ pub struct BucketError {
     pub failure: Failure,
 }
 
-/// What a failure means for whoever called.
+/// What a failure means for the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Failure {
-    /// There is no such object. (Of a HEAD, which has no body, nobody can tell whether there is such a bucket: see
-    /// `BucketClient::exists`.)
+    /// The object does not exist. A HEAD has no body, so it cannot tell whether the bucket exists:
+    /// see `BucketClient::exists`.
     NotFound,
-    /// The credential may not do this.
+    /// The credential lacks the permission.
     Refused,
-    /// No answer in time, no connection, a fault of the store's own, or too many calls: trying again may help.
+    /// Timeout, no connection, a fault of the store, or too many calls. A retry may help.
     Unavailable,
-    /// Anything else: trying again will not help.
+    /// Anything else. A retry does not help.
     Other,
 }
 
 impl Failure {
-    /// In a word for metrics and traces.
+    /// Its word in metrics and traces.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.into_str()
@@ -39,13 +39,13 @@ const CANNOT_CONNECT: &str = "cannot connect";
 pub(super) const NO_SUCH_BUCKET: &str = "NoSuchBucket";
 
 impl BucketError {
-    /// The answer of one that has lost its bucket, as far as we know.
+    /// The error of a bucket that does not exist, as far as we know.
     #[must_use]
     pub fn no_such_bucket() -> Self {
         Self::other("there is no such bucket")
     }
 
-    /// Whether there was not even a connection.
+    /// Whether no connection was made.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         self.failure == Failure::Unavailable && self.code == CANNOT_CONNECT
@@ -56,7 +56,7 @@ impl BucketError {
     }
 }
 
-/// Whether a store's word for an error can be one; nothing else of a foreign body is shown.
+/// Whether a text can be an error code of a store. Nothing else of a foreign body is shown.
 fn is_plain(code: &str) -> bool {
     (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

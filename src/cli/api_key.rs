@@ -1,4 +1,4 @@
-//! `api-key`.
+//! `api-key`: manages API keys.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};

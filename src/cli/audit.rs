@@ -1,4 +1,4 @@
-//! `audit`.
+//! `audit`: lists changes that operators made.
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};

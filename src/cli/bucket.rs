@@ -1,4 +1,4 @@
-//! `bucket`.
+//! `bucket`: manages a tenant's buckets.
 
 use std::path::PathBuf;
 

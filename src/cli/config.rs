@@ -1,4 +1,4 @@
-//! `config`.
+//! `config`: checks and shows the configuration.
 
 use clap::Subcommand;
 

@@ -1,4 +1,4 @@
-//! `database`.
+//! `database`: prints and applies roles and grants.
 
 use clap::Subcommand;
 use serde_json::json;

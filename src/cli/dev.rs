@@ -1,4 +1,4 @@
-//! `dev`.
+//! `dev`: runs the embedded stack.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

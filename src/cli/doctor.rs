@@ -1,4 +1,4 @@
-//! `doctor`.
+//! `doctor`: checks a tenant's bucket.
 
 use std::process::ExitCode;
 

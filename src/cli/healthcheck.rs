@@ -1,4 +1,4 @@
-//! `healthcheck`.
+//! `healthcheck`: asks the gateway on this machine whether it is alive.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `jwt-issuer`.
+//! `jwt-issuer`: manages JWT issuers.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

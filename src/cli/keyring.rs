@@ -1,4 +1,4 @@
-//! `keyring`.
+//! `keyring`: generates sealing keys and re-seals secrets.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `migrate`.
+//! `migrate`: applies the migrations.
 
 use crate::app;
 use crate::domain::clock::Clock;

@@ -1,4 +1,4 @@
-//! Tables for people, JSON for programs.
+//! Prints results: tables for people, JSON for programs.
 
 use chrono::{DateTime, Utc};
 use clap::ValueEnum;

@@ -1,4 +1,4 @@
-//! The options of commands that list.
+//! Options of the commands that list.
 
 use clap::Args;
 

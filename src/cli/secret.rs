@@ -1,4 +1,5 @@
-//! Secrets come from standard input, a file, or a prompt; never from the command line, where every user of the machine sees them.
+//! Reads secrets from standard input, a file or a prompt. Never from an argument, because every
+//! user of the machine can see those.
 
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};

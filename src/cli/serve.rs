@@ -1,4 +1,4 @@
-//! `serve`.
+//! `serve`: runs the gateway.
 
 use anyhow::bail;
 use clap::Args;

@@ -1,4 +1,4 @@
-//! Signals: waits for the request to stop, and ignores SIGHUP.
+//! Signals: SIGTERM and SIGINT start the shutdown, SIGHUP is ignored.
 
 use std::future::Future;
 use std::io;

@@ -1,4 +1,4 @@
-//! `sweeper`.
+//! `sweeper`: shows which uploads are due and how late the sweeper is.
 
 use chrono::{DateTime, Utc};
 use clap::Subcommand;

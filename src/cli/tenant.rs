@@ -1,4 +1,4 @@
-//! `tenant`.
+//! `tenant`: manages tenants.
 
 use clap::{Args, Subcommand};
 

@@ -1,4 +1,4 @@
-//! Moments on the command line.
+//! Times as arguments of commands.
 
 use chrono::{DateTime, Utc};
 

@@ -1,4 +1,4 @@
-//! `uploads`.
+//! `uploads`: finds, shows, exports and verifies uploads.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `usage`.
+//! `usage`: reports usage.
 
 use chrono::{DateTime, Utc};
 use clap::Args;

@@ -1,4 +1,4 @@
-//! `[auth]`: caches of callers, keys of JWT issuers, and the limit on failed authentications.
+//! `[auth]`: caches of callers, keys of JWT issuers, and the limit on failed authentication.
 
 use std::num::NonZeroU32;
 

@@ -1,4 +1,4 @@
-//! Numbers with bounds: what is out of them is a fault at the start, not a surprise later.
+//! Numbers with bounds. A setting out of bounds fails at start.
 
 use std::time::Duration;
 

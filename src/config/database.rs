@@ -1,4 +1,4 @@
-//! `[database]`: how to reach Postgres.
+//! `[database]`: how to connect to Postgres.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;

@@ -1,5 +1,5 @@
-//! Lays the configuration's sources over one another. The defaults name every setting and its type, so what a file or
-//! the environment says can be checked against them, name by name.
+//! Merges the sources of the configuration. The defaults name every setting and its type, so names
+//! and types in a file or in the environment are checked against them.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `[limits]`: bounds of the limiters themselves; a tenant's limit stands in its row.
+//! `[limits]`: bounds of the rate limiters. A tenant's own limit is in its row.
 
 use serde::Deserialize;
 

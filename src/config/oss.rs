@@ -1,4 +1,4 @@
-//! `[oss]`: the contract's route.
+//! `[oss]`: the route `GET /oss/presign`.
 
 use std::num::NonZeroU32;
 

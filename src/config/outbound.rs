@@ -1,4 +1,4 @@
-//! `[outbound]`: where the gateway may reach out to.
+//! `[outbound]`: which hosts the gateway may connect to.
 
 use serde::{Deserialize, Deserializer};
 

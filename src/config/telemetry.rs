@@ -1,4 +1,4 @@
-//! `[telemetry]`: the log, metrics, traces, and where they are sent.
+//! `[telemetry]`: log, metrics and traces, and where they are exported to.
 
 use ipnet::IpNet;
 use secrecy::SecretString;

@@ -1,4 +1,4 @@
-//! `[uploads]`: the recorder, exports, calls of buckets, the sweeper, and how the ledger is kept.
+//! `[uploads]`: recorder, exports, calls to buckets, sweeper and maintenance.
 
 use serde::Deserialize;
 

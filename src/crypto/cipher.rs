@@ -1,7 +1,8 @@
-//! The authenticated cipher under which secrets rest: AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce.
+//! The cipher that seals secrets: AES-256-GCM (NIST SP 800-38D) with a random 96-bit nonce.
 //!
-//! A sealed secret is `1 byte of format version ‖ 12 bytes of nonce ‖ ciphertext ‖ 16 bytes of tag`. The tag also covers
-//! where the secret belongs, so that a sealed value that is moved to another row or column does not open.
+//! A sealed secret is `1 byte of format version ‖ 12 bytes of nonce ‖ ciphertext ‖ 16 bytes of
+//! tag`. The tag also covers the row and column of the secret, so a sealed value that is copied
+//! elsewhere does not open.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use secrecy::{ExposeSecret, SecretString};
@@ -12,13 +13,13 @@ use crate::domain::sealing_key::SEALING_KEY_BYTES;
 
 const FORMAT: u8 = 1;
 
-/// Where a sealed secret belongs.
+/// The row and column that a sealed secret belongs to.
 #[derive(Debug, Clone, Copy)]
 pub struct AssociatedData {
     pub table: &'static str,
     pub row: Uuid,
     pub column: &'static str,
-    /// Counts the secrets that the column has held, so that an old one cannot be put back.
+    /// Number of secrets that the column has held, so that an old one cannot be restored.
     pub version: i32,
 }
 
@@ -28,7 +29,7 @@ impl AssociatedData {
     }
 }
 
-/// Why a sealed secret does not open. Says nothing of its content.
+/// Why a sealed secret does not open. Never contains its content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CipherError {
     #[error("sealed under {0:?}, which is not in vault.keys")]
@@ -43,7 +44,7 @@ pub enum CipherError {
 pub struct Cipher(RandomizedNonceKey);
 
 impl Cipher {
-    /// A cipher under this key.
+    /// Creates a cipher with this key.
     #[must_use]
     #[expect(
         clippy::expect_used,
@@ -54,7 +55,7 @@ impl Cipher {
         Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("a key of 32 bytes"))
     }
 
-    /// Seals a secret to its place.
+    /// Seals a secret for its row and column.
     #[must_use]
     pub fn seal(&self, binding: AssociatedData, secret: &SecretString) -> Vec<u8> {
         let mut text = Zeroizing::new(secret.expose_secret().as_bytes().to_vec());
@@ -66,10 +67,10 @@ impl Cipher {
         }
     }
 
-    /// Opens a secret that was sealed to this place.
+    /// Opens a secret that was sealed for this row and column.
     ///
     /// # Errors
-    /// It was not, or it was changed since.
+    /// It was sealed for another row or column, or it was modified.
     pub fn open(&self, binding: AssociatedData, sealed: &[u8]) -> Result<SecretString, CipherError> {
         let (&[FORMAT], rest) = sealed.split_first_chunk::<1>().ok_or(CipherError::Format)? else {
             return Err(CipherError::Format);

@@ -1,4 +1,5 @@
-//! The sealing keys: the first seals, all open, so that keys can be rotated while old rows still open.
+//! The keyring: the first sealing key seals, every one opens. Keys can be rotated while old rows
+//! still open.
 
 use secrecy::SecretString;
 
@@ -6,7 +7,7 @@ use crate::domain::sealing_key::SealingKey;
 
 use super::cipher::{AssociatedData, Cipher, CipherError};
 
-/// Why a keyring cannot be made.
+/// Why a keyring is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyringError {
     #[error(
@@ -31,7 +32,7 @@ impl std::fmt::Debug for Keyring {
 
 impl Keyring {
     /// # Errors
-    /// There is no key, or two have one id.
+    /// There is no key, or two keys have the same id.
     pub fn new(keys: &[SealingKey]) -> Result<Self, KeyringError> {
         let mut ids = std::collections::HashSet::new();
         if let Some(repeated) = keys.iter().find(|key| !ids.insert(&key.id)) {
@@ -48,21 +49,21 @@ impl Keyring {
         &self.sealing.0
     }
 
-    /// Every key's id, the one that seals first.
+    /// The ids of all keys, starting with the one that seals.
     pub fn key_ids(&self) -> impl Iterator<Item = &str> {
         self.keys().map(|(id, _)| id.as_str())
     }
 
-    /// Seals under the first key.
+    /// Seals with the first key.
     #[must_use]
     pub fn seal(&self, binding: AssociatedData, secret: &SecretString) -> Vec<u8> {
         self.sealing.1.seal(binding, secret)
     }
 
-    /// Opens what was sealed under the key of this id.
+    /// Opens a secret that was sealed with the key of this id.
     ///
     /// # Errors
-    /// There is no such key, or it does not open.
+    /// There is no such key, or the secret does not open.
     pub fn open(&self, key_id: &str, binding: AssociatedData, sealed: &[u8]) -> Result<SecretString, CipherError> {
         let (_, cipher) =
             self.keys().find(|(id, _)| id == key_id).ok_or_else(|| CipherError::UnknownKey(key_id.to_owned()))?;

@@ -1,4 +1,4 @@
-//! The demo: two tenants, their buckets, keys and tokens; made once and the same after each restart.
+//! The demo: two tenants with buckets, keys and tokens, created once and unchanged by a restart.
 
 use std::io;
 use std::path::Path;
@@ -81,7 +81,7 @@ impl Demo {
     /// Writes the demo into the database, where it is not there yet.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unreachable.
     pub async fn ensure(&self, tenants: &Admin, keyring: &Keyring, s3_url: &str) -> Result<(), AdminError> {
         for tenant in [&self.alpha, &self.beta] {
             tenant.ensure(tenants, keyring, s3_url).await?;

@@ -1,4 +1,5 @@
-//! An S3-compatible store in this process: s3s over a folder, signatures checked, each credential for its own bucket only.
+//! The in-process S3 store: s3s over a folder. It checks signatures, and each credential has access
+//! to its own bucket only.
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -1,7 +1,8 @@
 //! A private Postgres cluster on a free port, protected by a password.
 //!
-//! The server runs beside a small shell that waits on a pipe from this process: when this process ends, however it does,
-//! the pipe closes and the shell stops the server. As root the server runs as an unprivileged user, since it refuses root.
+//! The server runs next to a small shell that waits on a pipe from this process. If this process
+//! ends for any reason, the pipe closes and the shell stops the server. Postgres refuses to run as
+//! root, so root starts it as an unprivileged user.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};

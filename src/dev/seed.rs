@@ -1,4 +1,4 @@
-//! Fills the ledger with rows as a few busy apps would leave them, to see how it does when it is large.
+//! Fills the ledger with rows like those of a few busy apps, to test it at size.
 
 use std::fmt::{Display, Write};
 
@@ -50,7 +50,7 @@ pub enum SeedError {
 /// Whether the database is one of a stack of `dev`, where such rows do no harm.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn is_dev(store: &Store) -> Result<bool, StoreError> {
     rows::knows_issuer_any_tenant(store, demo::ISSUER, demo::AUDIENCE).await
 }
@@ -58,7 +58,7 @@ pub async fn is_dev(store: &Store) -> Result<bool, StoreError> {
 /// Copies rows into the ledger, evenly over the months and unevenly over the tenants; `copied` is told of each step.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn seed(store: &Store, options: SeedOptions, mut copied: impl FnMut(u64)) -> Result<(), SeedError> {
     let (clock, randomness) = (Clock::System, Randomness::System);
     let to = clock.now();

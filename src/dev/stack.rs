@@ -1,4 +1,4 @@
-//! Everything together: Postgres, object store, demo, gateway.
+//! The whole stack: Postgres, object store, demo and gateway.
 
 use std::borrow::Cow;
 use std::fs::{File, TryLockError};

@@ -1,4 +1,4 @@
-//! An API key: what is known of it, which is everything but its secret.
+//! An API key: everything known about it except its secret.
 
 use chrono::{DateTime, Utc};
 

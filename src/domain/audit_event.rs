@@ -1,4 +1,4 @@
-//! One change that somebody made: who, what, which row, when, from where; never a value.
+//! A change by an operator: who changed which fields of which row, when, from where. Never a value.
 
 use chrono::{DateTime, Utc};
 

@@ -1,4 +1,4 @@
-//! What a URL can be bound to, so that only the file that was promised can be PUT with it.
+//! Bindings: conditions signed into a URL, so that only the declared file can be PUT with it.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Where a tenant's objects live.
+//! A bucket: where a tenant's objects live.
 
 use chrono::{DateTime, Utc};
 use strum::{EnumString, IntoStaticStr};

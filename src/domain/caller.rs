@@ -1,4 +1,4 @@
-//! Who is calling, on behalf of one tenant.
+//! A caller: who calls on behalf of one tenant.
 
 use std::sync::Arc;
 

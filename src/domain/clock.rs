@@ -1,4 +1,4 @@
-//! The one way to learn what time it is, so that tests can choose it.
+//! The clock: the only source of the current time, so that tests can set it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

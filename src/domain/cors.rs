@@ -1,6 +1,6 @@
-//! Which web pages may use a bucket from a browser: its CORS rules.
+//! CORS rules of a bucket: which web pages may use it from a browser.
 //!
-//! Rules are no lock: whoever has a URL can use it without a browser. They say what browsers let a page do.
+//! They protect nothing: a URL works without a browser. They only tell browsers what to allow.
 
 use super::Invalid;
 use super::origin::WebOrigin;

@@ -1,4 +1,4 @@
-//! What signs in a bucket's name.
+//! An S3 credential.
 
 use secrecy::{ExposeSecret, SecretString};
 

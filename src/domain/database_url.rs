@@ -1,6 +1,6 @@
-//! Where Postgres is: one host, or several of which one at a time takes writes.
+//! The URL of Postgres: one host, or several of which one accepts writes at a time.
 //!
-//! Several are written as libpq has them: `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE`
+//! Several hosts are written as in libpq: `postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE`
 //! (<https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS>).
 
 use super::Invalid;

@@ -1,4 +1,5 @@
-//! Numbers of a fixed width, such as those of dates: `format!` takes longer than all around it.
+//! Writes numbers of a fixed width, for example in dates. `format!` takes longer than everything
+//! around it.
 
 /// Appends the last `width` decimal digits of a number, with leading zeros.
 pub fn push(text: &mut String, number: u32, width: u32) {

@@ -1,4 +1,4 @@
-//! `Content-Disposition`: whether a download is shown or saved, and under which name
+//! `Content-Disposition`: whether a browser shows or saves a download, and under which name
 //! (<https://www.rfc-editor.org/rfc/rfc6266>).
 
 use strum::{EnumString, IntoStaticStr};

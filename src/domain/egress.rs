@@ -1,6 +1,7 @@
-//! Where the gateway may reach out to: public hosts by https, and whatever else the operator allows by name.
+//! The egress policy: public hosts over HTTPS, and other hosts that the operator allows by name.
 //!
-//! Names and addresses are judged here, nothing is resolved: what a name leads to is for `outbound` to check when it connects.
+//! Checks names and addresses but resolves nothing: the room `egress` checks addresses when it
+//! connects.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! The file extensions that may be uploaded, and sets of them.
+//! File extensions that may be uploaded, and sets of them.
 
 use strum::{EnumString, IntoStaticStr, VariantArray};
 

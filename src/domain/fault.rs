@@ -1,4 +1,4 @@
-//! Who is at fault when a call fails: what an error means to a caller, without its details.
+//! Who caused a failed call, without details.
 
 /// What a failed call of the database or of another service means to whoever made the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

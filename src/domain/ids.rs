@@ -1,4 +1,4 @@
-//! Identifiers: `UUIDv7` everywhere, one type for each kind of row, so that they cannot be mixed up.
+//! Identifiers: `UUIDv7`, with one type for each kind of row, so that they cannot be mixed up.
 
 use chrono::{DateTime, Utc};
 use uuid::{Builder, Uuid};

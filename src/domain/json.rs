@@ -1,4 +1,4 @@
-//! How values of a policy stand in JSON: as plain text and lists. They are parsed as they are read.
+//! The JSON form of policy values: text and lists, parsed on reading.
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde::ser::{Serialize, Serializer};

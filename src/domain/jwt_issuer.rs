@@ -1,4 +1,4 @@
-//! Who signs the tokens of a tenant's users.
+//! A JWT issuer: signs the tokens of a tenant's users.
 
 use chrono::{DateTime, Utc};
 use strum::{EnumString, IntoStaticStr};

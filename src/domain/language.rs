@@ -1,4 +1,4 @@
-//! The languages that the gateway speaks.
+//! The languages of error texts.
 
 /// A language of error texts; in the configuration `zh` or `en`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]

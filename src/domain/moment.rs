@@ -1,4 +1,4 @@
-//! Moments as people write them: a time, or a day for its beginning.
+//! Times as people write them: a time, or a day, which means its first moment.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 

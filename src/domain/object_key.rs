@@ -1,4 +1,4 @@
-//! The gateway names the object: templates, and the object keys that they make.
+//! Object keys and the templates that produce them. The gateway names the object, not the caller.
 
 use chrono::{DateTime, Datelike, Utc};
 use chrono_tz::Tz;

@@ -1,4 +1,5 @@
-//! The origin of a web page, as a browser sends it in `Origin` (<https://www.rfc-editor.org/rfc/rfc6454>).
+//! The origin of a web page, as a browser sends it in `Origin`
+//! (<https://www.rfc-editor.org/rfc/rfc6454>).
 
 use url::{Host, Url};
 

@@ -1,4 +1,4 @@
-//! Lists in pages: where one goes on, and how long it is.
+//! Pages of lists: cursor and size.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

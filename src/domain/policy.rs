@@ -1,4 +1,6 @@
-//! A tenant's policy: what its uploads may be, and how their object keys look.
+//! A tenant's policy: which uploads are allowed, how long URLs live, and how object keys look.
+//!
+//! The defaults are here, among them the 300 seconds that a URL lives.
 
 use serde::{Deserialize, Deserializer, Serialize};
 

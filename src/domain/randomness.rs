@@ -1,4 +1,4 @@
-//! The one source of random bytes, so that tests can repeat them.
+//! Randomness: the only source of random bytes, so that tests can repeat them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! Which uploads are looked for, in which order, and where a page of them goes on.
+//! A search for uploads: filters, order and cursor.
 
 use chrono::{DateTime, Utc};
 use strum::{EnumString, IntoStaticStr};

@@ -1,4 +1,4 @@
-//! A tenant: its name and its limit. Its policy has a file of its own.
+//! A tenant: its name and its rate limit. Its policy is in `policy`.
 
 use std::num::NonZeroU32;
 

@@ -1,4 +1,4 @@
-//! One issued object key and all that is known of it.
+//! An upload: one issued object key and everything known about it.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! How much was issued, promised and stored: the question, and the answer.
+//! Usage: what was issued, declared and stored, as a query and its result.
 
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use strum::IntoStaticStr;

@@ -1,7 +1,8 @@
-//! `/admin/v1`: what operators do, on the operators' listener, with an operator's key.
+//! `/admin/v1`: operators' routes, on the operators' listener, with an operator's key.
 //!
-//! The same use cases as the command line's. Bodies name their fields, and no others are taken; `PATCH` changes what is
-//! named (RFC 7396); each row has an `ETag`, and `If-Match` refuses to overwrite what changed meanwhile.
+//! They call the same use cases as the command line. Unknown fields of a body are rejected. `PATCH`
+//! changes the fields it names (RFC 7396). Each row has an `ETag`, and `If-Match` rejects the
+//! change if the row changed since it was read.
 
 use serde::Serialize;
 use utoipa::ToSchema;

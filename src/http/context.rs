@@ -1,4 +1,5 @@
-//! What is known of a request from its first moment on, and what layers must learn of it later.
+//! The context of a request: what is known from its start, and what handlers note for the layers
+//! around them.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -20,13 +21,13 @@ use crate::telemetry::trace::{BegunTrace, Tracing};
 use super::span::request_span;
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// What an API key begins with.
+/// The prefix of an API key.
 const API_KEY: &str = crate::auth::api_key::PREFIX;
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
-/// The longest request id that is taken from a client.
+/// Maximum length of a request id that is accepted from a client.
 const MAX_REQUEST_ID: usize = 64;
 
-/// The address at the other end of the connection; the listener puts it into each request.
+/// The peer's address; the listener adds it to each request.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerAddress(pub SocketAddr);
 
@@ -47,7 +48,7 @@ struct Details {
 }
 
 impl RequestContext {
-    /// Finds out who asks, and begins the request's trace, if it is one that is kept.
+    /// Determines the client's address and starts the trace, if the request is sampled.
     pub(super) fn begin(request: &Request, peer: IpAddr, trusted_proxies: &[IpNet], tracing: &Tracing) -> (Self, Span) {
         let headers = request.headers();
         let client_address = client_address(headers, peer, trusted_proxies);
@@ -71,18 +72,18 @@ impl RequestContext {
         (Self(Arc::new(facts)), span)
     }
 
-    /// How log lines name this request.
+    /// The request's id in log lines.
     pub(super) fn identified(&self) -> Arc<dyn Identified> {
         Arc::<Details>::clone(&self.0)
     }
 
-    /// For the record.
+    /// The request source that is recorded with an upload.
     pub(super) fn source(&self) -> RequestSource {
         let trace_id = self.0.trace.map(|trace| TraceId(trace.trace_id.to_bytes()));
         RequestSource { client_address: self.0.client_address, trace_id }
     }
 
-    /// The context of a request that came through the layers; `None` only where they are missing.
+    /// The context of a request; `None` only without the layers.
     pub(super) fn of(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
     }
@@ -99,7 +100,7 @@ impl RequestContext {
         self.0.client_address
     }
 
-    /// Notes what is left of the tenant's limit, for the answer's `RateLimit` fields; the last word counts.
+    /// Notes the rest of the tenant's limit for the `RateLimit` fields; the last call wins.
     pub(super) fn note_quota(&self, quota: Quota) {
         *self.0.quota.lock().unwrap_or_else(PoisonError::into_inner) = Some(quota);
     }
@@ -108,7 +109,7 @@ impl RequestContext {
         *self.0.quota.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes the route's pattern, for the log.
+    /// Notes the matched route, for the log.
     pub(super) fn note_route(&self, pattern: impl Into<Cow<'static, str>>) {
         let _ = self.0.route.set(pattern.into());
     }
@@ -117,7 +118,7 @@ impl RequestContext {
         self.0.route.get()
     }
 
-    /// Notes why nobody was authenticated, for the log.
+    /// Notes why authentication failed, for the log.
     pub(super) fn note_refusal(&self, refusal: &'static str) {
         let _ = self.0.refusal.set(refusal);
     }
@@ -146,7 +147,8 @@ impl Identified for Details {
     }
 }
 
-/// The client's own id where it is short and harmless; else the id of the trace that begins with this request; else a new one.
+/// The client's id if it is short and harmless, otherwise the id of the trace that starts here,
+/// otherwise a new one.
 fn request_id(headers: &HeaderMap, trace: Option<&BegunTrace>) -> HeaderValue {
     let harmless = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
@@ -163,8 +165,8 @@ fn request_id(headers: &HeaderMap, trace: Option<&BegunTrace>) -> HeaderValue {
     })
 }
 
-/// The address of whoever is in front of the proxies that we trust: the last one in `X-Forwarded-For` that is none of them.
-/// Anything before that may have been invented by the client.
+/// The client's address in front of trusted proxies: the last one in `X-Forwarded-For` that is not
+/// a trusted proxy. A client can forge everything before it.
 fn client_address(headers: &HeaderMap, peer: IpAddr, trusted_proxies: &[IpNet]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted_proxies.iter().any(|network| network.contains(&address));
     let mut client = peer.to_canonical();

@@ -1,4 +1,5 @@
-//! The envelope: `{"code":0,"msg":"success","data":…}`, and for errors `{"code":…,"msg":…,"data":null,"reason":…,"request_id":…}`.
+//! The envelope: `{"code":0,"msg":"success","data":…}`, and for errors
+//! `{"code":…,"msg":…,"data":null,"reason":…,"request_id":…}`.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};

@@ -1,6 +1,7 @@
-//! The only place where an error becomes a response.
+//! Turns errors into responses. No other file does.
 //!
-//! What a caller did is told in the body; what befell us goes to the log, once, and the body of a 5xx is constant.
+//! The body explains errors of the caller. Errors of the gateway are logged once, and the body of a
+//! 5xx is constant.
 
 use std::error::Error;
 
@@ -20,14 +21,14 @@ use self::reason::{Language, Reason};
 
 pub mod reason;
 
-/// How long a client should wait when nobody knows how long it takes.
+/// `Retry-After` if the duration is unknown.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
-/// An error on its way out; `http::envelope` writes it in the client's language.
+/// An error response; `http::envelope` writes it in the client's language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
     pub reason: Reason,
-    /// What was wrong in particular.
+    /// The detail that replaces `{}`.
     detail: Option<String>,
     /// Which field is at fault.
     pub field: Option<String>,
@@ -35,7 +36,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    /// An error with the particulars that its text has a place for.
+    /// Creates an error with the detail for its text.
     #[must_use]
     pub fn with_detail(reason: Reason, detail: impl Into<String>) -> Self {
         Self { detail: Some(detail.into()), ..reason.into() }
@@ -47,14 +48,14 @@ impl ApiError {
         Self { field: Some(field.to_owned()), ..self }
     }
 
-    /// The error of a part of what was sent, such as `uploads[3]`.
+    /// Adds the position of a part of the request, such as `uploads[3]`.
     #[must_use]
     pub fn within(self, part: &str) -> Self {
         let field = self.field.map_or_else(|| part.to_owned(), |field| format!("{part}.{field}"));
         Self { field: Some(field), ..self }
     }
 
-    /// An error that goes away by itself.
+    /// Creates a temporary error.
     #[must_use]
     pub fn later(reason: Reason, retry_after_seconds: u64) -> Self {
         Self { retry_after_seconds: Some(retry_after_seconds), ..reason.into() }

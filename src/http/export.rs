@@ -1,4 +1,5 @@
-//! Exports, as they go out: pieces that are read as fast as the client takes them, and a last line that says how it ended.
+//! Streams exports: chunks as fast as the client reads, and a last line that reports whether the
+//! export is complete.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,12 +18,13 @@ use crate::http::error::ApiError;
 use crate::telemetry::correlation;
 use crate::uploads::export::{Export, ExportFormat};
 
-/// What the last line says of an export that took too long.
+/// The last line of an export that took too long.
 const TIMED_OUT: &str = "timed_out";
-/// How long a client may take nothing. The listener cuts most of those off before; one of HTTP/2 can hide it behind pings.
+/// How long a client may read nothing. The listener closes most of those earlier; an HTTP/2 client
+/// can hide it behind pings.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// The format that a query names.
+/// The format named in a query.
 pub(super) fn format(text: Option<&str>) -> Result<ExportFormat, ApiError> {
     let format = text.and_then(ExportFormat::parse);
     Ok(format.ok_or_else(|| Invalid::new("format", "must be csv or ndjson"))?)
@@ -56,10 +58,10 @@ const fn disposition(format: ExportFormat) -> &'static str {
     }
 }
 
-/// The client does not read on.
+/// The client stopped reading.
 struct Gone;
 
-/// Reads the export to its end, as fast as the pieces are taken.
+/// Reads the export to its end, as fast as the client takes chunks.
 async fn write(mut export: Export, first: Option<Vec<u8>>, deadline: Instant, pieces: mpsc::Sender<Option<Bytes>>) {
     let written = write_rows(&mut export, first, deadline, &pieces).await;
     let rows = export.rows();
@@ -106,13 +108,13 @@ async fn send(pieces: &mpsc::Sender<Option<Bytes>>, piece: Bytes) -> Result<(), 
     Ok(())
 }
 
-/// The body: pieces, and `None` behind the last.
+/// The body: chunks, and `None` after the last.
 struct Pieces {
     received: mpsc::Receiver<Option<Bytes>>,
     ended: bool,
 }
 
-/// The export broke off without its last line; the connection must not end as if all were well.
+/// The export ended without its last line; the connection must not end as if it were complete.
 #[derive(Debug, thiserror::Error)]
 #[error("the export broke off")]
 struct BrokenOff;

@@ -1,4 +1,5 @@
-//! Extractors: each turns a part of a request into a typed value, or into an error that names the field.
+//! Extractors: each turns part of a request into a typed value, or into an error that names the
+//! field.
 
 pub(super) mod caller;
 pub(super) mod idempotency_key;

@@ -1,5 +1,5 @@
-//! What queries and bodies are read with, without a connection, a caller or a database: what handlers call, for whoever feeds them
-//! nonsense (`tests/fuzz`).
+//! Entry points for fuzzers (`tests/fuzz`): the readers of queries and bodies, without a
+//! connection, caller or database.
 
 use crate::domain::search::Search;
 use crate::domain::upload::UploadRequest;
@@ -12,7 +12,7 @@ use crate::http::{oss, v1};
 /// The query of `GET /oss/presign`.
 ///
 /// # Errors
-/// As the route answers.
+/// The errors of the route.
 pub fn presign(query: &str) -> Result<UploadRequest, ApiError> {
     oss::parse(query).map(UploadRequest::bare)
 }
@@ -20,7 +20,7 @@ pub fn presign(query: &str) -> Result<UploadRequest, ApiError> {
 /// The query of `GET /v1/uploads`.
 ///
 /// # Errors
-/// As the route answers.
+/// The errors of the route.
 pub fn list(query: &str) -> Result<Search, ApiError> {
     SearchQuery::<v1::UploadQuery>::read(query)?.search()
 }
@@ -28,15 +28,15 @@ pub fn list(query: &str) -> Result<Search, ApiError> {
 /// The body of `POST /v1/uploads`.
 ///
 /// # Errors
-/// As the route answers.
+/// The errors of the route.
 pub fn upload(body: &[u8]) -> Result<UploadRequest, ApiError> {
     read_body::<v1::UploadCreate>(body)?.parse()
 }
 
-/// The body of `POST /v1/uploads/batch`: how each item is read.
+/// The body of `POST /v1/uploads/batch`, as each item is read.
 ///
 /// # Errors
-/// As the route answers, where it refuses the whole.
+/// The errors of the route that reject the whole batch.
 pub fn batch(body: &[u8]) -> Result<Vec<Result<UploadRequest, ApiError>>, ApiError> {
     read_body::<v1::BatchCreate>(body).map(|batch| batch.read())
 }

@@ -1,4 +1,4 @@
-//! Layers around every route: one log line a request, the language of error texts, limits and panics.
+//! Layers around every route: request log, language of error texts, limits and panics.
 
 pub(crate) mod accept_language;
 pub(super) mod limits;

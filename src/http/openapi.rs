@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 documents of both listeners, made from the routes themselves.
+//! The OpenAPI 3.1 documents of both listeners, generated from the routes.
 
 use std::collections::BTreeSet;
 
@@ -20,9 +20,9 @@ mod error_responses;
 mod generics;
 mod headers;
 
-/// Where the public document is.
+/// The path of the public document.
 pub(super) const PUBLIC_PATH: &str = "/openapi.json";
-/// Where the operators' document is, on their listener.
+/// The path of the operators' document, on their listener.
 pub(super) const ADMIN_PATH: &str = "/admin/openapi.json";
 /// The page that shows a listener's document.
 const PAGE: &str = "/docs";
@@ -79,7 +79,7 @@ pub fn admin_document() -> utoipa::openapi::OpenApi {
     document(AdminApi::openapi(), ops_routes(), false)
 }
 
-/// A document, and the page that shows it.
+/// A document and the page that shows it.
 pub(super) fn page(path: &'static str, document: utoipa::openapi::OpenApi) -> SwaggerUi {
     SwaggerUi::new(PAGE).url(path, document)
 }
@@ -149,7 +149,7 @@ fn describe(
     error_responses::describe(method, guarded, operation);
 }
 
-/// The name of what a body holds. One that may be left out is no `null` for that.
+/// The schema's name of a body's data. An optional body is not `null`.
 fn body(body: &mut RefOr<RequestBody>, optional: &BTreeSet<String>) -> Option<String> {
     let RefOr::T(body) = body else { return None };
     let RefOr::T(content) = body.content.get_mut("application/json")? else { return None };

@@ -1,4 +1,4 @@
-//! `GET /oss/presign`, as in the contract that existing clients speak.
+//! `GET /oss/presign`, as in the contract that existing clients use.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ pub(super) struct PresignQuery {
     kind: Option<String>,
 }
 
-/// Whether [`presign`] is what answers.
+/// Whether [`presign`] handles the request.
 pub(super) fn is_presign(request: &Request) -> bool {
     request.method() == Method::GET && request.uri().path() == PATH
 }
@@ -86,7 +86,7 @@ pub(super) async fn presign(
 
 const PARAMETERS: [&str; 5] = ["ext", "width", "height", "duration", "type"];
 
-/// Reads the query; parameters that the contract does not know are passed over.
+/// Parses the query and ignores parameters that the contract does not know.
 pub(super) fn parse(query: &str) -> Result<FileFacts, ApiError> {
     let mut values: [Option<Cow<'_, str>>; PARAMETERS.len()] = Default::default();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {

@@ -1,4 +1,5 @@
-//! Queries that search uploads: one set of filters for every route that has them, beside the fields of the route's own.
+//! Queries that search uploads: one set of filters for every route that has them, next to the
+//! route's own fields.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -26,7 +27,7 @@ impl<T: DeserializeOwned + IntoParams> SearchQuery<T> {
     /// Reads a query.
     ///
     /// # Errors
-    /// A field that is unknown, repeated or not valid, by its name.
+    /// Names a field that is unknown, repeated or invalid.
     pub fn read(text: &str) -> Result<Self, ApiError> {
         let pairs = pairs(text)?;
         let mut own = form_urlencoded::Serializer::new(String::new());

@@ -1,4 +1,4 @@
-//! Accepts connections, with a limit on how many and on how long a client may take to speak; drains on shutdown.
+//! Accepts connections, limits their number and their idle time, and drains them on shutdown.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -29,13 +29,13 @@ mod idle_timeout;
 #[derive(Debug, Clone, Copy)]
 pub struct ServerOptions {
     pub max_connections: usize,
-    /// How long a client may take to send a request's head; also how long a connection may rest between requests, and
-    /// how long a client may take nothing of an answer. A connection is looked at four times in that time, and so may live a
-    /// quarter longer.
+    /// How long a client may take to send a request's head, how long a connection may be idle
+    /// between requests, and how long a client may read nothing of a response. A connection is
+    /// checked four times in that time, so it may live a quarter longer.
     pub header_timeout: Duration,
-    /// How long a request's head may be, the request line included; at least 8 KiB.
+    /// Maximum length of a request's head with the request line; at least 8 KiB.
     pub max_header_bytes: usize,
-    /// How long requests under way may take once shutdown has begun.
+    /// How long requests in progress may take after shutdown has begun.
     pub drain_timeout: Duration,
 }
 
@@ -53,12 +53,12 @@ impl From<&ServerConfig> for ServerOptions {
 
 /// Requests of one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 256;
-/// How long to wait before accepting again when the machine is out of file descriptors.
+/// How long to wait before accepting again if the machine has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How often that is told.
+/// How often that is logged.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Serves until `shutdown` completes, then finishes the requests under way.
+/// Serves until `shutdown` completes, then finishes the requests in progress.
 pub async fn serve(
     listener: TcpListener,
     service: impl HttpService,

@@ -1,4 +1,5 @@
-//! What handlers and layers share: the use cases behind the routes, and what is decided before a request reaches one.
+//! The state that handlers and layers share: the use cases, and the settings that apply before a
+//! handler runs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::telemetry::metrics::http::HttpMetrics;
 use crate::telemetry::{LineBudget, Signals};
 use crate::uploads::Uploads;
 
-/// The use cases behind the routes, and what the edge needs to know.
+/// The use cases behind the routes, and the settings of the edge.
 pub struct Gateway {
     pub auth: Arc<Auth>,
     pub limits: Limits,
@@ -36,17 +37,17 @@ pub struct Gateway {
     pub telemetry: HttpTelemetry,
 }
 
-/// What is told of requests to whoever watches.
+/// The telemetry of requests.
 pub struct HttpTelemetry {
     pub signals: Signals,
     pub(super) http: HttpMetrics,
     pub(super) auth: AuthMetrics,
-    /// How many lines requests may write.
+    /// The budget of request log lines.
     pub(super) lines: LineBudget,
 }
 
 impl HttpTelemetry {
-    /// So many lines a second may be written, of either kind.
+    /// Maximum request log lines a second, for successes and for client errors each.
     #[must_use]
     pub fn new(signals: Signals, lines_per_second: u64) -> Self {
         let metrics = &signals.metrics;
@@ -55,20 +56,20 @@ impl HttpTelemetry {
     }
 }
 
-/// What is decided before a request reaches a use case.
+/// Settings that apply before a request reaches a use case.
 #[derive(Debug, Clone)]
 pub struct Edge {
     pub anonymous_tenant: Option<Slug>,
     pub trusted_proxies: Vec<IpNet>,
     pub cors_origins: Vec<String>,
-    /// Of error texts outside `/oss/`, unless the client asks for another.
+    /// The default language of error texts outside `/oss/`.
     pub default_language: Language,
     pub request_timeout: Duration,
-    /// How long an export may take, which is a request of its own kind.
+    /// How long an export may take, instead of the request timeout.
     pub export_timeout: Duration,
     pub max_query_bytes: usize,
     pub max_body_bytes: usize,
-    /// Hosts that a bucket's endpoint may name though they are not public.
+    /// Hosts that a bucket's endpoint may use although they are not public.
     pub allowed_hosts: AllowedHosts,
 }
 

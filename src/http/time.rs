@@ -1,16 +1,16 @@
-//! Times of bodies and queries: one that cannot be read is refused with what could be.
+//! Times in bodies and queries. An error shows the accepted form.
 
 use std::fmt;
 
 use chrono::{DateTime, Utc};
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
-/// A time that may be left out.
+/// An optional time.
 pub(super) fn optional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     Ok(Option::<Time>::deserialize(deserializer)?.map(|Time(time)| time))
 }
 
-/// A time of a `PATCH`, which `null` takes away.
+/// A time of a `PATCH`; `null` removes it.
 pub(super) fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<DateTime<Utc>>>, D::Error> {
     optional(deserializer).map(Some)
 }

@@ -1,4 +1,4 @@
-//! `/v1`: what apps do beside `/oss/presign`: bind uploads, follow them, find them.
+//! `/v1`: apps' routes beside `/oss/presign`, to issue bound uploads, track them and find them.
 
 use axum::Router;
 use axum::routing::{MethodFilter, on};

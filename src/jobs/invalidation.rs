@@ -1,7 +1,8 @@
-//! Makes what this instance has in memory follow what is in the database: a change that any instance makes is forgotten
-//! here as soon as Postgres announces it.
+//! Invalidates cached rows when they change in the database, as soon as Postgres sends the
+//! notification.
 //!
-//! While nothing can be heard, everything is forgotten every so often, which bounds how long a change goes unseen.
+//! While the connection is lost, empties the caches periodically. This bounds how long a change
+//! stays unseen.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};

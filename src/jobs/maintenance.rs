@@ -1,8 +1,8 @@
-//! What the gateway does for its tables all the time: months' partitions ahead of time, old ones dropped, usage folded,
-//! what has expired removed.
+//! Maintains the tables: creates monthly partitions in advance, drops old ones, folds usage,
+//! removes expired rows.
 //!
-//! Every instance does; each job is such that one works and the others find nothing to do. Nothing here is in a hurry, and
-//! nothing is on the way of a request.
+//! Every instance runs it. If several run the same job, one does the work and the others find none.
+//! Nothing here is urgent, and no request waits for it.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;

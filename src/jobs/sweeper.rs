@@ -1,10 +1,12 @@
-//! The sweeper: looks for uploads whose URL has run out, and settles what has become of them.
+//! The sweeper: checks whether uploads arrived after their URL expired, and sets their state. It
+//! expires uploads.
 //!
-//! A round asks the index which buckets have uploads that are due, and works on several at once. Of a bucket it claims a batch,
-//! asks for each object, and writes all that was found in one statement; see `store::uploads::sweep` for why several instances
-//! share the work and none is lost. A bucket that fails is left alone for a while, which holds up no other.
+//! A round reads from an index which buckets have due uploads, and sweeps several at a time. For
+//! each bucket it claims a batch, sends a HEAD for each object, and writes all results in one
+//! statement. `store::uploads::sweep` explains how instances share the work without losing any. A
+//! failing bucket is retried with backoff and delays no other bucket.
 //!
-//! Whatever has a `check_at` is looked for: also what went to an archived bucket, and what a suspended tenant issued before.
+//! Every row with a `check_at` is checked, also in archived buckets and of suspended tenants.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

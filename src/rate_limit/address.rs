@@ -1,4 +1,4 @@
-//! Limits for each client address, for those who have no tenant.
+//! Rate limits by client address, for clients without a tenant.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,11 +12,11 @@ use crate::domain::tenant::RateLimit;
 
 use super::{Limited, governor_quota, whole_seconds};
 
-/// A limit for each address; an IPv6 client has a whole /64, so that is what is counted.
+/// A limit for each address. An IPv6 client owns a whole /64, so that is counted.
 pub(super) struct AddressLimiter {
     governor: DefaultKeyedRateLimiter<IpAddr>,
     max_addresses: usize,
-    /// Addresses that were refused, and until when: governor tells only by counting once more.
+    /// Rejected addresses and until when: governor reveals this only by counting again.
     refused_until: Mutex<HashMap<IpAddr, Instant>>,
 }
 
@@ -36,7 +36,7 @@ impl AddressLimiter {
         })
     }
 
-    /// Whether the address was refused and has not waited long enough since.
+    /// Whether the address was rejected and has not waited long enough.
     pub(super) fn is_refused(&self, address: IpAddr) -> bool {
         self.refused().get(&network(address)).is_some_and(|until| *until > Instant::now())
     }
@@ -57,7 +57,7 @@ impl AddressLimiter {
         self.refused_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets the addresses whose burst is whole again.
+    /// Drops addresses whose full burst is available again.
     fn make_room(&self) -> Result<(), Limited> {
         self.governor.retain_recent();
         if self.governor.len() >= self.max_addresses {

@@ -41,10 +41,10 @@ impl From<Row> for ApiKey {
     }
 }
 
-/// Finds a key by what its holder shows; before this, nobody knows the tenant.
+/// Finds a key by its public id. The tenant is not known before.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn find_any_tenant(store: &Store, public_id: &str) -> Result<Option<ApiKey>, StoreError> {
     let row = sqlx::query_as!(
         Row,
@@ -64,7 +64,7 @@ pub enum Owner {
 }
 
 impl Owner {
-    /// What the column holds.
+    /// The value of the column.
     #[must_use]
     pub const fn tenant_id(self) -> Option<TenantId> {
         match self {
@@ -74,10 +74,10 @@ impl Owner {
     }
 }
 
-/// An owner's keys, newest first, from behind `after`.
+/// Lists an owner's keys, newest first, after `after`.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn list(store: &Store, owner: Owner, after: Option<ApiKeyId>, limit: i64) -> Result<Vec<ApiKey>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
@@ -91,11 +91,11 @@ pub async fn list(store: &Store, owner: Owner, after: Option<ApiKeyId>, limit: i
     Ok(rows.into_iter().map(ApiKey::from).collect())
 }
 
-/// Finds a key and holds its row until the transaction ends. An operator's is held with all other operators' keys, so
-/// that two changes at a time cannot each take the other for the one that is left.
+/// Finds a key and locks its row until the transaction ends. For an operator's key, locks all
+/// operators' keys, so that two concurrent changes cannot each count on the other's key.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn lock_any_tenant(transaction: &mut Transaction, public_id: &str) -> Result<Option<ApiKey>, StoreError> {
     sqlx::query!(
         "SELECT id FROM api_keys WHERE tenant_id IS NULL AND EXISTS
@@ -116,10 +116,10 @@ pub async fn lock_any_tenant(transaction: &mut Transaction, public_id: &str) -> 
     Ok(row.map(ApiKey::from))
 }
 
-/// How many operators' keys but this one work at `moment`.
+/// Counts the other operators' keys that are valid at `moment`.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn count_other_operators_keys(
     transaction: &mut Transaction,
     but: ApiKeyId,
@@ -137,7 +137,7 @@ pub async fn count_other_operators_keys(
 }
 
 /// # Errors
-/// [`StoreError::Taken`] when the public id is there already.
+/// [`StoreError::Taken`] if the public id exists.
 pub async fn insert(transaction: &mut Transaction, api_key: &ApiKey) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO api_keys (id, public_id, secret_sha256, tenant_id, label, scopes, created_at, expires_at)
@@ -156,10 +156,10 @@ pub async fn insert(transaction: &mut Transaction, api_key: &ApiKey) -> Result<(
     Ok(())
 }
 
-/// Writes what can change of a key, and gives its revision.
+/// Writes the fields of a key that can change, and returns its revision.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn save(transaction: &mut Transaction, api_key: &ApiKey) -> Result<i32, StoreError> {
     let revision = sqlx::query_scalar!(
         "UPDATE api_keys SET label = $2, scopes = $3, expires_at = $4, revoked_at = $5, revision = revision + 1
@@ -176,10 +176,10 @@ pub async fn save(transaction: &mut Transaction, api_key: &ApiKey) -> Result<i32
     Ok(revision)
 }
 
-/// Notes when keys were last used; a time that is older than the stored one changes nothing.
+/// Records when keys were last used. An older time than the stored one changes nothing.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn touch_any_tenant(store: &Store, used: &[(ApiKeyId, DateTime<Utc>)]) -> Result<(), StoreError> {
     let (ids, times): (Vec<_>, Vec<_>) = used.iter().map(|(id, at)| (id.uuid(), *at)).unzip();
     // Locked in one order everywhere, so that two instances that write at a time do not wait for each other for ever.

@@ -1,4 +1,4 @@
-//! Table `audit_events`: append-only, and never a secret value.
+//! Table `audit_events`: append-only. Never contains a secret.
 
 use chrono::{DateTime, Utc};
 
@@ -7,12 +7,12 @@ use crate::domain::ids::{AuditEventId, TenantId};
 
 use super::{Store, StoreError, Transaction};
 
-/// Which events a list shows; what is `None` does not matter.
+/// Filters of a list; `None` matches everything.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     pub tenant_id: Option<TenantId>,
     pub actor: Option<String>,
-    /// Whole, or up to its dot.
+    /// The whole action, or its part before the dot.
     pub action: Option<String>,
     pub subject: Option<String>,
     /// Inclusive.
@@ -51,10 +51,10 @@ impl From<Row> for AuditEvent {
     }
 }
 
-/// Appends an event within the transaction of the change itself: both are there, or neither.
+/// Appends an event in the transaction of the change, so that both are committed or neither.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn append(transaction: &mut Transaction, event: &AuditEvent) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO audit_events (id, at, actor, origin, action, tenant_id, subject_id, subject_name, changed_fields)
@@ -74,10 +74,10 @@ pub async fn append(transaction: &mut Transaction, event: &AuditEvent) -> Result
     Ok(())
 }
 
-/// Events, newest first, from behind `after`; for operators.
+/// Lists events, newest first, after `after`; for operators.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn list_any_tenant(
     store: &Store,
     filter: &Filter,

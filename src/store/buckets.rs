@@ -1,4 +1,4 @@
-//! Table `buckets`: where a tenant's objects live; the secrets only ever sealed.
+//! Table `buckets`. Secrets are always sealed.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
@@ -11,7 +11,7 @@ use crate::domain::ids::{BucketId, TenantId};
 use super::written::require_rows;
 use super::{Store, StoreError, Transaction};
 
-/// A bucket and its credential, sealed.
+/// A bucket and its sealed credential.
 #[derive(Debug, Clone)]
 pub struct SealedBucket {
     pub bucket: Bucket,
@@ -42,7 +42,7 @@ struct Row {
     enforced_bindings: Vec<String>,
 }
 
-/// A query for whole rows. The columns stand in a macro, because sqlx checks literals only.
+/// Queries whole rows. The columns are in a macro because sqlx checks only literals.
 macro_rules! select {
     ($rest:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
@@ -94,10 +94,10 @@ impl TryFrom<Row> for SealedBucket {
     }
 }
 
-/// A tenant's bucket of this alias, the tenant's default one for `None`; never an archived one.
+/// Finds the tenant's active bucket with this alias, or its default bucket for `None`.
 ///
 /// # Errors
-/// The database is away, or the row does not parse.
+/// The database is unreachable, or the row does not parse.
 pub async fn find(
     store: &Store,
     tenant_id: TenantId,
@@ -122,10 +122,10 @@ async fn fetch(
     row.map(SealedBucket::try_from).transpose()
 }
 
-/// A tenant's buckets, the default one first; none that is archived.
+/// Lists a tenant's active buckets, the default one first.
 ///
 /// # Errors
-/// The database is away, or a row does not parse.
+/// The database is unreachable, or a row does not parse.
 pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<SealedBucket>, StoreError> {
     let rows =
         select!(" WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY is_default DESC, alias", tenant_id.uuid());
@@ -133,20 +133,21 @@ pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<SealedBucket
     rows.into_iter().map(SealedBucket::try_from).collect()
 }
 
-/// All that a tenant ever had, archived ones too: what was uploaded to them is still there.
+/// Lists all buckets of a tenant, including archived ones, because their objects still exist.
 ///
 /// # Errors
-/// The database is away, or a row does not parse.
+/// The database is unreachable, or a row does not parse.
 pub async fn list_with_archived(store: &Store, tenant_id: TenantId) -> Result<Vec<SealedBucket>, StoreError> {
     let rows = select!(" WHERE tenant_id = $1", tenant_id.uuid());
     let rows = store.within(("SELECT", "buckets"), rows.fetch_all(&store.pool)).await?;
     rows.into_iter().map(SealedBucket::try_from).collect()
 }
 
-/// The same as [`find`], for a tenant whose buckets the transaction has locked ([`super::tenants::lock_buckets`]).
+/// Like [`find`], for a tenant whose buckets the transaction has locked
+/// ([`super::tenants::lock_buckets`]).
 ///
 /// # Errors
-/// The database is away, or the row does not parse.
+/// The database is unreachable, or the row does not parse.
 pub async fn find_locked(
     transaction: &mut Transaction,
     tenant_id: TenantId,
@@ -156,7 +157,7 @@ pub async fn find_locked(
 }
 
 /// # Errors
-/// [`StoreError::Taken`] when the tenant has a bucket of that alias.
+/// [`StoreError::Taken`] if the tenant has a bucket with that alias.
 pub async fn insert(transaction: &mut Transaction, sealed: &SealedBucket) -> Result<(), StoreError> {
     let SealedBucket { bucket, .. } = sealed;
     let location = &bucket.location;
@@ -188,10 +189,10 @@ pub async fn insert(transaction: &mut Transaction, sealed: &SealedBucket) -> Res
     Ok(())
 }
 
-/// Writes what can change of a bucket, but for its credential, and gives its revision.
+/// Writes the fields of a bucket that can change, except its credential, and returns its revision.
 ///
 /// # Errors
-/// [`StoreError::Taken`] when the tenant has another bucket of that alias.
+/// [`StoreError::Taken`] if the tenant has another bucket with that alias.
 pub async fn save(transaction: &mut Transaction, bucket: &Bucket) -> Result<i32, StoreError> {
     let location = &bucket.location;
     let revision = sqlx::query_scalar!(
@@ -216,10 +217,10 @@ pub async fn save(transaction: &mut Transaction, bucket: &Bucket) -> Result<i32,
     Ok(revision)
 }
 
-/// Writes a bucket's credential, and gives the row's revision.
+/// Writes a bucket's credential, and returns the row's revision.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn save_credential(transaction: &mut Transaction, sealed: &SealedBucket) -> Result<i32, StoreError> {
     let SealedBucket { bucket, .. } = sealed;
     let revision = sqlx::query_scalar!(
@@ -240,10 +241,10 @@ pub async fn save_credential(transaction: &mut Transaction, sealed: &SealedBucke
     Ok(revision)
 }
 
-/// Takes the mark of the default from whichever bucket of the tenant has it.
+/// Removes the default mark from the tenant's default bucket.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn clear_default(transaction: &mut Transaction, tenant_id: TenantId) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE buckets SET is_default = false, revision = revision + 1 WHERE tenant_id = $1 AND is_default",
@@ -254,11 +255,11 @@ pub async fn clear_default(transaction: &mut Transaction, tenant_id: TenantId) -
     Ok(())
 }
 
-/// Buckets whose credentials are sealed under another key than `sealing_key_id`, by id from behind `after`, archived ones
-/// too; held until the transaction ends.
+/// Locks buckets whose credentials are sealed with a key other than `sealing_key_id`, after the id
+/// `after`, including archived ones, until the transaction ends.
 ///
 /// # Errors
-/// The database is away, or a row does not parse.
+/// The database is unreachable, or a row does not parse.
 pub async fn lock_sealed_otherwise_any_tenant(
     transaction: &mut Transaction,
     sealing_key_id: &str,
@@ -276,10 +277,10 @@ pub async fn lock_sealed_otherwise_any_tenant(
     rows.into_iter().map(SealedBucket::try_from).collect()
 }
 
-/// Writes the same credential, sealed under another key: to everybody else the row has not changed.
+/// Writes the same credential, sealed with another key. The row's revision does not change.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn save_resealed_any_tenant(transaction: &mut Transaction, sealed: &SealedBucket) -> Result<(), StoreError> {
     let written = sqlx::query!(
         "UPDATE buckets SET sealing_key_id = $3, sealed_secret_access_key = $4, sealed_session_token = $5

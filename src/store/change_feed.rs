@@ -1,7 +1,8 @@
-//! Changes that Postgres announces (`LISTEN`/`NOTIFY`), by the triggers of the migration `notify_changes`.
+//! The change feed: notifications from Postgres (`LISTEN`/`NOTIFY`), sent by the triggers of the
+//! migration `notify_changes`.
 //!
-//! An announcement is delivered after its change can be read. While the connection is lost, announcements are too: whoever
-//! listens must take everything for changed when it listens again.
+//! A notification arrives after its change is visible. While the connection is lost, notifications
+//! are lost too, so a listener must treat every row as changed when it reconnects.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -17,20 +18,20 @@ use crate::domain::randomness::Randomness;
 use super::{Store, StoreError};
 
 const CHANNEL: &str = "presign_gateway_changes";
-/// On which an instance hears itself, and so knows that it hears others.
+/// The channel on which an instance notifies itself, to check that notifications arrive.
 const ECHOES: &str = "presign_gateway_echoes";
-/// How long to wait in silence before making sure that anything can be heard.
+/// How long the feed may be silent before an echo is requested.
 const ECHO_INTERVAL: Duration = Duration::from_secs(5);
-/// How long connecting, or an answer to that question, may take.
+/// Timeout of connecting and of requesting an echo.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an echo may take: this process may be busy.
+/// How long an echo may take; this process may be busy.
 const ECHO_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long nothing need be heard while nothing can be said.
+/// How long silence is accepted while no echo can be requested.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
-/// Announcements that are kept while waiting for an echo.
+/// Notifications that are buffered while waiting for an echo.
 const MAX_BUFFERED_CHANGES: usize = 10_000;
 
-/// A row that changed, by the names under which instances remember it.
+/// A changed row, identified by the names under which instances cache it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "table", rename_all = "snake_case")]
 pub enum ChangedRow {
@@ -38,7 +39,7 @@ pub enum ChangedRow {
         id: TenantId,
         slug: String,
     },
-    /// Some bucket of the tenant.
+    /// Any bucket of the tenant.
     Buckets {
         tenant_id: TenantId,
     },
@@ -51,21 +52,21 @@ pub enum ChangedRow {
     },
 }
 
-/// A connection that listens.
+/// A connection that receives notifications.
 pub struct ChangeFeed {
     listener: PgListener,
     store: Store,
-    /// Heard while waiting for an echo.
+    /// Notifications received while waiting for an echo.
     buffered: VecDeque<PgNotification>,
     /// When the last echo was heard.
     last_echo_at: Instant,
 }
 
 impl ChangeFeed {
-    /// Begins to listen, on a connection of its own.
+    /// Starts to listen, on its own connection.
     ///
     /// # Errors
-    /// The database is away, or lets nothing be heard.
+    /// The database is unreachable, or notifications do not arrive.
     pub async fn open(store: &Store) -> Result<Self, StoreError> {
         // What is lost with the connection to a host that is no more is found out here first, where nobody asks for anything.
         Self::try_open(store).await.inspect_err(|error| store.hosts.on_error(error))
@@ -91,10 +92,11 @@ impl ChangeFeed {
         Ok(feed)
     }
 
-    /// Waits for the next change; `None` for an announcement that this version does not know, which may be anything.
+    /// Waits for the next change. Returns `None` for a notification that this version does not
+    /// know, which can mean any change.
     ///
     /// # Errors
-    /// The connection is lost, and what was announced meanwhile with it; or nothing can be heard.
+    /// The connection is lost, with all notifications since, or notifications do not arrive.
     pub async fn next(&mut self) -> Result<Option<ChangedRow>, StoreError> {
         loop {
             let feed = if let Some(buffered) = self.buffered.pop_front() {
@@ -125,8 +127,8 @@ impl ChangeFeed {
         Ok(())
     }
 
-    /// Says something on another connection, and listens for it. So a connection that died without a word is found out, and a
-    /// pool in between that passes no announcements on. `false` where nothing could be said.
+    /// Sends a notification on another connection and waits for it. This detects a dead connection,
+    /// and a pool that does not forward notifications. Returns `false` if nothing could be sent.
     async fn receives_echo(&mut self) -> Result<bool, StoreError> {
         let word = Uuid::from_bytes(Randomness::System.bytes()).to_string();
         let say = sqlx::query("SELECT pg_notify($1, $2)").bind(ECHOES).bind(&word).execute(&self.store.pool);
@@ -144,7 +146,7 @@ impl ChangeFeed {
                 return Ok(());
             }
             if feed.channel() == CHANNEL {
-                // So many changes at once are as good as none heard: then everything is read anew.
+                // So many changes at once are as good as none heard: then everything is read again.
                 if self.buffered.len() >= MAX_BUFFERED_CHANGES {
                     return Err(StoreError::FeedSilent);
                 }

@@ -1,7 +1,8 @@
-//! A database on several hosts, of which one at a time takes writes: a primary and its standbys.
+//! Failover: several database hosts, of which one accepts writes at a time.
 //!
-//! The hosts are asked which of them takes writes, at the start, and whenever something fails as it does at a failover, until one does.
-//! From then on all pools connect there, and give out no connection that is older. With a single host nothing is ever asked.
+//! At start, and after errors that are typical of a failover, the hosts are asked which one accepts
+//! writes, until one does. From then on all pools connect to that host and close older connections.
+//! With a single host there is nothing to ask.
 
 use std::fmt;
 use std::pin::pin;
@@ -20,20 +21,20 @@ use tokio::task::AbortHandle;
 use super::StoreError;
 use crate::domain::database_url;
 
-/// Between two rounds of asking.
+/// Pause between two rounds of asking the hosts.
 const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The hosts of one database.
 pub(super) struct Hosts {
     all: Vec<PgConnectOptions>,
-    /// How long a host may take to say whether it takes writes.
+    /// How long a host may take to say whether it accepts writes.
     probe_timeout: Duration,
-    /// Which of them takes writes, once that is known.
+    /// The host that accepts writes, once known.
     primary: watch::Sender<Option<usize>>,
-    /// Something happened that a failover explains.
+    /// Signals a possible failover.
     suspected: Notify,
     began: Instant,
-    /// Milliseconds since `began`: connections that are not newer lead to a host that takes no writes.
+    /// Milliseconds since `began`. Older connections lead to a host that no longer accepts writes.
     outdated: AtomicU64,
 }
 
@@ -46,7 +47,7 @@ impl fmt::Debug for Hosts {
 
 impl Hosts {
     /// # Errors
-    /// A URL that does not parse.
+    /// The URL does not parse.
     pub(super) fn parse(url: &SecretString, probe_timeout: Duration) -> Result<Self, StoreError> {
         let options = |url: String| Ok(url.parse::<PgConnectOptions>()?.application_name("presign-gateway"));
         let hosts = database_url::hosts(url.expose_secret())?.into_iter().map(options);
@@ -58,14 +59,15 @@ impl Hosts {
         Ok(Self { all, probe_timeout, primary, suspected, began: Instant::now(), outdated: AtomicU64::new(0) })
     }
 
-    /// How to connect to the one that takes writes. As long as that is not known, to where nobody is: a pool that is refused at once
-    /// tries again, and finds the primary as soon as it is known, where a host that is silent would hold it up.
+    /// How to connect to the host that accepts writes. While it is unknown, the address is
+    /// unreachable: a pool that is refused at once retries and finds the primary as soon as it is
+    /// known, but a silent host would block it.
     pub(super) fn options(&self) -> PgConnectOptions {
         let known = self.primary.borrow().and_then(|primary| self.all.get(primary));
         known.cloned().unwrap_or_else(|| PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(1))
     }
 
-    /// Waits until it is known which host takes writes.
+    /// Waits until the host that accepts writes is known.
     pub(super) async fn are_known(&self) {
         // The sender lives as long as this does.
         let _ = self.primary.subscribe().wait_for(Option::is_some).await;
@@ -75,14 +77,14 @@ impl Hosts {
         self.all.len() > 1
     }
 
-    /// Says that the primary may be another one by now.
+    /// Signals that another host may be the primary.
     pub(super) fn suspect_failover(&self) {
         if self.are_several() {
             self.suspected.notify_one();
         }
     }
 
-    /// Doubts, where an error is one of those that a failover brings.
+    /// Signals a possible failover if the error is typical of one.
     pub(super) fn on_error(&self, error: &StoreError) {
         if error.is_read_only() {
             self.discard_connections();
@@ -92,7 +94,7 @@ impl Hosts {
         }
     }
 
-    /// Says that the primary may be another one, and that what is connected by now must not be used again.
+    /// Signals a possible failover, and retires all current connections.
     pub(super) fn discard_connections(&self) {
         self.outdate();
         self.suspect_failover();
@@ -104,14 +106,14 @@ impl Hosts {
             || self.began.elapsed().saturating_sub(age).as_millis() > self.outdated.load(Ordering::Relaxed).into()
     }
 
-    /// What is connected by now is not used again.
+    /// Retires all current connections.
     fn outdate(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.outdated.store(now, Ordering::Relaxed);
     }
 
-    /// Asks which host takes writes, until one does, and says it where it is another one than before. That one is asked first: where two
-    /// take writes, nobody goes back and forth between them.
+    /// Asks which host accepts writes until one does, and logs a change. The previous primary is
+    /// asked first, so that instances do not alternate if two hosts accept writes.
     async fn seek(&self) -> Option<PgConnectOptions> {
         let before = *self.primary.borrow();
         loop {
@@ -146,19 +148,19 @@ impl Hosts {
         }
     }
 
-    /// The host, if it says that it takes writes.
+    /// Returns the host if it accepts writes.
     async fn answers(&self, host: usize, probe_timeout: Duration) -> Option<usize> {
         let asked = async { takes_writes(&mut self.all.get(host)?.connect().await.ok()?).await.ok() };
         matches!(tokio::time::timeout(probe_timeout, asked).await, Ok(Some(true))).then_some(host)
     }
 }
 
-/// Whether rows can be written there: not on a standby, nor where somebody made the database read-only.
+/// Whether rows can be written: not on a standby, and not if the database is read-only.
 pub(super) async fn takes_writes(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("SELECT current_setting('transaction_read_only') = 'off'").fetch_one(connection).await
 }
 
-/// Looks for the primary whenever there is doubt, and leads all pools there; ends when it is dropped.
+/// Searches for the primary after each signal and directs all pools to it, until it is dropped.
 #[derive(Debug)]
 pub(super) struct PrimaryWatcher {
     pools: Arc<Mutex<Vec<PgPool>>>,
@@ -166,7 +168,7 @@ pub(super) struct PrimaryWatcher {
 }
 
 impl PrimaryWatcher {
-    /// Must be called within a Tokio runtime, as a pool must.
+    /// Must be called within a Tokio runtime, like a pool.
     pub(super) fn start(hosts: &Arc<Hosts>) -> Self {
         let pools = Arc::default();
         let watching =
@@ -174,7 +176,7 @@ impl PrimaryWatcher {
         Self { pools, watching }
     }
 
-    /// From now on leads this pool, too.
+    /// Directs this pool, too.
     pub(super) fn attach(&self, pool: &PgPool, hosts: &Hosts) {
         // With one host there is nowhere else to go.
         if self.watching.is_some() {

@@ -1,6 +1,7 @@
-//! The roles of the database and what each may do, as SQL files of `deploy/postgres`.
+//! Database roles and grants: the SQL files of `deploy/postgres`.
 //!
-//! The manual and the tests use the same files. Creating the roles is left to an administrator: nothing here does it.
+//! The manual and the tests use the same files. This code never creates roles; an administrator
+//! does.
 
 use crate::store::{Store, StoreError};
 

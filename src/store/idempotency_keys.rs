@@ -1,4 +1,4 @@
-//! Table `idempotency_keys`: what a request that is sent again got the first time.
+//! Table `idempotency_keys`: the upload that a request with an `Idempotency-Key` issued.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -7,31 +7,31 @@ use crate::domain::ids::{TenantId, UploadId};
 
 use super::{Store, StoreError};
 
-/// A request that can be told from others, and what it gets.
+/// A request with an idempotency key, and the uploads it gets.
 #[derive(Debug, Clone)]
 pub struct NewIdempotencyKey {
-    /// A digest of who asks, what for, and under which key.
+    /// A digest of the caller, the operation and the key.
     pub id: [u8; 32],
     pub tenant_id: TenantId,
-    /// A digest of what is asked for.
+    /// A digest of the request's content.
     pub request_sha256: [u8; 32],
-    /// One for each item of the request; `None` for one that was refused.
+    /// One for each item of the request; `None` for a rejected item.
     pub upload_ids: Vec<Option<UploadId>>,
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
 }
 
-/// What the first such request got.
+/// What the first request got.
 #[derive(Debug, Clone)]
 pub struct KnownRequest {
     pub request_sha256: Vec<u8>,
     pub upload_ids: Vec<Option<UploadId>>,
 }
 
-/// What is known under this id and has not expired `now`.
+/// Returns the entry of this id if it has not expired at `now`.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn find(
     store: &Store,
     tenant_id: TenantId,
@@ -52,10 +52,11 @@ pub async fn find(
     }))
 }
 
-/// Takes the id, and says whether it was free. Where another transaction is about to take it, this waits for its end.
+/// Inserts the id and returns whether it was free. If another transaction is inserting it, waits
+/// for that transaction.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub(super) async fn claim(connection: &mut PgConnection, new: &NewIdempotencyKey) -> Result<bool, StoreError> {
     let upload_ids: Vec<_> = new.upload_ids.iter().map(|id| id.map(UploadId::uuid)).collect();
     let claimed = sqlx::query!(

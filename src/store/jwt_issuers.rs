@@ -31,7 +31,7 @@ struct Row {
     revision: i32,
 }
 
-/// A query for whole rows. The columns stand in a macro, because sqlx checks literals only.
+/// Queries whole rows. The columns are in a macro because sqlx checks only literals.
 macro_rules! select {
     ($rest:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
@@ -77,10 +77,10 @@ impl TryFrom<Row> for JwtIssuer {
     }
 }
 
-/// Finds the one issuer that the pair names; before this, nobody knows the tenant.
+/// Finds the issuer of this pair. The tenant is not known before.
 ///
 /// # Errors
-/// The database is away, or the row does not parse.
+/// The database is unreachable, or the row does not parse.
 pub async fn find_any_tenant(store: &Store, issuer: &str, audience: &str) -> Result<Option<JwtIssuer>, StoreError> {
     let row = select!(" WHERE issuer = $1 AND audience = $2 AND archived_at IS NULL", issuer, audience);
     let row = store.within(("SELECT", "jwt_issuers"), row.fetch_optional(&store.pool)).await?;
@@ -90,7 +90,7 @@ pub async fn find_any_tenant(store: &Store, issuer: &str, audience: &str) -> Res
 /// A tenant's issuers.
 ///
 /// # Errors
-/// The database is away, or a row does not parse.
+/// The database is unreachable, or a row does not parse.
 pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<JwtIssuer>, StoreError> {
     let rows = select!(" WHERE tenant_id = $1 AND archived_at IS NULL ORDER BY issuer, audience", tenant_id.uuid());
     let rows = store.within(("SELECT", "jwt_issuers"), rows.fetch_all(&store.pool)).await?;
@@ -98,7 +98,7 @@ pub async fn list(store: &Store, tenant_id: TenantId) -> Result<Vec<JwtIssuer>, 
 }
 
 /// # Errors
-/// The database is away, or the row does not parse.
+/// The database is unreachable, or the row does not parse.
 pub async fn find(store: &Store, tenant_id: TenantId, id: JwtIssuerId) -> Result<Option<JwtIssuer>, StoreError> {
     let row = select!(" WHERE tenant_id = $1 AND id = $2 AND archived_at IS NULL", tenant_id.uuid(), id.uuid());
     let row = store.within(("SELECT", "jwt_issuers"), row.fetch_optional(&store.pool)).await?;
@@ -109,12 +109,13 @@ pub async fn find(store: &Store, tenant_id: TenantId, id: JwtIssuerId) -> Result
 #[derive(Debug)]
 pub struct Locked {
     pub issuer: JwtIssuer,
-    /// Counts the secrets that it has ever had, also where it has none now: what is sealed is bound to it.
+    /// Counts all secrets that the issuer has had, even if it has none now. Sealed secrets are
+    /// bound to this number.
     pub hmac_secret_version: i32,
 }
 
 /// # Errors
-/// The database is away, or the row does not parse.
+/// The database is unreachable, or the row does not parse.
 pub async fn lock(
     transaction: &mut Transaction,
     tenant_id: TenantId,
@@ -128,7 +129,7 @@ pub async fn lock(
 }
 
 /// # Errors
-/// [`StoreError::Taken`] when the pair of issuer and audience names a tenant already.
+/// [`StoreError::Taken`] if the pair of issuer and audience already belongs to a tenant.
 pub async fn insert(transaction: &mut Transaction, issuer: &JwtIssuer) -> Result<(), StoreError> {
     let Columns { sealing_key_id, sealed, version, jwks, jwks_url, pem } = Columns::of(&issuer.verification);
     sqlx::query!(
@@ -157,11 +158,11 @@ pub async fn insert(transaction: &mut Transaction, issuer: &JwtIssuer) -> Result
     Ok(())
 }
 
-/// Issuers whose secrets are sealed under another key than `sealing_key_id`, by id from behind `after`, archived ones too;
-/// held until the transaction ends.
+/// Locks issuers whose secrets are sealed with a key other than `sealing_key_id`, after the id
+/// `after`, including archived ones, until the transaction ends.
 ///
 /// # Errors
-/// The database is away, or a row does not parse.
+/// The database is unreachable, or a row does not parse.
 pub async fn lock_sealed_otherwise_any_tenant(
     transaction: &mut Transaction,
     sealing_key_id: &str,
@@ -179,10 +180,10 @@ pub async fn lock_sealed_otherwise_any_tenant(
     rows.into_iter().map(JwtIssuer::try_from).collect()
 }
 
-/// Writes the same secret, sealed under another key: to everybody else the row has not changed.
+/// Writes the same secret, sealed with another key. The row's revision does not change.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn save_resealed_any_tenant(
     transaction: &mut Transaction,
     issuer: &JwtIssuer,
@@ -201,10 +202,10 @@ pub async fn save_resealed_any_tenant(
     require_rows(&written, 1)
 }
 
-/// Writes all that can change of an issuer.
+/// Writes every field of an issuer that can change.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn update(transaction: &mut Transaction, issuer: &JwtIssuer) -> Result<(), StoreError> {
     let Columns { sealing_key_id, sealed, version, jwks, jwks_url, pem } = Columns::of(&issuer.verification);
     let written = sqlx::query!(
@@ -233,7 +234,7 @@ pub async fn update(transaction: &mut Transaction, issuer: &JwtIssuer) -> Result
     require_rows(&written, 1)
 }
 
-/// The columns of which one is set, and what belongs to it.
+/// The columns of the key material, of which one is set, and what belongs to it.
 #[derive(Default)]
 struct Columns<'a> {
     sealing_key_id: Option<&'a str>,

@@ -1,13 +1,13 @@
-//! What is sealed, in whichever table.
+//! Sealed secrets of all tables: counts, samples and re-sealing.
 
 use crate::domain::ids::BucketId;
 
 use super::{Store, StoreError};
 
-/// How many rows are sealed under each key.
+/// Counts the rows sealed with each key.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn count_by_key_any_tenant(store: &Store) -> Result<Vec<(String, i64)>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT sealing_key_id AS "sealing_key_id!", count(*) AS "rows!" FROM (
@@ -18,7 +18,7 @@ pub async fn count_by_key_any_tenant(store: &Store) -> Result<Vec<(String, i64)>
     Ok(rows.into_iter().map(|row| (row.sealing_key_id, row.rows)).collect())
 }
 
-/// A bucket's secret, as it rests.
+/// A bucket's secret, sealed.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_field_names, reason = "the fields are named as the columns are")]
 pub struct SealedSecret {
@@ -28,10 +28,11 @@ pub struct SealedSecret {
     pub sealed_secret_access_key: Vec<u8>,
 }
 
-/// The secrets of up to eight buckets in use that are sealed under one of these keys: the oldest and the newest.
+/// Returns the secrets of up to eight active buckets that are sealed with one of these keys: the
+/// oldest and the newest.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn sample_any_tenant(store: &Store, sealing_key_ids: &[String]) -> Result<Vec<SealedSecret>, StoreError> {
     let rows = sqlx::query!(
         r#"(SELECT id AS "id!", credential_version AS "credential_version!", sealing_key_id AS "sealing_key_id!",
@@ -52,10 +53,10 @@ pub async fn sample_any_tenant(store: &Store, sealing_key_ids: &[String]) -> Res
     Ok(secrets.collect())
 }
 
-/// Whether any bucket is in use.
+/// Whether any bucket is active.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn is_any_bucket_any_tenant(store: &Store) -> Result<bool, StoreError> {
     let found = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM buckets WHERE archived_at IS NULL) AS "found!""#);
     store.within(("SELECT", "sealed_secrets"), found.fetch_one(&store.pool)).await

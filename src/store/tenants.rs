@@ -95,7 +95,7 @@ macro_rules! update {
 }
 
 /// # Errors
-/// The database is away, or the row does not parse.
+/// The database is unreachable, or the row does not parse.
 pub async fn find(store: &Store, id: TenantId) -> Result<Option<Tenant>, StoreError> {
     let row = policy_columns!(select!("WHERE id = $1", id.uuid()));
     let row = store.within(("SELECT", "tenants"), row.fetch_optional(&store.pool)).await?;
@@ -103,27 +103,29 @@ pub async fn find(store: &Store, id: TenantId) -> Result<Option<Tenant>, StoreEr
 }
 
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn find_id_by_slug(store: &Store, slug: &Slug) -> Result<Option<TenantId>, StoreError> {
     let id = sqlx::query_scalar!("SELECT id FROM tenants WHERE slug = $1", slug.as_str());
     let id = store.within(("SELECT", "tenants"), id.fetch_optional(&store.pool)).await?;
     Ok(id.map(TenantId::from))
 }
 
-/// Finds a tenant and holds its row until the transaction ends, so that two changes cannot overwrite each other.
+/// Finds a tenant and locks its row until the transaction ends, so that two changes cannot
+/// overwrite each other.
 ///
 /// # Errors
-/// The database is away, or the row does not parse.
+/// The database is unreachable, or the row does not parse.
 pub async fn lock(transaction: &mut Transaction, slug: &Slug) -> Result<Option<Tenant>, StoreError> {
     let row = policy_columns!(select!("WHERE slug = $1 FOR UPDATE", slug.as_str()));
     Ok(row.fetch_optional(&mut **transaction).await?.map(Tenant::try_from).transpose()?)
 }
 
-/// Finds a tenant's id and locks all of its buckets until the transaction ends, so that two changes cannot both make a default.
-/// The lock is on the tenant's row, which also stands for buckets that do not exist yet.
+/// Finds a tenant's id and locks all of its buckets until the transaction ends, so that two changes
+/// cannot both set a default. The lock is on the tenant's row, which also covers buckets that do
+/// not exist yet.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn lock_buckets(transaction: &mut Transaction, slug: &Slug) -> Result<Option<TenantId>, StoreError> {
     let id = sqlx::query_scalar!("SELECT id FROM tenants WHERE slug = $1 FOR NO KEY UPDATE", slug.as_str())
         .fetch_optional(&mut **transaction)
@@ -131,19 +133,19 @@ pub async fn lock_buckets(transaction: &mut Transaction, slug: &Slug) -> Result<
     Ok(id.map(TenantId::from))
 }
 
-/// Which tenants a list shows.
+/// Filters of a list of tenants.
 #[derive(Debug, Clone, Default)]
 pub struct TenantFilter {
-    /// Of this status; otherwise all but the archived.
+    /// Tenants of this status; `None` matches all but archived ones.
     pub status: Option<TenantStatus>,
-    /// Whose slug begins so.
+    /// Tenants whose slug starts with this text.
     pub slug_prefix: Option<String>,
 }
 
-/// Tenants by slug, from behind `after`; for operators.
+/// Lists tenants by slug, after `after`; for operators.
 ///
 /// # Errors
-/// The database is away, or a row does not parse.
+/// The database is unreachable, or a row does not parse.
 pub async fn list_any_tenant(
     store: &Store,
     filter: &TenantFilter,

@@ -90,7 +90,7 @@ pub struct Renewal<'a> {
 /// may still be used.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn renew(store: &Store, tenant_id: TenantId, id: UploadId, renewal: Renewal<'_>) -> Result<bool, StoreError> {
     let renewed = sqlx::query!(
         "UPDATE uploads SET url_expires_at = greatest(url_expires_at, $3), access_key_id = $4, check_at = greatest(check_at, $5),
@@ -108,7 +108,7 @@ pub async fn renew(store: &Store, tenant_id: TenantId, id: UploadId, renewal: Re
 /// A tenant's upload.
 ///
 /// # Errors
-/// The database is away, or the row does not parse.
+/// The database is unreachable, or the row does not parse.
 pub async fn find(store: &Store, tenant_id: TenantId, id: UploadId) -> Result<Option<Upload>, StoreError> {
     let condition = "WHERE uploads.id = $1 AND uploads.tenant_id = $2";
     let row = sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(format!("{} {condition}", row::SELECT)));
@@ -119,7 +119,7 @@ pub async fn find(store: &Store, tenant_id: TenantId, id: UploadId) -> Result<Op
 /// Any tenant's upload; for operators.
 ///
 /// # Errors
-/// The database is away, or the row does not parse.
+/// The database is unreachable, or the row does not parse.
 pub async fn find_any_tenant(store: &Store, id: UploadId) -> Result<Option<Upload>, StoreError> {
     let row = sqlx::query_as::<_, Row>(sqlx::AssertSqlSafe(format!("{} WHERE uploads.id = $1", row::SELECT)));
     let row = store.within(("SELECT", "uploads"), row.bind(id.uuid()).fetch_optional(&store.pool)).await?;

@@ -1,4 +1,5 @@
-//! Tables `usage`, `usage_deltas` and `usage_batches`: how much was issued, exact at any moment (`docs/adr/0008-usage-rollups.md`).
+//! Tables `usage`, `usage_deltas` and `usage_batches`: usage, exact at any time
+//! (`docs/adr/0008-usage-rollups.md`).
 
 use chrono::{DateTime, Utc};
 
@@ -22,7 +23,7 @@ impl From<Row> for UsageItem {
     }
 }
 
-/// The dimension that is read.
+/// The dimension of a query.
 fn dimension(by: Option<UsageBy>) -> &'static str {
     match by {
         None | Some(UsageBy::Day | UsageBy::Tenant) => "total",
@@ -30,14 +31,14 @@ fn dimension(by: Option<UsageBy>) -> &'static str {
     }
 }
 
-/// Into how many parts tenants are divided, to fold the usage of one part at a time.
+/// Number of parts that tenants are divided into, so that usage is folded one part at a time.
 pub const PARTS: i32 = 16;
 
-/// Adds up what so many batches at most have counted, into deltas, and says how many batches that were. However many instances do
-/// at once, one works and the others have nothing to do.
+/// Adds up to this many batches into deltas and returns their number. If several instances call it,
+/// one does the work and the others find none.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn gather_any_tenant(store: &Store, limit: i64) -> Result<u64, StoreError> {
     store.measured(("INSERT", "usage_deltas"), gather(store, limit)).await
 }
@@ -60,7 +61,7 @@ async fn gather(store: &Store, limit: i64) -> Result<u64, StoreError> {
     Ok(taken.unsigned_abs())
 }
 
-/// A transaction in which nobody else does this work; `None` while another does.
+/// A transaction that holds the lock for this work; `None` while another one holds it.
 async fn begin_alone(store: &Store, work: &str) -> Result<Option<Transaction>, StoreError> {
     let mut transaction = store.begin().await?;
     let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))";
@@ -68,11 +69,11 @@ async fn begin_alone(store: &Store, work: &str) -> Result<Option<Transaction>, S
     Ok(is_alone.then_some(transaction))
 }
 
-/// Folds deltas of one part of the tenants into the rollups, so many at most, and says how many that were. However many instances
-/// do at once, one works and the others have nothing to do.
+/// Folds up to this many deltas of one part of the tenants into the roll-ups and returns their
+/// number. If several instances call it, one does the work and the others find none.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn fold_any_tenant(store: &Store, part: i32, limit: i64) -> Result<u64, StoreError> {
     store.measured(("INSERT", "usage"), fold(store, part, limit)).await
 }
@@ -110,11 +111,11 @@ async fn fold(store: &Store, part: i32, limit: i64) -> Result<u64, StoreError> {
     Ok(taken.unsigned_abs())
 }
 
-/// A tenant's usage: days where they are whole, hours at the edges, and what is not folded yet, of one moment. API keys are told
-/// by their public ids, other callers by their kind.
+/// Reads a tenant's usage as of one moment: full days, hours at the edges, and what is not folded
+/// yet. API keys appear by public id, other callers by kind.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn read(
     store: &Store,
     tenant_id: TenantId,
@@ -158,10 +159,10 @@ pub async fn read(
     Ok(rows.into_iter().map(UsageItem::from).collect())
 }
 
-/// The same of all tenants together, or tenant by tenant; for operators.
+/// Reads the usage of all tenants together, or by tenant; for operators.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn read_any_tenant(
     store: &Store,
     range: UsageRange,

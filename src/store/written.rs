@@ -1,4 +1,4 @@
-//! Checks that a statement wrote the rows that it had to write.
+//! Checks that a statement wrote the expected number of rows.
 
 use sqlx::postgres::PgQueryResult;
 

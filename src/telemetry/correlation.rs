@@ -1,4 +1,5 @@
-//! Which request a line of the log belongs to: known to whatever runs within the request, without anybody passing it on.
+//! The request that a log line belongs to, as a task-local value, so that no function has to pass
+//! it on.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! How an error and what caused it are written into one line of the log.
+//! Formats an error and its sources on one line of the log.
 
 use std::error::Error;
 

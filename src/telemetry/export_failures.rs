@@ -1,4 +1,5 @@
-//! Counts what the collector did not take. The SDK counts what its queues drop, but takes for done whatever it gave to an exporter.
+//! Counts failed exports. The SDK counts what its queues drop, but treats everything given to an
+//! exporter as delivered.
 
 use std::time::Duration;
 

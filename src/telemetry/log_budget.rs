@@ -1,4 +1,4 @@
-//! How many lines requests may write: under load the log must not cost more than the work.
+//! Limits request log lines a second. Under load, the log must not cost more than the work.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! How an event is written into the log: as JSON for programs, or for people. Each line says which request it belongs to.
+//! Formats log events, as JSON or for people. Each line contains the id of its request.
 
 use std::fmt::{self, Write};
 

@@ -1,4 +1,4 @@
-//! Logs that are exported say which request they belong to, as lines do.
+//! Adds the id of the request to exported log records.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! Every instrument. One set, read by whoever scrapes `/metrics` and by the collector.
+//! Every instrument. `/metrics` and the collector read the same set.
 //!
-//! Names and labels are in `docs/metrics.md`. Labels have few values, whatever callers send. What is counted for each request is
-//! bound to its labels beforehand: then it costs an addition.
+//! `docs/metrics.md` lists names and labels. Labels have few values, whatever callers send.
+//! Counters of each request are bound to their labels in advance, so a request costs one addition.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,8 @@
-//! The way to an OpenTelemetry collector, by OTLP (<https://opentelemetry.io/docs/specs/otlp/>).
+//! Exports to an OpenTelemetry collector over OTLP (<https://opentelemetry.io/docs/specs/otlp/>).
 //!
-//! Each signal has a bounded queue and a thread of its own. What does not fit in is dropped and counted; a collector that is
-//! slow, away or frozen holds up nobody. The queues' sizes have the customary names (`OTEL_BSP_…`, `OTEL_BLRP_…`).
+//! Each signal has a bounded queue and its own thread. If the queue is full, the record is dropped
+//! and counted. A slow, unreachable or frozen collector delays nobody. The queue sizes have their
+//! standard names (`OTEL_BSP_…`, `OTEL_BLRP_…`).
 
 use std::collections::HashMap;
 

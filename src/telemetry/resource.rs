@@ -1,4 +1,4 @@
-//! Whose telemetry it is.
+//! The OpenTelemetry resource: identifies this process.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,5 @@
-//! The SDK's sampler: requests were decided about before they had a span, so that what is left is what nobody asked for.
+//! The sampler of the SDK. Requests are sampled before they have a span, so this one decides only
+//! for work without a request.
 
 use opentelemetry::trace::{Link, SpanKind, TraceContextExt, TraceId, TraceState};
 use opentelemetry::{Context, KeyValue};

@@ -1,8 +1,9 @@
-//! Which requests are traced, and how spans become OpenTelemetry's.
+//! Decides which requests are traced, and turns spans into OpenTelemetry's.
 //!
-//! Whether a request is traced is decided once, at its beginning, before there is any span. Spans within it are written as any
-//! other, and exist only where a span around them does: of a request that is not traced they cost next to nothing. A span that
-//! begins a trace has the target [`ROOT`]; all others are children of the one they are made in.
+//! A request is sampled once, at its start, before it has a span. Spans inside it exist only if a
+//! span around them does, so they cost next to nothing in a request that is not traced. A span that
+//! starts a trace has the target [`ROOT`]; every other span is a child of the span it is created
+//! in.
 
 use std::borrow::Cow;
 use std::future::poll_fn;

@@ -1,4 +1,4 @@
-//! Several uploads in one commit, and requests that may be sent again.
+//! Issues several uploads in one commit, and requests with an `Idempotency-Key`.
 
 use std::convert::Infallible;
 use std::sync::Arc;

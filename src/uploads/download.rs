@@ -1,4 +1,4 @@
-//! Presigned GETs. The bytes never pass through here either.
+//! Presigns GETs. File bytes never pass through the gateway.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Exporting uploads: everything that matches, a piece at a time, in memory that does not grow with it.
+//! Exports every matching upload in chunks, with bounded memory.
 //!
-//! Pages by id, so that between two of them nothing is held in the database. Uploads whose ids are greater than all there were
-//! when the export began are no part of it, so that it ends. The last line says whether it is whole.
+//! Pages by id, so that the database holds nothing between two chunks. Uploads issued after the
+//! export began are not part of it, so that it ends. The last line reports whether it is complete.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! Requests that are sent again: under the same `Idempotency-Key`, the same request gets the same upload for a day
-//! (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>).
+//! Idempotent requests: for a day, the same request with the same `Idempotency-Key` gets the same
+//! upload (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>).
 
 use chrono::{DateTime, TimeDelta, Utc};
 

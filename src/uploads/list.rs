@@ -1,4 +1,4 @@
-//! Finding uploads: a page of those that match, for one tenant or for operators.
+//! Lists uploads: a page of those that match, for one tenant or for operators.
 
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -1,4 +1,7 @@
-//! All of an upload but its commit: what policy says, the object key, the signature, the row.
+//! Prepares an upload for its commit: applies the policy, generates the object key, signs the URL,
+//! builds the row.
+//!
+//! Decides how long the URL lives. Its default comes from the tenant's policy (`domain::policy`).
 
 use std::borrow::Cow;
 use std::pin::pin;

@@ -1,8 +1,10 @@
 //! The recorder: commits uploads in groups.
 //!
-//! Requests put rows into a bounded queue and wait. A few writers each take what waits, up to a cap, and write it as one
-//! statement and one commit; then each request wakes with the fate of its own row. Under load a commit is shared by many
-//! rows; without load a row is written at once. A refused row does not sink its neighbours: they are tried one by one.
+//! Requests put rows into a bounded queue and wait. A few writers take waiting rows, up to a
+//! maximum, and write them in one statement and one commit. Each request resumes when its own row
+//! has an outcome. Under load many rows share a commit; without load a row is written at once. If
+//! Postgres rejects a batch, its rows are tried one by one, so a rejected row does not fail its
+//! neighbours.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! URLs made anew, for the same object key and with the same bindings.
+//! Re-signs URLs, for the same object key and with the same bindings.
 
 use std::sync::Arc;
 

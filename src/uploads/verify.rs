@@ -1,4 +1,4 @@
-//! Looks for an upload in its bucket, compares what is there with what was promised, and settles what has become of it.
+//! Checks an upload in its bucket: compares the object with the row, and sets the upload's state.
 
 use std::collections::HashMap;
 use std::slice;
@@ -107,7 +107,7 @@ impl Verifier {
     /// or has expired when it cannot arrive any more.
     ///
     /// # Errors
-    /// The bucket cannot be asked, or the database is away.
+    /// The bucket cannot be asked, or the database is unreachable.
     pub async fn verify(&self, upload: Upload) -> Result<Verified, UploadError> {
         if upload.state == UploadState::Deleted {
             return Ok(Verified::Deleted);
@@ -128,7 +128,7 @@ impl Verifier {
     /// Any tenant's upload; for operators.
     ///
     /// # Errors
-    /// There is none of this id, or the database is away.
+    /// There is none of this id, or the database is unreachable.
     pub async fn find_any_tenant(&self, id: UploadId) -> Result<Upload, UploadError> {
         uploads::find_any_tenant(&self.store, id).await?.ok_or(UploadError::NotFound)
     }
@@ -136,7 +136,7 @@ impl Verifier {
     /// Up to `limit` of a tenant's uploads of this state with an id of `from` or behind it and before `to`, the oldest first.
     ///
     /// # Errors
-    /// The database is away.
+    /// The database is unreachable.
     pub async fn list(
         &self,
         tenant_id: TenantId,

@@ -1,4 +1,4 @@
-//! How an upload is shown: the same words to apps, to operators, and with `--output json`. Never a URL.
+//! How an upload is shown to apps, to operators, and with `--output json`. Never contains a URL.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What operators do over HTTP.
+//! `/admin/v1`: what operators do over HTTP.
 
 mod access;
 mod api_keys;

@@ -1,4 +1,4 @@
-//! What talks to a bucket, tried on stores in this process. No database.
+//! The bucket client, against stores in this process. No database.
 
 mod cors;
 mod reach;

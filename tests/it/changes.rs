@@ -1,4 +1,4 @@
-//! A change on one instance takes effect on another, though both remember everything for ten minutes.
+//! A change on one instance takes effect on another, although both cache rows for ten minutes.
 
 use std::time::Duration;
 

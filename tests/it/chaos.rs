@@ -1,7 +1,8 @@
-//! The worst day: faults under load. Clients ask for uploads and put files without a pause, something breaks, and comes back. Then
-//! every URL that any client was ever given is compared with the ledger, and every file with the bucket.
+//! Faults under load. Clients request uploads and PUT files without a pause, a part fails and
+//! recovers. Then every URL that a client received is compared with the ledger, and every file with
+//! the bucket.
 //!
-//! `tests/chaos/run` runs the same for longer, and writes the table of `docs/reliability.md`.
+//! `tests/chaos/run` does the same for longer and writes the table of `docs/reliability.md`.
 
 mod check;
 mod clients;

@@ -1,4 +1,4 @@
-//! The command line, run as a user would.
+//! The command line, run as a user would run it.
 
 mod database;
 mod dev;

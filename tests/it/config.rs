@@ -1,4 +1,4 @@
-//! Configuration: sources, and faults that are told all together.
+//! The configuration: its sources, and problems that are reported together.
 
 use presign_gateway::config::telemetry::{OtlpProtocol, Sampler};
 use presign_gateway::config::{Config, ConfigError};

@@ -1,4 +1,5 @@
-//! What is in `deploy/` is true of a gateway: dashboard, rules and runbooks name what there is.
+//! The files of `deploy/` match a real gateway: the dashboard, rules and runbooks name only what
+//! exists.
 
 mod catalogue;
 mod files;

@@ -1,4 +1,5 @@
-//! Documents that are made from the code, and kept in `docs/`. `PRESIGN_UPDATE_DOCS=1 cargo test docs` writes them.
+//! Documents in `docs/` that are generated from the code. `PRESIGN_UPDATE_DOCS=1 cargo test docs`
+//! writes them.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Values that parse.
+//! Domain types and how they parse.
 
 mod binding;
 mod database_url;

@@ -1,4 +1,4 @@
-//! What nobody means well by: bytes in the place of values, oddities of HTTP, and texts that are SQL somewhere else.
+//! Hostile input: random bytes as values, malformed HTTP, and SQL in text.
 
 use std::panic;
 use std::sync::Once;

@@ -1,7 +1,8 @@
-//! Who may call what: every operation of both listeners, asked by every kind of caller. What comes out is drawn in `docs/isolation.md`.
+//! Who may call what: every operation of both listeners, called by every kind of caller.
+//! `docs/isolation.md` shows the result.
 //!
-//! The operations are those of the OpenAPI documents, so that a new one is asked without being named here; [`NEEDS`] has to say what
-//! an app's caller needs for it.
+//! The operations come from the OpenAPI documents, so a new one is tested without being named here.
+//! [`NEEDS`] lists what each operation requires of a caller.
 
 mod callers;
 mod contents;

@@ -1,4 +1,4 @@
-//! `docs/logging.md` names every event that the code writes, with its fields, and no other.
+//! `docs/logging.md` lists every event in the code with its fields, and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

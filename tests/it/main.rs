@@ -1,4 +1,4 @@
-//! Every test that needs a running part: real Postgres, a real S3-compatible store, real HTTP.
+//! The tests that need running parts: real Postgres, a real S3-compatible store, real HTTP.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What the migrations leave behind.
+//! The schema that the migrations create.
 
 use crate::support::postgres;
 

@@ -1,4 +1,4 @@
-//! The operators' listener, and shutting down.
+//! The operators' listener, and shutdown.
 
 use std::sync::Arc;
 

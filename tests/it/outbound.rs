@@ -1,4 +1,4 @@
-//! Where the gateway reaches out to.
+//! Where the gateway may connect to.
 
 mod fetch;
 mod rules;

@@ -1,4 +1,4 @@
-//! The promises of ARCHITECTURE.md that no single route holds.
+//! The promises of ARCHITECTURE.md that concern more than one route.
 
 use reqwest::StatusCode;
 

@@ -1,5 +1,5 @@
-//! The second line: what the roles of `deploy/postgres` may not do, whatever the program would have them do. (That they may do all
-//! that is needed, every other test shows: `support::postgres`.)
+//! What the roles of `deploy/postgres` must not do, even if the program tried. Every other test
+//! shows that they may do what is needed (`support::postgres`).
 
 use presign_gateway::domain::policy::Policy;
 use sqlx::{Connection, Executor, PgConnection};

@@ -1,4 +1,4 @@
-//! The credential and the sealing key rotate while clients upload: not one of them notices.
+//! Credential and sealing key rotate while clients upload, and no request fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

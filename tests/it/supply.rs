@@ -1,5 +1,6 @@
-//! What the program is made of: `deny.toml` is held without cargo-deny, which is not installed everywhere (`.ci/audit` runs it, and asks
-//! for advisories as well); and the image holds the program and nothing else.
+//! Dependencies and the image: enforces `deny.toml` without cargo-deny, which is not installed
+//! everywhere (`.ci/audit` runs it and also checks advisories). The image contains the program and
+//! nothing else.
 
 mod image;
 mod license;

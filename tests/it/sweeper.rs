@@ -1,4 +1,4 @@
-//! The sweeper: what it finds, how instances share the work, what it does with buckets that fail.
+//! The sweeper: its results, how instances share the work, and failing buckets.
 
 mod faults;
 mod share;

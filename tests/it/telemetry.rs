@@ -1,4 +1,4 @@
-//! What is exported: the program itself, in a process of its own, and a real receiver.
+//! Exported telemetry: the program in its own process, and a real receiver.
 
 mod context;
 mod faults;

@@ -1,4 +1,5 @@
-//! The house's rules that no compiler holds: who may import whom, who owns which crate, how files begin.
+//! Rules of the source that no compiler enforces: imports between rooms, owners of foreign crates,
+//! how files begin.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

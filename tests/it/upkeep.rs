@@ -1,4 +1,5 @@
-//! What the gateway does for its tables: partitions ahead of time, old ones dropped, what has expired removed.
+//! Maintenance of the tables: partitions created in advance, old ones dropped, expired rows
+//! removed.
 
 use std::time::{Duration, Instant};
 

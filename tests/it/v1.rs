@@ -1,4 +1,4 @@
-//! `/v1`: what apps do beside `/oss/presign`.
+//! `/v1`: apps' routes beside `/oss/presign`.
 
 mod batch;
 mod bindings;

@@ -1,4 +1,4 @@
-//! Sealing: what opens, and all that must not.
+//! Sealing: what opens, and what must not open.
 
 use presign_gateway::crypto::cipher::{AssociatedData, CipherError};
 use presign_gateway::crypto::keyring::{Keyring, KeyringError};

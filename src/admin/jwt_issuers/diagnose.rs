@@ -1,4 +1,4 @@
-//! Examines a token, for an operator who wonders why it is refused.
+//! Explains to an operator why a token is rejected.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -17,7 +17,7 @@ use super::{Admin, AdminError};
 
 impl Admin {
     /// Makes every check of a token that a request of it would meet, not only until the first that fails. Published keys
-    /// are fetched anew.
+    /// are fetched again.
     ///
     /// # Errors
     /// There is no such tenant, or it has no such issuer. What is wrong with the token or the keys is in the checks.

@@ -1,4 +1,5 @@
-//! Changes of a JWT issuer. Its issuer and audience never change: they are how its tokens are told from others'.
+//! Updates a JWT issuer. Its issuer and audience never change, because they identify the tenant of
+//! a token.
 
 use crate::auth::jwt::keys::{KeyMaterial, Keys, needs_a_secret};
 use crate::crypto::keyring::Keyring;

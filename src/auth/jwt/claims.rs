@@ -1,4 +1,5 @@
-//! The rules for claims, each a function of its own: a request asks whether all hold, an operator which one does not.
+//! The rules for claims, one function each. A request requires all of them; the diagnosis reports
+//! each one.
 
 use std::time::Duration;
 
@@ -7,13 +8,13 @@ use serde_json::{Map, Value};
 
 use crate::domain::caller::Scopes;
 
-/// The longest `sub` in bytes: it is recorded with each upload.
+/// Maximum length of `sub` in bytes, because each upload records it.
 pub const MAX_SUBJECT_BYTES: usize = 255;
 
 /// The claims of a token.
 pub type Claims = Map<String, Value>;
 
-/// The present moment, and how far the issuer's clock may be from ours.
+/// The current time, and the tolerated clock skew of the issuer.
 #[derive(Debug, Clone, Copy)]
 pub struct Now {
     seconds: u64,
@@ -26,13 +27,13 @@ impl Now {
         Self { seconds: now.timestamp().try_into().unwrap_or(0), leeway_seconds: leeway_seconds.into() }
     }
 
-    /// `exp`, which must be there: the moment on and after which the token is not accepted (RFC 7519, section 4.1.4).
+    /// `exp` is required: the token is invalid from that time on (RFC 7519, section 4.1.4).
     #[must_use]
     pub fn is_before_expiry(self, claims: &Claims) -> bool {
         time(claims, "exp").is_some_and(|expiry| self.is_before(expiry))
     }
 
-    /// `nbf` or `iat`, which may be missing, but must not be in the future.
+    /// `nbf` or `iat`: optional, but not in the future.
     #[must_use]
     pub fn is_not_before(self, claims: &Claims, name: &str) -> bool {
         begin(claims, name).is_some_and(|begin| self.is_after(begin))
@@ -53,7 +54,7 @@ impl Now {
     }
 }
 
-/// `exp`, `nbf` and `iat`, to be asked again and again.
+/// `exp`, `nbf` and `iat`, kept for repeated checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetime {
     expiry: u64,
@@ -62,32 +63,32 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
-    /// `None` where one of them is no time, or `exp` is missing.
+    /// `None` if one of them is not a time, or `exp` is missing.
     #[must_use]
     pub fn of(claims: &Claims) -> Option<Self> {
         Some(Self { expiry: time(claims, "exp")?, begin: begin(claims, "nbf")?.max(begin(claims, "iat")?) })
     }
 }
 
-/// A time before which a token is not accepted; always in the past where it is missing.
+/// A time before which a token is invalid; in the past if it is missing.
 fn begin(claims: &Claims, name: &str) -> Option<u64> {
     if claims.contains_key(name) { time(claims, name) } else { Some(0) }
 }
 
-/// A time in whole seconds; `None` for what is missing or no number, or before 1970.
+/// A time in seconds; `None` if it is missing, not a number, or before 1970.
 #[must_use]
 pub fn time(claims: &Claims, name: &str) -> Option<u64> {
     let value = claims.get(name)?;
     value.as_u64().or_else(|| Some(Duration::try_from_secs_f64(value.as_f64()?).ok()?.as_secs()))
 }
 
-/// `aud`: one string or several; `None` for what is missing or anything else.
+/// `aud`: one string or several; `None` if it is missing or anything else.
 #[must_use]
 pub fn audiences(claims: &Claims) -> Option<Vec<&str>> {
     strings(claims.get("aud")?, |one| vec![one])
 }
 
-/// `sub`; `None` for what is missing, no string, or could not be recorded and logged.
+/// `sub`; `None` if it is missing, not a string, or cannot be recorded and logged.
 #[must_use]
 pub fn subject(claims: &Claims) -> Option<&str> {
     let subject = claims.get("sub")?.as_str()?;
@@ -95,8 +96,8 @@ pub fn subject(claims: &Claims) -> Option<&str> {
     fits.then_some(subject)
 }
 
-/// What the token may do: what the issuer grants, narrowed by the claim of this name if the token has it: a string with
-/// spaces (RFC 8693, section 4.2) or a list. `None` where the claim is neither.
+/// The scopes of the token: those of the issuer, restricted by the claim of this name if the token
+/// has it. The claim is a string with spaces (RFC 8693, section 4.2) or a list; otherwise `None`.
 #[must_use]
 pub fn scopes(claims: &Claims, name: &str, granted: Scopes) -> Option<Scopes> {
     let Some(value) = claims.get(name) else { return Some(granted) };

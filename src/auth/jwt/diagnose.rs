@@ -1,6 +1,8 @@
-//! For an operator whose token is refused: every check of a token by itself, what was found, and what would be right.
+//! Diagnoses a rejected token for an operator: every check on its own, with what was found and what
+//! was expected.
 //!
-//! Tells claims, never the token or its signature. It asks what `Verifier` asks, by the same functions; it only does not stop.
+//! Uses the functions of `Verifier`, but does not stop at the first failure. Shows claims, never
+//! the token or its signature.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use jsonwebtoken::{DecodingKey, Validation};
@@ -13,7 +15,7 @@ use super::claims::{self, Claims, MAX_SUBJECT_BYTES, Now};
 use super::keys::{Keys, library_algorithm};
 use super::{Header, MAX_AUDIENCES, MAX_TOKEN_BYTES, is_name};
 
-/// The most characters of a claim that are shown.
+/// Maximum characters shown of a claim.
 const MAX_SHOWN_CHARS: usize = 200;
 
 /// One check of a token.
@@ -25,7 +27,7 @@ pub struct TokenCheck {
     pub expected: String,
 }
 
-/// What a token is examined against.
+/// The issuer that a token is checked against.
 pub struct ExpectedClaims<'a> {
     pub issuer: &'a JwtIssuer,
     /// The issuer's keys, or why there are none.
@@ -35,7 +37,7 @@ pub struct ExpectedClaims<'a> {
     pub now: DateTime<Utc>,
 }
 
-/// Makes every check that can be made.
+/// Runs every check that is possible.
 #[must_use]
 pub fn diagnose(token: &str, against: &ExpectedClaims<'_>) -> Vec<TokenCheck> {
     let parts = token.split('.').count();
@@ -93,7 +95,7 @@ fn of_header(token: &str, header: &Header, against: &ExpectedClaims<'_>) -> [Tok
     ]
 }
 
-/// Whether the signature is right, whatever the claims.
+/// Whether the signature is valid, whatever the claims.
 fn is_signed(token: &str, key: &DecodingKey, issuer: &JwtIssuer) -> bool {
     let mut validation = Validation::new(library_algorithm(issuer.algorithm));
     validation.required_spec_claims.clear();
@@ -179,7 +181,8 @@ fn quoted(text: &str) -> String {
     clipped(&Value::from(text).to_string())
 }
 
-/// A text that a terminal can show: not too long, and without control characters, which JSON leaves in part.
+/// A text that is safe for a terminal: short, and without control characters, some of which JSON
+/// keeps.
 fn clipped(text: &str) -> String {
     let mut clipped = String::new();
     for character in text.chars().take(MAX_SHOWN_CHARS) {

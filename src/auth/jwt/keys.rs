@@ -1,4 +1,5 @@
-//! What signatures are checked with: a secret, a public key in PEM, or a JSON Web Key Set (RFC 7517).
+//! Keys that verify signatures: an HMAC secret, a public key in PEM, or a JSON Web Key Set (RFC
+//! 7517).
 
 use std::collections::HashMap;
 
@@ -15,13 +16,13 @@ use crate::domain::jwt_issuer::JwtAlgorithm;
 
 use super::super::fingerprint::Fingerprint;
 
-/// The shortest HMAC secret in bytes: as long as the hash, which RFC 7518 (section 3.2) demands.
+/// Minimum length of an HMAC secret in bytes: that of the hash (RFC 7518, section 3.2).
 pub const MIN_HMAC_SECRET_BYTES: usize = 32;
-/// The longest HMAC secret in bytes.
+/// Maximum length of an HMAC secret in bytes.
 pub const MAX_HMAC_SECRET_BYTES: usize = 4096;
-/// The longest JWKS or PEM, in bytes.
+/// Maximum length of a JWKS or PEM in bytes.
 pub const MAX_PUBLIC_KEYS_BYTES: usize = 256 * 1024;
-/// The most keys of one JWKS.
+/// Maximum number of keys of one JWKS.
 const MAX_KEYS: usize = 100;
 
 /// The key material of an issuer, opened.
@@ -32,18 +33,18 @@ pub enum KeyMaterial<'a> {
     PublicKeyPem(&'a str),
 }
 
-/// What an issuer's signatures are checked with, ready for use.
+/// An issuer's keys, ready to verify signatures.
 #[derive(Debug)]
 pub enum Keys {
-    /// An HMAC secret or a PEM: there is one, whatever the token's `kid` says.
+    /// An HMAC secret or a PEM: one key, whatever the token's `kid` is.
     Single(DecodingKey),
-    /// A JWKS: the token's `kid` chooses among these.
+    /// A JWKS: the token's `kid` selects a key.
     Set(KeySet),
 }
 
 impl Keys {
     /// # Errors
-    /// Key material that does not parse, is too short or too long, or does not fit the algorithm.
+    /// The key material does not parse, is too short or too long, or does not match the algorithm.
     pub fn new(algorithm: JwtAlgorithm, material: &KeyMaterial<'_>) -> Result<Self, Invalid> {
         match (algorithm, material) {
             (JwtAlgorithm::Hs256, KeyMaterial::HmacSecret(secret)) => hmac_secret(secret).map(Self::Single),
@@ -64,13 +65,13 @@ impl Keys {
     }
 }
 
-/// What is wrong with HS256 and anything but a secret.
+/// Why HS256 requires a secret.
 #[must_use]
 pub fn needs_a_secret() -> Invalid {
     Invalid::new("algorithm", "must not be HS256 for public keys: HS256 needs a secret")
 }
 
-/// The keys of a JWKS that are for one algorithm, by their `kid`.
+/// The keys of a JWKS for one algorithm, by their `kid`.
 #[derive(Debug)]
 pub struct KeySet {
     keys: HashMap<String, DecodingKey>,
@@ -78,11 +79,12 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Takes the keys that have a `kid` and are for signatures of this algorithm. All others are passed over, as RFC 7517
-    /// (section 5) has it: an issuer may publish keys for other purposes, and of kinds that nobody knows yet.
+    /// Keeps the keys that have a `kid` and sign with this algorithm. Ignores all others (RFC 7517,
+    /// section 5): an issuer may publish keys for other purposes and of unknown types.
     ///
     /// # Errors
-    /// No JWKS, too long a one, one without a key for the algorithm, or with two of one `kid`.
+    /// The text is not a JWKS, is too long, has no key for the algorithm, or has two keys with one
+    /// `kid`.
     pub fn parse(algorithm: JwtAlgorithm, jwks: &[u8]) -> Result<Self, Invalid> {
         #[derive(Deserialize)]
         struct Set {
@@ -118,19 +120,19 @@ impl KeySet {
         self.keys.get(kid)
     }
 
-    /// Every `kid`, in no order.
+    /// Every `kid`, in no particular order.
     pub fn kids(&self) -> impl Iterator<Item = &str> {
         self.keys.keys().map(String::as_str)
     }
 
-    /// Of all that the JWKS says.
+    /// A fingerprint of the whole JWKS.
     #[must_use]
     pub const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 }
 
-/// A key and its `kid`, if it is for checking signatures of this algorithm and says nothing to the contrary.
+/// A key and its `kid`, if it verifies signatures of this algorithm and declares nothing else.
 fn usable(algorithm: JwtAlgorithm, jwk: Value) -> Option<(String, DecodingKey)> {
     let jwk: Jwk = serde_json::from_value(jwk).ok()?;
     let common = &jwk.common;
@@ -151,7 +153,7 @@ fn usable(algorithm: JwtAlgorithm, jwk: Value) -> Option<(String, DecodingKey)> 
     Some((common.key_id.clone()?, DecodingKey::from_jwk(&jwk).ok()?))
 }
 
-/// The same algorithm, as the library names it.
+/// The algorithm in the library's type.
 pub(super) const fn library_algorithm(algorithm: JwtAlgorithm) -> Algorithm {
     match algorithm {
         JwtAlgorithm::Hs256 => Algorithm::HS256,
@@ -185,7 +187,8 @@ fn public_key(algorithm: JwtAlgorithm, pem: &str) -> Result<DecodingKey, Invalid
         .map_err(|_| Invalid::new("public_key_pem", format!("must be a public key in PEM for {}", algorithm.as_str())))
 }
 
-/// Whether the text is one block of a public key that the algorithm can use; a private key must not be stored in the open.
+/// Whether the text is one block of a public key for the algorithm. A private key must not be
+/// stored unsealed.
 fn check_pem(algorithm: JwtAlgorithm, pem: &str) -> Result<(), Invalid> {
     let invalid = |expected: &str| Err(Invalid::new("public_key_pem", expected));
     if pem.contains("PRIVATE KEY") {
@@ -213,7 +216,7 @@ fn check_pem(algorithm: JwtAlgorithm, pem: &str) -> Result<(), Invalid> {
 const MIN_RSA_MODULUS_BYTES: usize = 256;
 /// The object identifier of the curve P-256, 1.2.840.10045.3.1.7, in DER.
 const P256: [u8; 8] = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
-/// Parts of a JWK that only its owner may have (RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1).
+/// Private parameters of a JWK (RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1).
 const PRIVATE_PARTS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 fn check_length(field: &'static str, bytes: usize) -> Result<(), Invalid> {

@@ -1,4 +1,5 @@
-//! The doctor as a client that breaks its word: whether the store holds it to what a URL is bound to.
+//! Checks that the store enforces bindings: the doctor sends PUTs that violate them and expects an
+//! error.
 
 use chrono::{DateTime, Utc};
 use reqwest::{Client, StatusCode};
@@ -9,7 +10,7 @@ use crate::presign::Operation;
 
 use super::{BODY, EXPIRY_SECONDS, Finding, OPERATION_TIMEOUT};
 
-/// Tries what not every store enforces; `object_key` is one that is there already.
+/// Checks bindings that not every store enforces; `object_key` is an existing object.
 pub(super) async fn check(client: &Client, open: &OpenBucket, object_key: &str, now: DateTime<Utc>) -> Vec<Finding> {
     let mut findings = Vec::new();
     // Of other bytes than the ones that are sent.
@@ -24,7 +25,8 @@ pub(super) async fn check(client: &Client, open: &OpenBucket, object_key: &str, 
     findings
 }
 
-/// Whether the store refuses a PUT that breaks this promise; `None` where it says nothing of use.
+/// Whether the store rejects a PUT that violates this binding; `None` if its response is
+/// inconclusive.
 async fn is_refused(
     client: &Client,
     open: &OpenBucket,

@@ -1,4 +1,4 @@
-//! The doctor as a browser: asks what a page's browser asks, and lists everything that is in the page's way.
+//! Checks CORS: the doctor sends a browser's preflight and lists everything that blocks a web page.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::Finding;
 const CHECK: &str = "send a preflight like a browser (CORS)";
 /// What browsers send with a file on their own.
 const HEADER: &str = "content-type";
-/// Asked after PUT was refused, to see whether it is the method that is.
+/// A method for a second preflight after PUT was rejected, to see whether the method is the cause.
 const OTHER_METHODS: [Method; 4] = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
 
 /// What pages of an origin may do.
@@ -70,10 +70,10 @@ impl Allowed {
     }
 }
 
-/// All preflights together: whoever waits for the doctor waits no longer for something that is not vital.
+/// Time limit of all preflights together, because they are not vital for the result.
 const BUDGET: Duration = Duration::from_secs(20);
 
-/// The same as [`check`], within a time.
+/// Runs [`check`] with a time limit.
 pub(super) async fn check_in_time(
     client: &Client,
     url: &SignedUrl,
@@ -86,7 +86,8 @@ pub(super) async fn check_in_time(
     tokio::time::timeout(BUDGET, check).await.unwrap_or_else(late)
 }
 
-/// Judges by real preflights and by the real PUT's answer, of which `exposes_etag` is what [`exposes_etag`] said.
+/// Evaluates real preflights and the response to the real PUT; `exposes_etag` is the result of
+/// [`exposes_etag`].
 async fn check(client: &Client, url: &SignedUrl, origin: &str, exposes_etag: bool, bucket: &BucketClient) -> Finding {
     let (whole, seen) = match ask(client, url, origin).await {
         Ok(answers) => answers,
@@ -127,7 +128,8 @@ fn by_hand(origin: &str) -> String {
     )
 }
 
-/// Asks what a browser asks before a PUT and, where that is refused, for less: what the whole is allowed, what any part is.
+/// Sends a browser's preflight for a PUT. If it is rejected, sends smaller ones to find out which
+/// part is allowed.
 async fn ask(client: &Client, url: &SignedUrl, origin: &str) -> reqwest::Result<(Allowed, Allowed)> {
     let whole = preflight(client, url, origin, &Method::PUT, true).await?;
     let mut seen = whole;
@@ -159,7 +161,7 @@ async fn preflight(
     Ok(Allowed::by(&request.send().await?, origin))
 }
 
-/// Whether a page of this origin may read the ETag of this answer.
+/// Whether a page of this origin may read the ETag of this response.
 pub(super) fn exposes_etag(answer: &Response, origin: &str) -> bool {
     allows_origin(answer, origin) && lists(answer, header::ACCESS_CONTROL_EXPOSE_HEADERS, "ETag")
 }
@@ -169,7 +171,7 @@ fn allows_origin(answer: &Response, origin: &str) -> bool {
     allowed.is_some_and(|allowed| allowed == "*" || allowed == origin)
 }
 
-/// Whether a header that is a list has this item, or `*`.
+/// Whether a list header contains this item, or `*`.
 fn lists(answer: &Response, name: HeaderName, item: &str) -> bool {
     let values = answer.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
     values

@@ -1,4 +1,4 @@
-//! `bucket cors`.
+//! `bucket cors`: reads and sets CORS rules.
 
 use clap::{Args, Subcommand};
 

@@ -1,4 +1,4 @@
-//! `dev seed`.
+//! `dev seed`: fills the ledger with generated rows.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `uploads export`.
+//! `uploads export`: writes matching uploads to a file.
 
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The filters of a search as options of the command line.
+//! The search filters as options of commands.
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, Error, FromArgMatches};

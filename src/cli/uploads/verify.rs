@@ -1,4 +1,4 @@
-//! `uploads verify`.
+//! `uploads verify`: checks that uploads arrived in their buckets.
 
 use std::process::ExitCode;
 

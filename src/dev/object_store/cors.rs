@@ -1,4 +1,4 @@
-//! The CORS rules of the store's buckets: kept in a file, so that they outlive a restart.
+//! CORS rules of the store's buckets, in a file, so that they survive a restart.
 
 use std::collections::BTreeMap;
 use std::io;

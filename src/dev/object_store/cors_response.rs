@@ -1,4 +1,5 @@
-//! Answers browsers by a bucket's CORS rules, as S3 does: the first rule that fits decides.
+//! Responses to browsers by a bucket's CORS rules, as S3 sends them: the first matching rule
+//! decides.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};

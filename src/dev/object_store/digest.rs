@@ -1,4 +1,5 @@
-//! A body that ends in an error where it is not what its digest says: s3s-fs compares only when it has put the file in place.
+//! A body that fails if its digest does not match. s3s-fs compares digests only after it has stored
+//! the file.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! What the store can do: s3s-fs's operations on files, and those on CORS rules, which s3s-fs lacks.
+//! The store's operations: those of s3s-fs on files, and those on CORS rules, which s3s-fs lacks.
 
 use axum::http::HeaderName;
 use s3s::dto::{

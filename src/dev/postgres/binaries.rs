@@ -1,4 +1,4 @@
-//! Finds Postgres binaries, or fetches them.
+//! Finds Postgres binaries, or downloads them.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Where a cluster is kept, as whom its server runs, and what is written down of it.
+//! The data directory of a cluster: its location, its owner, and what is recorded about it.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;

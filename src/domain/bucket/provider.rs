@@ -1,4 +1,4 @@
-//! What a provider cannot have: refused when a bucket is set, not when a caller wants to upload.
+//! Limits of providers. A bucket that violates them is rejected when it is set, not at an upload.
 
 use super::{Addressing, Endpoint, Location, Provider, Region};
 use crate::domain::Invalid;

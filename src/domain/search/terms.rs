@@ -1,4 +1,4 @@
-//! The values of a search: how a query writes them, and how they are read.
+//! The values of search filters and how they parse from a query.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, SecondsFormat, Utc};
 

@@ -1,4 +1,4 @@
-//! `/admin/v1/api-keys`: of tenants and of operators.
+//! `/admin/v1/api-keys`: API keys of tenants and operators.
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};

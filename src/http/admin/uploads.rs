@@ -1,4 +1,4 @@
-//! `/admin/v1/uploads`: every tenant's, to be read.
+//! `/admin/v1/uploads`: uploads of every tenant, read-only.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -1,6 +1,6 @@
-//! Every reason for an error answer: its stable word, its status, its text in Chinese and in English.
+//! Every reason of an error response: its stable word, its status, its text in Chinese and English.
 //!
-//! `{}` in a text stands for what was wrong in particular.
+//! `{}` in a text is replaced by the detail.
 
 use axum::http::StatusCode;
 

@@ -1,4 +1,5 @@
-//! The extractor that turns a request into an admitted caller; there is no other way to get at one.
+//! Extracts the admitted caller: authenticates, then checks the rate limit. A handler has no other
+//! way to get one.
 
 use std::num::NonZeroU32;
 use std::pin::{Pin, pin};
@@ -22,7 +23,7 @@ use crate::http::state::Gateway;
 
 pub(in crate::http) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// A caller within the limits; where `oss.anonymous_tenant` is set, also one without any credential.
+/// An admitted caller. If `oss.anonymous_tenant` is set, the caller may have no credential.
 pub(in crate::http) struct AdmittedOrAnonymous(pub Admitted);
 
 impl FromRequestParts<Arc<Gateway>> for AdmittedOrAnonymous {
@@ -33,7 +34,7 @@ impl FromRequestParts<Arc<Gateway>> for AdmittedOrAnonymous {
     }
 }
 
-/// A caller within the limits, who proved who it is.
+/// An admitted caller that authenticated.
 pub(in crate::http) struct Admit(pub Admitted);
 
 impl FromRequestParts<Arc<Gateway>> for Admit {
@@ -44,7 +45,7 @@ impl FromRequestParts<Arc<Gateway>> for Admit {
     }
 }
 
-/// `anonymous_tenant` is whose callers without any credential are.
+/// `anonymous_tenant` is the tenant of callers without a credential.
 async fn admit(parts: &Parts, gateway: &Gateway, anonymous_tenant: Option<&Slug>) -> Result<Admitted, ApiError> {
     let context = RequestContext::of(&parts.extensions).ok_or(Reason::Internal)?;
     let presented = presented(&parts.headers);
@@ -59,7 +60,7 @@ async fn admit(parts: &Parts, gateway: &Gateway, anonymous_tenant: Option<&Slug>
     Ok(admitted)
 }
 
-/// Waits for an attempt to authenticate; one that fails is counted, and told.
+/// Waits for authentication; counts and logs a failure.
 pub(in crate::http) async fn authenticated<T>(
     gateway: &Gateway,
     context: &RequestContext,
@@ -83,7 +84,7 @@ fn note(context: &RequestContext, limited: &Limited) {
     }
 }
 
-/// Counts what a request costs beyond the one that let it in.
+/// Charges the limit for a request's further items.
 pub(in crate::http) fn charge(
     gateway: &Gateway,
     context: &RequestContext,
@@ -109,7 +110,7 @@ async fn authenticate(
     }
 }
 
-/// What the headers hold; `None` where there is no credential at all, which is not the same as a wrong one.
+/// The credential in the headers; `None` if there is none, which is not the same as a wrong one.
 pub(in crate::http) fn presented(headers: &HeaderMap) -> Option<Presented> {
     let mut values = headers
         .get_all(header::AUTHORIZATION)
@@ -129,7 +130,7 @@ pub(in crate::http) fn presented(headers: &HeaderMap) -> Option<Presented> {
     Some(presented.unwrap_or(Presented::Malformed))
 }
 
-/// Counts a stranger's failure against its address, and against nothing else.
+/// Counts a failure against the address, and against nothing else.
 fn refuse(gateway: &Gateway, context: &RequestContext, error: AuthError) -> ApiError {
     if matches!(error, AuthError::LookupDenied) {
         gateway.limits.note_denied();

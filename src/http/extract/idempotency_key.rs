@@ -12,11 +12,11 @@ use crate::http::error::reason::Reason;
 use crate::http::state::SharedGateway;
 use crate::uploads::idempotency::Idempotency;
 
-/// A request that is sent again under the same one gets what it got the first time
+/// A repeated request with the same key gets the first response
 /// (<https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>).
 pub(in crate::http) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The client's key, where it sent one.
+/// The client's key, if it sent one.
 pub(in crate::http) struct IdempotencyKey(Option<String>);
 
 impl FromRequestParts<SharedGateway> for IdempotencyKey {
@@ -34,7 +34,7 @@ impl FromRequestParts<SharedGateway> for IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// `asked` is all that is asked for, read already: how it was written does not matter.
+    /// `asked` is the parsed request, so its notation does not matter.
     pub fn of(self, route: &'static str, asked: &impl Serialize) -> Result<Option<Idempotency>, ApiError> {
         let Some(key) = self.0 else { return Ok(None) };
         let asked = serde_json::to_value(asked).map(without_defaults);
@@ -44,7 +44,8 @@ impl IdempotencyKey {
     }
 }
 
-/// What was said, without what was left unsaid: a version that knows one field more must find a request the same.
+/// Serializes without absent fields, so that a version with one more field computes the same
+/// digest.
 fn without_defaults(asked: Value) -> Value {
     let is_default = |value: &Value| match value {
         Value::Null | Value::Bool(false) => true,

@@ -1,4 +1,5 @@
-//! `ETag` and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1): who changes what somebody else changed meanwhile hears of it.
+//! `ETag` and `If-Match` (RFC 9110, sections 8.8.3 and 13.1.1), so that an operator cannot
+//! overwrite a concurrent change.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -12,7 +13,7 @@ use crate::http::error::reason::Reason;
 use crate::http::SharedGateway;
 use crate::http::envelope::Success;
 
-/// The revision that a client read and wants to change; `None` where it does not care.
+/// The revision that a client has read and wants to change; `None` if it sent no `If-Match`.
 pub(in crate::http) struct IfMatch(pub Option<i32>);
 
 impl FromRequestParts<SharedGateway> for IfMatch {
@@ -55,7 +56,7 @@ impl<T: Serialize> IntoResponse for Versioned<T> {
     }
 }
 
-/// A new row, and where it can be read.
+/// A new row, and its URL.
 pub(in crate::http) struct Created<T> {
     pub row: Versioned<T>,
     pub location: String,

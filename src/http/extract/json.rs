@@ -1,6 +1,6 @@
-//! Bodies and queries that are read whole, or refused with the field's name and what it must be.
+//! Bodies and queries: read completely, or rejected with the name of the field and what it must be.
 //!
-//! What a client sent is never repeated to it: it may be a secret.
+//! Never repeats a value that a client sent, because it may be a secret.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -41,7 +41,7 @@ impl<T: DeserializeOwned> FromRequest<SharedGateway> for Body<T> {
 /// Reads a body.
 ///
 /// # Errors
-/// It is no JSON, or not of this form.
+/// It is not JSON, or it does not have this form.
 pub(in crate::http) fn read_body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // Nothing at all is as good as nothing in particular.
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { bytes };
@@ -62,7 +62,7 @@ impl<T: DeserializeOwned> FromRequestParts<SharedGateway> for Query<T> {
 /// Reads a query.
 ///
 /// # Errors
-/// A name twice, a control character, or not of this form.
+/// A repeated name, a control character, or another form.
 pub(in crate::http) fn read_query<T: DeserializeOwned>(text: &str) -> Result<T, ApiError> {
     pairs(text)?;
     let query = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
@@ -72,10 +72,10 @@ pub(in crate::http) fn read_query<T: DeserializeOwned>(text: &str) -> Result<T, 
 /// A name and its value.
 type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// Takes a query apart into names and values.
+/// Splits a query into names and values.
 ///
 /// # Errors
-/// A name twice, or a control character.
+/// A repeated name, or a control character.
 pub(in crate::http) fn pairs(text: &str) -> Result<Vec<Pair<'_>>, ApiError> {
     let mut pairs = Vec::new();
     let mut names = std::collections::HashSet::new();
@@ -92,23 +92,23 @@ pub(in crate::http) fn pairs(text: &str) -> Result<Vec<Pair<'_>>, ApiError> {
     Ok(pairs)
 }
 
-/// A part of a body that is judged by itself.
+/// Parses a part of a body on its own.
 ///
 /// # Errors
-/// What is wrong with it, as for a whole body.
+/// The errors of a whole body.
 pub(in crate::http) fn read_part<T: DeserializeOwned>(part: &RawValue) -> Result<T, ApiError> {
     let mut json = serde_json::Deserializer::from_str(part.get());
     serde_path_to_error::deserialize(&mut json).map_err(|error| refuse_json(&error))
 }
 
-/// What is no JSON, and what is none of this form. A part can be the former, too: half of a surrogate pair is seen only where the
-/// text is read.
+/// Distinguishes text that is not JSON from JSON of another form. A part can be the former, too:
+/// half of a surrogate pair is found only when its text is read.
 fn refuse_json(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     let cause = error.inner();
     if cause.is_data() { refuse(error) } else { malformed((cause.line(), cause.column())) }
 }
 
-/// A body over the limit, or one that did not arrive whole.
+/// The body exceeds the limit or did not arrive completely.
 fn unread(error: &axum::Error, limit: usize) -> ApiError {
     if error.source().is_some_and(<dyn Error>::is::<LengthLimitError>) {
         return ApiError::with_detail(Reason::BodyTooLarge, limit.to_string());
@@ -126,7 +126,8 @@ fn malformed((line, column): (usize, usize)) -> ApiError {
     ApiError::with_detail(Reason::MalformedBody, format!("line {line}, column {column}"))
 }
 
-/// Names the field, and what it must be; the error's own text is taken apart, since it may repeat the value.
+/// Names the field and what it must be. The error's own text is split, because it may repeat the
+/// value.
 fn refuse<E: std::fmt::Display>(error: &serde_path_to_error::Error<E>) -> ApiError {
     let text = error.inner().to_string();
     let quoted = |prefix| text.strip_prefix(prefix).and_then(|rest: &str| rest.split('`').next());
@@ -153,12 +154,12 @@ pub(in crate::http) fn unknown_field(name: &str, known: &str) -> ApiError {
     ApiError::with_detail(Reason::UnknownField, format!("{name}; known fields: {known}")).about(name)
 }
 
-/// A name as long as any of ours could be; a client's own may be of any length.
+/// A name no longer than any of ours; a client's name can have any length.
 fn clipped(name: &str) -> String {
     name.chars().take(100).collect()
 }
 
-/// Says it in words that somebody who knows no Rust understands.
+/// Rephrases the error for readers who do not know Rust.
 fn in_words(expected: &str) -> &str {
     match expected.split(" at line").next().unwrap_or_default() {
         "u16" => "a whole number from 0 to 65535",

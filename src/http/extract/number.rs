@@ -1,11 +1,11 @@
-//! Whole numbers of bodies and queries: one that does not fit is refused with what would, whatever it is kept in.
+//! Integers in bodies and queries. An error states the allowed range.
 
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::{Number, Value};
 
 use crate::domain::page::MAX_LIMIT;
 
-/// Of a JSON body, within these bounds.
+/// A number of a JSON body, within these bounds.
 pub(in crate::http) fn whole<'de, D, T, const LEAST: u64, const MAX: u64>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error>
@@ -19,13 +19,15 @@ where
     number.map(Some).ok_or_else(|| Error::custom(format!("expected a whole number from {LEAST} to {MAX}")))
 }
 
-/// Seconds of a JSON body. What is too many or too few becomes the most or none: what the bounds are, the app's policy says.
+/// Seconds of a JSON body. Out of range, they are clamped, because the app's policy reports its own
+/// bounds.
 pub(in crate::http) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     let Some(value) = Option::<Value>::deserialize(deserializer)? else { return Ok(None) };
     value.as_number().and_then(clamped).map(Some).ok_or_else(no_seconds)
 }
 
-/// `1.0` is as whole as `1`: so JSON Schema has it, and so some languages write it. Beyond 2^53 nobody knows which is meant.
+/// Accepts `1.0` like `1`, as JSON Schema does and some languages write it. Above 2^53 the value is
+/// ambiguous.
 fn as_whole(number: &Number) -> Option<u64> {
     const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
     number.as_u64().or_else(|| {
@@ -42,7 +44,7 @@ fn clamped(number: &Number) -> Option<u32> {
     Some(if far > 0.0 { u32::MAX } else { 0 })
 }
 
-/// The same, of a query.
+/// A number of a query, within these bounds.
 pub(in crate::http) fn seconds_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -53,7 +55,7 @@ fn no_seconds<E: Error>() -> E {
     E::custom("expected a whole number of seconds")
 }
 
-/// The rows of a page, of a query.
+/// The number of rows of a page, from a query.
 pub(in crate::http) fn limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u16>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     let rows = text.parse().ok().filter(|rows| (1..=MAX_LIMIT).contains(rows));

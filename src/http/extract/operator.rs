@@ -1,4 +1,4 @@
-//! The extractor that turns a request into the use cases in an operator's name.
+//! Extracts the operators' use cases on behalf of the authenticated operator.
 
 use std::pin::pin;
 
@@ -13,7 +13,7 @@ use crate::http::error::reason::Reason;
 use crate::http::extract::caller::{authenticated, presented};
 use crate::http::state::SharedGateway;
 
-/// The operator's use cases; each change is audited in the name of the key that was shown.
+/// The operators' use cases. The audit names the operator's key.
 pub(in crate::http) struct Operator(pub Admin);
 
 impl FromRequestParts<SharedGateway> for Operator {

@@ -1,8 +1,8 @@
-//! Fields of a `PATCH` (RFC 7396): left out, a value, or `null`, which takes a value away where there may be none.
+//! Fields of a `PATCH` (RFC 7396): absent, a value, or `null`, which removes an optional value.
 
 use serde::{Deserialize, Deserializer};
 
-/// Declares the body of a `PATCH` whose fields may be left out, and always have a value.
+/// Declares the body of a `PATCH` whose fields are optional but never `null`.
 macro_rules! patch {
     ($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* }) => {
         $(#[$meta])*
@@ -18,7 +18,8 @@ macro_rules! patch {
 }
 pub(in crate::http) use patch;
 
-/// For `#[serde(default, deserialize_with = "not_null")]`: a field that may be left out, but has always a value.
+/// For `#[serde(default, deserialize_with = "not_null")]`: a field that is optional but never
+/// `null`.
 pub(in crate::http) fn not_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {

@@ -1,4 +1,4 @@
-//! The parts of a path. What is no UTF-8 is the name of no row, and no fault worth a text of its own.
+//! Path parameters. A parameter that is not UTF-8 matches no row, so the response is 404.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;

@@ -1,4 +1,4 @@
-//! Which language a client reads: `Accept-Language` (RFC 9110, section 12.5.4), otherwise the default.
+//! The language of a response: `Accept-Language` (RFC 9110, section 12.5.4), otherwise the default.
 
 use axum::http::{HeaderMap, header};
 
@@ -7,15 +7,16 @@ use crate::http::error::reason::Language;
 /// A range's weight in thousandths; 0 stands for "not acceptable".
 type Weight = u16;
 
-/// `/oss/*` speaks Chinese unless asked otherwise, because its clients have always known it so; everything else speaks the
-/// `default` of the configuration.
+/// The default of `/oss/*` is Chinese, because its existing clients expect it; everywhere else it
+/// is the configured `default`.
 pub(in crate::http) fn of(path: &str, headers: &HeaderMap, default: Language) -> Language {
     let default = if path.starts_with("/oss/") { Language::Chinese } else { default };
     let lines = headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok());
     best(lines.flat_map(|line| line.split(',')), default)
 }
 
-/// The language of the highest weight; of several the one that is named first, and the default if `*` stands for both.
+/// The language with the highest weight. If several have it, the first one named; if `*` covers
+/// both, the default.
 fn best<'a>(ranges: impl Iterator<Item = &'a str>, default: Language) -> Language {
     let other = match default {
         Language::Chinese => Language::English,
@@ -36,12 +37,12 @@ fn best<'a>(ranges: impl Iterator<Item = &'a str>, default: Language) -> Languag
     if other.is_before(&default) { other.language } else { default.language }
 }
 
-/// How much a client wants a language.
+/// A client's preference for a language.
 struct Wish {
     language: Language,
-    /// `None` if the client does not say.
+    /// `None` if the client does not mention it.
     weight: Option<Weight>,
-    /// Where it was named; behind everything if it was not.
+    /// Its position; last if it was not named.
     position: usize,
 }
 
@@ -50,7 +51,7 @@ impl Wish {
         Self { language, weight: None, position: usize::MAX }
     }
 
-    /// Of several ranges of one language, such as `en-GB` and `en`, the highest weight counts.
+    /// If several ranges match, such as `en-GB` and `en`, the highest weight counts.
     fn add(&mut self, weight: Weight, position: usize) {
         if self.weight.is_none_or(|known| known < weight) {
             self.weight = Some(weight);
@@ -58,12 +59,13 @@ impl Wish {
         }
     }
 
-    /// `*` stands for every language that is not named.
+    /// `*` covers every language that is not named.
     fn or(self, rest: Option<Weight>) -> Self {
         Self { weight: self.weight.or(rest), ..self }
     }
 
-    /// A language that is not mentioned is worse than any that is acceptable, and better than one that is not.
+    /// A language that is not mentioned ranks below every acceptable one and above every
+    /// unacceptable one.
     fn is_before(&self, other: &Self) -> bool {
         let rank = |weight: Option<Weight>| weight.map_or(1, |weight| weight.saturating_mul(2));
         let (mine, theirs) = (rank(self.weight), rank(other.weight));
@@ -75,11 +77,11 @@ impl Wish {
 enum Range {
     Of(Language),
     Any,
-    /// Of a language that the gateway does not speak.
+    /// A language that the gateway does not support.
     Unknown,
 }
 
-/// A range and its weight; `None` if it is malformed, which makes it as good as not sent.
+/// A range and its weight; `None` if it is malformed, which is ignored.
 fn range(text: &str) -> Option<(Range, Weight)> {
     let (tag, weight) = match text.split_once(';') {
         None => (text, 1000),

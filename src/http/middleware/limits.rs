@@ -1,4 +1,5 @@
-//! What is refused before a use case sees it, and what happens when one fails badly.
+//! Rejects requests over a limit before a handler runs, and turns timeouts and panics into
+//! responses.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -21,8 +22,8 @@ use crate::http::envelope;
 use crate::http::middleware::accept_language;
 use crate::http::state::Edge;
 
-/// Layer: refuses what is too large, answers within the time allowed whatever happens behind, and writes errors into the
-/// envelope.
+/// Layer: rejects requests that are too large, responds within the time limit, and writes errors
+/// into the envelope.
 pub(in crate::http) fn protect<S>(
     edge: &Edge,
     allowed: Duration,
@@ -46,7 +47,8 @@ where
     }
 }
 
-/// What HEAD is answered (RFC 9110, section 9.3.2). The router does so with what comes through it, but errors are written here.
+/// The response to HEAD (RFC 9110, section 9.3.2). The router does this for its routes, but errors
+/// are written here.
 fn without_body(mut response: Response) -> Response {
     let length = response.body().size_hint().exact();
     let body = std::mem::take(response.body_mut());
@@ -56,7 +58,8 @@ fn without_body(mut response: Response) -> Response {
     response
 }
 
-/// Queries and bodies over the limit, and two hosts; a body that declares no length is cut off where it is read.
+/// Rejects queries and bodies over the limit, and two hosts. A body without a declared length is
+/// truncated when it is read.
 fn check_sizes(edge: &Edge, request: &Request) -> Result<(), ApiError> {
     if request.uri().query().is_some_and(|query| query.len() > edge.max_query_bytes) {
         return Err(ApiError::with_detail(Reason::QueryTooLong, edge.max_query_bytes.to_string()));
@@ -73,7 +76,7 @@ fn check_sizes(edge: &Edge, request: &Request) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The answer, if there is one in time.
+/// The response, if there is one in time.
 async fn finish(allowed: Duration, answer: impl Future<Output = Result<Response, Infallible>>) -> Response {
     match timeout(allowed, AssertUnwindSafe(answer).catch_unwind()).await {
         Ok(Ok(Ok(response))) => response,
@@ -89,7 +92,7 @@ async fn finish(allowed: Duration, answer: impl Future<Output = Result<Response,
     }
 }
 
-/// A panic is a bug, and is logged as one.
+/// A panic is a bug and is logged as one.
 fn panicked(payload: &(dyn Any + Send)) -> Response {
     let cause =
         payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref::<String>().map(String::as_str));
@@ -105,12 +108,12 @@ pub(in crate::http) async fn not_found() -> ApiError {
     Reason::NotFound.into()
 }
 
-/// The router says which methods there are.
+/// The router lists the allowed methods.
 pub(in crate::http) async fn method_not_allowed() -> ApiError {
     Reason::MethodNotAllowed.into()
 }
 
-/// For routes where HEAD is no GET without a body.
+/// For routes where HEAD is not a GET without a body.
 pub(in crate::http) async fn only_get() -> Response {
     ([(header::ALLOW, "GET")], ApiError::from(Reason::MethodNotAllowed)).into_response()
 }

@@ -1,6 +1,6 @@
-//! One line for each request, its trace, its id, and how long it took.
+//! One log line, one trace and one id for each request, with its duration.
 //!
-//! Never logged or traced: queries, headers, bodies, and what is in an answer.
+//! Never logs or traces queries, headers, or bodies of requests and responses.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -23,7 +23,7 @@ use crate::http::state::SharedGateway;
 /// The route of a request that goes past the router, which would otherwise name it.
 pub(in crate::http) type FastRoute = fn(&Request) -> Option<&'static str>;
 
-/// Layer: gives a request its context and its trace, and tells how it ended.
+/// Layer: gives a request its context and trace, and logs its outcome.
 pub(in crate::http) fn observe<S>(
     gateway: &SharedGateway,
     fast_route: FastRoute,
@@ -56,7 +56,7 @@ where
     })
 }
 
-/// Sees to it that each request is told of once, also one whose client did not wait for the answer.
+/// Logs each request exactly once, even if its client disconnected.
 struct Watch {
     gateway: SharedGateway,
     context: RequestContext,
@@ -96,10 +96,10 @@ impl Drop for Watch {
     }
 }
 
-/// The client has gone before it was answered, or the gateway has.
+/// The client disconnected before the response, or the gateway stopped.
 const CANCELLED: &str = "cancelled";
 
-/// Layer, within the router: notes which of its routes it is.
+/// Layer inside the router: records which route matched.
 pub(in crate::http) async fn note_route(request: Request) -> Request {
     let route = request.extensions().get::<MatchedPath>();
     if let Some((context, route)) = RequestContext::of(request.extensions()).zip(route) {
@@ -108,17 +108,17 @@ pub(in crate::http) async fn note_route(request: Request) -> Request {
     request
 }
 
-/// A request, and what came of it.
+/// A request and its outcome.
 struct Ended<'a> {
     context: &'a RequestContext,
     method: &'static str,
-    /// `None` where nobody was there to be answered.
+    /// `None` if the client disconnected.
     status: Option<StatusCode>,
     reason: Option<&'static str>,
 }
 
 impl Ended<'_> {
-    /// Why it failed, where that was not the caller's doing; or that it was not answered.
+    /// Why it failed if the caller is not at fault, or that it got no response.
     fn failure(&self) -> Option<&'static str> {
         let is_ours = self.status.is_none_or(|status| status.is_server_error());
         is_ours.then(|| self.reason.unwrap_or("unknown"))
@@ -133,7 +133,7 @@ impl Ended<'_> {
         }
     }
 
-    /// Writes the line, if it may be written: those of failures always.
+    /// Writes the line if the budget allows; failures are always written.
     fn log(&self, lines: &LineBudget, took: Duration) {
         let Self { context, method, status, reason } = self;
         macro_rules! log {
@@ -174,7 +174,7 @@ impl Ended<'_> {
         }
     }
 
-    /// Completes the span. The path of a request that was refused may be anything, and is left out.
+    /// Completes the span. Omits the path of a rejected request, because it can be anything.
     fn describe(&self, span: &Span, path: &str) {
         let method = match self.method {
             OTHER_METHOD => "HTTP",

@@ -1,5 +1,7 @@
-//! What values a field or a parameter takes, told in the document: the words, the shape, the bounds. What one value has to do
-//! with another no schema can say; the descriptions do.
+//! Constraints in the OpenAPI documents: allowed words, patterns and bounds of fields and
+//! parameters.
+//!
+//! A schema cannot express rules between fields; the descriptions do.
 
 use std::collections::BTreeMap;
 use std::mem;

@@ -1,6 +1,7 @@
-//! Every status that an operation may refuse with, told in the document operation by operation: which follow from what the
-//! operation takes, and which are its own. A status that stands in no line here is a fault, which
-//! `tests/schemathesis/run` finds.
+//! Error responses in the OpenAPI documents: every status that an operation can return.
+//!
+//! Some follow from what the operation accepts, the others are listed here. A missing status is a
+//! bug, which `tests/schemathesis/run` finds.
 
 use axum::http::{Method, StatusCode};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};

@@ -1,7 +1,7 @@
-//! Names the data of generic answers in the document.
+//! Names the data of generic responses in the OpenAPI documents.
 //!
-//! utoipa writes the argument of a generic schema inline. Generated clients would have each type
-//! once by its name, and once more in every answer.
+//! utoipa inlines the argument of a generic schema. Generated clients would have each type once by
+//! its name, and once more in every response.
 
 use std::collections::BTreeMap;
 use std::mem;

@@ -1,4 +1,4 @@
-//! The header fields of answers, told in the document: all but those that belong to every HTTP message.
+//! Header fields of responses in the OpenAPI documents, except those of every HTTP message.
 
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::{Content, Header, HeaderBuilder, Object, RefOr, Response};

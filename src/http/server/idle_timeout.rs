@@ -1,8 +1,9 @@
-//! What a connection is used for: whose turn it is, and when a client has been at rest for too long.
+//! The idle timeout of a connection.
 //!
-//! The server's own timeout covers neither a client that never says which protocol it speaks, nor one of HTTP/2 that only
-//! answers pings, nor one that asks for much and takes nothing; and it costs a timer for each request. Nothing here waits for
-//! anything or allocates: a request costs a few relaxed additions.
+//! The timeout of the HTTP server does not cover a client that never selects a protocol, an HTTP/2
+//! client that only answers pings, or one that requests much and reads nothing. It also costs a
+//! timer for each request. This code never waits or allocates: a request costs a few relaxed
+//! additions.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,11 +17,11 @@ use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// What the operating system keeps for a client that is slow, beside what is on its way.
+/// What the operating system buffers for a slow client, in addition to what is in transit.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 64 * 1024;
 
-/// How often a connection is looked at before it is given up.
+/// How often a connection is checked before it is closed.
 const LOOKS: u32 = 4;
 
 /// Counts of one connection.
@@ -28,13 +29,13 @@ const LOOKS: u32 = 4;
 pub(in crate::http) struct Activity {
     /// Requests so far.
     begun: AtomicU64,
-    /// Requests that are not answered to the last byte of their body.
+    /// Requests whose response body is not sent completely.
     open: AtomicU64,
-    /// Those of them that wait for us: for the head, or for more of the body.
+    /// Those of them that wait for the gateway: for the head, or for more of the body.
     ours: AtomicU64,
-    /// How often the client took something.
+    /// How often the client read something.
     taken: AtomicU64,
-    /// Whether what was written waits for the client to take it.
+    /// Whether written data waits for the client to read it.
     full: AtomicBool,
 }
 
@@ -46,7 +47,8 @@ impl Activity {
         UnderWay { activity: Arc::clone(self), is_ours: true }
     }
 
-    /// Completes when for at least so long nothing was asked for, nothing waited for us, and nothing was taken.
+    /// Completes if, for at least this long, nothing was requested, nothing waited for the gateway,
+    /// and nothing was read.
     pub(in crate::http) async fn ceases(&self, for_at_least: Duration) {
         let mut quiet = 0;
         while quiet < LOOKS {
@@ -54,7 +56,7 @@ impl Activity {
         }
     }
 
-    /// Whether there is any progress within that time.
+    /// Whether there is progress within that time.
     async fn goes_on(&self, within: Duration) -> bool {
         let (begun, taken) = (self.begun.load(Ordering::Relaxed), self.taken.load(Ordering::Relaxed));
         let (waited_for_us, had_to_take) = (self.waits_for_us(), self.has_to_take());
@@ -81,7 +83,7 @@ pub(in crate::http) struct UnderWay {
 }
 
 impl UnderWay {
-    /// The head is out; the request is under way until its body is sent, too.
+    /// The head is sent; the request is in progress until its body is sent, too.
     pub(in crate::http) fn until_sent(mut self, body: Body) -> WatchedBody {
         self.is_ours(false);
         WatchedBody { body, under_way: self }
@@ -104,7 +106,8 @@ impl Drop for UnderWay {
     }
 }
 
-/// A body that tells whose turn it is: ours while more is waited for, the client's once a piece was handed out.
+/// A body that records who must act next: the gateway while more data is expected, the client once
+/// a chunk was sent.
 pub(in crate::http) struct WatchedBody {
     body: Body,
     under_way: UnderWay,
@@ -132,7 +135,7 @@ impl hyper::body::Body for WatchedBody {
     }
 }
 
-/// A connection's stream that tells when the client takes what is written.
+/// A connection's stream that records when the client reads.
 pub(in crate::http) struct WatchedStream {
     stream: TcpStream,
     activity: Arc<Activity>,

@@ -1,4 +1,4 @@
-//! `/v1/uploads/batch`: many places in one call and one commit.
+//! `/v1/uploads/batch`: issues many uploads in one call and one commit.
 
 use std::num::NonZeroU32;
 

@@ -1,4 +1,4 @@
-//! `/v1/uploads`, looked through: pages and exports of the caller's tenant.
+//! `GET /v1/uploads` and its export: the uploads of the caller's tenant.
 
 use axum::extract::State;
 use axum::response::Response;

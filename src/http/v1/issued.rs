@@ -1,4 +1,4 @@
-//! What an app gets for an upload that was issued.
+//! The response to an app for an issued upload.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What apps ask for: JSON that is read into a request, or refused with the field's name.
+//! The JSON of requests to issue uploads: parsed, or rejected with the name of the field.
 
 use std::collections::BTreeMap;
 use std::fmt;

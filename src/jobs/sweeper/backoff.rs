@@ -1,4 +1,4 @@
-//! How a bucket fares that fails: it is left alone, each time for longer.
+//! Backoff for a failing bucket: each failure doubles the pause.
 
 use std::time::Duration;
 

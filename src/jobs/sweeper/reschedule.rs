@@ -1,4 +1,4 @@
-//! An upload that could not be asked for, and when the sweeper tries again.
+//! Reschedules an upload whose check failed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 

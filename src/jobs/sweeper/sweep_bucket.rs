@@ -1,4 +1,4 @@
-//! The sweeper's work on one bucket.
+//! Sweeps one bucket.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! How the sweeper's work is shown: what the database knows, and what this instance does about it.
+//! The sweeper's status for operators: due uploads from the database, and the state of this
+//! instance.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -1,6 +1,6 @@
-//! The statement that records uploads, and counts them.
+//! The statement that records uploads and counts their usage.
 //!
-//! To count them here costs Postgres half of what the trigger does that counts what others write
+//! Counting here costs Postgres half of what the trigger costs that counts other writes
 //! (`docs/adr/0008-usage-rollups.md`).
 
 use std::collections::HashMap;
@@ -65,12 +65,12 @@ impl PgHasArrayType for NewUpload {
     }
 }
 
-/// As Postgres has it.
+/// The value as Postgres stores it.
 fn stored(bytes: u64) -> Option<i64> {
     bytes.try_into().ok()
 }
 
-/// What a group of the rows adds to the usage, as the type `usage_count` has it, field by field in its order.
+/// What a group of rows adds to the usage: the type `usage_count`, field by field.
 #[derive(sqlx::Encode)]
 struct Count {
     tenant_id: Uuid,
@@ -113,7 +113,7 @@ fn count(rows: &[&NewUpload]) -> Vec<Count> {
     counts.collect()
 }
 
-/// Writes the uploads, and what they add to the usage, in one statement.
+/// Writes the uploads and their usage in one statement.
 pub(super) async fn insert(connection: &mut PgConnection, uploads: &[&NewUpload]) -> Result<(), StoreError> {
     let counts = count(uploads);
     sqlx::query!(

@@ -1,4 +1,4 @@
-//! A row of `uploads`, with the names of what it refers to.
+//! A row of `uploads`, with the names of its tenant and bucket.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::domain::upload::{
     FileFacts, NewUpload, Pixels, RequestSource, Seconds, SeenObject, TraceId, Upload, UploadKind,
 };
 
-/// What a [`Row`] is read with; a condition follows. Not checked when it is compiled, since its conditions are made as they
-/// are asked for; every column is read by tests.
+/// The columns of a [`Row`]; conditions follow. Not checked at compile time, because conditions are
+/// built at run time. Tests read every column.
 pub(super) const SELECT: &str = "\
     SELECT uploads.id, uploads.tenant_id, tenants.slug, uploads.bucket_id, buckets.alias, uploads.object_key, uploads.ext, uploads.kind,
            uploads.width, uploads.height, uploads.duration_seconds, uploads.declared_size_bytes, uploads.declared_content_type,
@@ -30,12 +30,13 @@ pub(super) const SELECT: &str = "\
     JOIN buckets ON buckets.id = uploads.bucket_id
     LEFT JOIN api_keys ON api_keys.id = uploads.caller_id";
 
-/// Goes before [`SELECT`] to read the rows whose ids are in the first parameter. Other conditions stay outside a materialized
-/// query, so Postgres looks up each id in the primary key. If a tenant or a range of ids stood beside the list, Postgres without
-/// statistics would expect few such rows and read all of the tenant's.
+/// Precedes [`SELECT`] to read the rows whose ids are in the first parameter. Other conditions stay
+/// outside a materialized query, so Postgres looks up each id in the primary key. With a tenant or
+/// a range of ids beside the list, Postgres without statistics would expect few rows and read all
+/// of the tenant's.
 pub(super) const BY_IDS: &str = "WITH uploads AS MATERIALIZED (SELECT * FROM uploads WHERE id = ANY($1)) ";
 
-/// A row of [`SELECT`]: the upload, or which value this version cannot read.
+/// A row of [`SELECT`]: the upload, or the value that this version cannot read.
 pub(super) struct Row(Result<Upload, Invalid>);
 
 impl FromRow<'_, PgRow> for Row {

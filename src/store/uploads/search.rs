@@ -1,10 +1,12 @@
-//! Pages of uploads, by what is asked for.
+//! Searches `uploads`, a page at a time.
 //!
-//! The table is meant for a billion rows, so a page examines no more than a window of them: in the order of ids, of one
-//! tenant by `uploads_tenant_time`, of all by the primary key. Where fewer matched, the page is short and says how far it
-//! came. Subjects and the rare states have indexes of their own, and a time is a range of ids, so that other months'
-//! partitions are not touched. The statement holds only the conditions that are asked for and is planned with their values.
-//! So the compiler cannot check it, as it does most others; a test compares it with a naive model.
+//! The table is meant for a billion rows, so a page examines at most a window of them, in the order
+//! of ids: of one tenant by `uploads_tenant_time`, of all tenants by the primary key. If fewer rows
+//! matched, the page is short and returns where it stopped. Subjects and rare states have their own
+//! indexes. A time is a range of ids, so other months' partitions are not read.
+//!
+//! The statement contains only the requested conditions and is planned with their values. The
+//! compiler therefore cannot check it, unlike most others; a test compares it with a naive model.
 
 use std::collections::HashMap;
 
@@ -20,51 +22,51 @@ use super::row::{self, Row};
 use super::{Store, StoreError};
 use crate::store::Transaction;
 
-/// Which page is read.
+/// The page to read.
 #[derive(Debug, Clone, Copy)]
 pub struct SearchQuery<'a> {
     pub filter: &'a UploadFilter,
     pub order: Order,
-    /// Begins behind this one.
+    /// Starts after this upload.
     pub after: Option<UploadId>,
-    /// Ends before this one.
+    /// Ends before this upload.
     pub until: Option<UploadId>,
-    /// Looks at the uploads that the object key names, instead of at all.
+    /// Examines only the uploads that the object key names.
     pub by_id: bool,
-    /// Rows of the page, at most.
+    /// Maximum rows of the page.
     pub limit: u16,
-    /// Rows that are examined for it, at most.
+    /// Maximum rows examined for the page.
     pub window: i64,
 }
 
-/// What one page's walk found.
+/// The result of one page.
 #[derive(Debug)]
 pub struct FoundPage {
     pub uploads: Vec<Upload>,
-    /// The last upload that was examined; `None` when there is nothing behind.
+    /// The last upload that was examined; `None` if there is nothing after it.
     pub more_behind: Option<UploadId>,
 }
 
-/// A page of a tenant's uploads.
+/// Reads a page of a tenant's uploads.
 ///
 /// # Errors
-/// The database is away, or a row does not parse.
+/// The database is unreachable, or a row does not parse.
 pub async fn search(store: &Store, tenant_id: TenantId, query: SearchQuery<'_>) -> Result<FoundPage, StoreError> {
     find(store, Some(tenant_id), query).await
 }
 
-/// A page of all tenants' uploads; for operators.
+/// Reads a page of all tenants' uploads; for operators.
 ///
 /// # Errors
-/// The database is away, or a row does not parse.
+/// The database is unreachable, or a row does not parse.
 pub async fn search_any_tenant(store: &Store, query: SearchQuery<'_>) -> Result<FoundPage, StoreError> {
     find(store, None, query).await
 }
 
-/// How Postgres would find a page, as its EXPLAIN tells; for tests, and for whoever wonders.
+/// Returns the EXPLAIN of a page, for tests and diagnosis.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn explain_any_tenant(
     store: &Store,
     tenant_id: Option<TenantId>,
@@ -79,8 +81,8 @@ pub async fn explain_any_tenant(
     Ok(store.within(("EXPLAIN", "uploads"), plan).await?.join("\n"))
 }
 
-/// A transaction in which the planner takes an index in its order, whatever the statistics say: they may be a month's, and
-/// wrong about today. What takes too long ends in Postgres, too.
+/// A transaction in which the planner follows an index in its order whatever the statistics say,
+/// because they may be a month old. Postgres also enforces the time limit.
 async fn begin(store: &Store) -> Result<Transaction, sqlx::Error> {
     let begin = format!(
         "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; \
@@ -90,7 +92,7 @@ async fn begin(store: &Store) -> Result<Transaction, sqlx::Error> {
     store.pool.begin_with(sqlx::AssertSqlSafe(begin)).await
 }
 
-/// An upload that matches, or the last one that a page may examine.
+/// A matching upload, or the last one that a page may examine.
 #[derive(sqlx::FromRow)]
 struct Hit {
     id: Uuid,
@@ -112,7 +114,7 @@ async fn find(store: &Store, tenant_id: Option<TenantId>, query: SearchQuery<'_>
     store.within(("SELECT", "uploads"), found).await
 }
 
-/// The ids of a page, and the last one that was examined for it if there is more behind.
+/// Returns the ids of a page, and the last examined id if there are more rows.
 fn page(hits: &[Hit], limit: usize) -> (Vec<Uuid>, Option<Uuid>) {
     let mut ids: Vec<Uuid> = hits.iter().filter(|hit| hit.matches).map(|hit| hit.id).collect();
     let overfull = ids.len() > limit;
@@ -122,7 +124,7 @@ fn page(hits: &[Hit], limit: usize) -> (Vec<Uuid>, Option<Uuid>) {
     (ids, more_behind)
 }
 
-/// The rows of the page, with the names of what they refer to.
+/// Returns the rows of the page, with the names of their tenants and buckets.
 async fn read(
     transaction: &mut Transaction,
     tenant_id: Option<TenantId>,
@@ -191,8 +193,8 @@ impl Statement<'_> {
         self.sql.push(order).push(" LIMIT ").push_bind(limit);
     }
 
-    /// A tenant's rows in the order of `uploads_tenant_time`, so that no other index will do: by the primary key the
-    /// planner would go over any number of other tenants' rows.
+    /// Reads a tenant's rows in the order of `uploads_tenant_time`, so that no other index
+    /// qualifies: by the primary key the planner would pass over any number of other tenants' rows.
     const fn order(&self) -> &'static str {
         match (self.tenant_in_order(), self.query.order) {
             (Some(_), Order::Newest) => " ORDER BY tenant_id DESC, id DESC",
@@ -202,7 +204,7 @@ impl Statement<'_> {
         }
     }
 
-    /// The tenant whose rows are gone through; `None` where the primary key is what finds rows.
+    /// The tenant whose rows are read; `None` if the primary key finds the rows.
     const fn tenant_in_order(&self) -> Option<TenantId> {
         if self.query.by_id { None } else { self.tenant_id }
     }
@@ -271,7 +273,7 @@ impl Statement<'_> {
         self.push_if(" AND coalesce(size_bytes, declared_size_bytes) <= ", filter.max_size.map(Bytes::get));
     }
 
-    /// Whether rows must be looked at, beside what an index says of them.
+    /// Whether rows must be read in addition to the index.
     fn must_examine(&self) -> bool {
         let mut rest = UploadFilter { from: None, to: None, ..self.query.filter.clone() };
         if self.has_subject_index() {
@@ -287,7 +289,7 @@ impl Statement<'_> {
         self.tenant_in_order().is_some() && self.query.filter.subject.is_some()
     }
 
-    /// One index at a time: what the other would say is looked at.
+    /// Uses one index at a time, and checks the other condition on the rows.
     fn has_state_index(&self) -> bool {
         let is_rare = matches!(self.query.filter.state, Some(UploadState::Mismatched | UploadState::Deleted));
         self.tenant_in_order().is_some() && is_rare && !self.has_subject_index()

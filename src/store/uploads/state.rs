@@ -1,5 +1,7 @@
-//! What becomes of an upload: every change of a state. Each is made only where the row still has a state that it was decided
-//! on, so that of two who look at once neither undoes what the other found.
+//! State changes of uploads.
+//!
+//! A change is written only if the row still has the state that the decision was based on. So if
+//! two instances check the same upload, neither overwrites the result of the other.
 
 use std::collections::HashSet;
 
@@ -11,43 +13,43 @@ use crate::domain::upload::{SeenObject, UploadState};
 
 use super::{Store, StoreError};
 
-/// What was found out of an upload, and what it is from now on.
+/// The result of a check, and the state that follows from it.
 #[derive(Debug, Clone)]
 pub struct StateChange {
     pub id: UploadId,
-    /// What it was when somebody looked.
+    /// The state when the check started.
     pub was: UploadState,
-    /// When its URL ran out, as it was then: one that was signed anew since has not expired.
+    /// When the URL expired, as read by the check. An upload re-signed since then has not expired.
     pub url_expires_at: DateTime<Utc>,
     pub state: UploadState,
-    /// What the bucket said, where it was there.
+    /// What the bucket reported, if the object exists.
     pub seen: Option<SeenObject>,
 }
 
-/// What a client says of the ETag of its PUT.
+/// The ETag that a client declares for its PUT.
 #[derive(Debug, Clone, Copy)]
 pub enum DeclaredEtag<'a> {
-    /// No client was asked: what one said before stays.
+    /// No client was asked: keeps the declared one.
     Kept,
-    /// What it says now; whatever it said before was of another PUT.
+    /// The declared ETag. It replaces an earlier one, which belonged to another PUT.
     Now(Option<&'a str>),
 }
 
-/// Who settles uploads, and what must still hold for them.
+/// Who changes the state, and what must still be true.
 #[derive(Debug, Clone, Copy)]
 pub enum Settler<'a> {
-    /// The sweeper, for uploads that it still claims until this moment.
+    /// The sweeper, for uploads whose lease still ends at this time.
     Claim(DateTime<Utc>),
-    /// A request, for an upload whose state is still `was`, or is one of `from`.
+    /// A request, for an upload whose state is still `was` or one of `from`.
     Request { from: &'a [UploadState], declared_etag: DeclaredEtag<'a> },
 }
 
-/// Settles a tenant's uploads and returns the ids that were written. It skips uploads that somebody else settled meanwhile,
-/// and does not expire an upload whose URL was re-signed. An upload keeps its `check_at` if a PUT may still end after `now`:
-/// until `grace` after its URL expires.
+/// Changes the state of a tenant's uploads and returns the ids that were written. Skips uploads
+/// whose state changed meanwhile, and does not expire an upload whose URL was re-signed. An upload
+/// keeps its `check_at` if a PUT may still end after `now`: until `grace` after its URL expires.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn settle(
     store: &Store,
     tenant_id: TenantId,
@@ -56,7 +58,7 @@ pub async fn settle(
     grace: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<HashSet<UploadId>, StoreError> {
-    /// One column of the findings, as an array.
+    /// One column of the changes, as an array.
     fn column<'a, T>(found: &'a [StateChange], of: impl Fn(&'a StateChange) -> T) -> Vec<T> {
         found.iter().map(of).collect()
     }
@@ -112,8 +114,9 @@ pub async fn settle(
     Ok(settled.into_iter().map(UploadId::from).collect())
 }
 
-/// Marks a tenant's upload as deleted and returns whether its state changed. If a PUT may still end after `now`, the sweeper
-/// checks the upload `grace` after its URL expires. The expiry is the row's, because the URL may have been re-signed meanwhile.
+/// Marks a tenant's upload as deleted and returns whether its state changed. If a PUT may still end
+/// after `now`, the sweeper checks the upload `grace` after its URL expires. The expiry is read
+/// from the row, because the URL may have been re-signed meanwhile.
 ///
 /// # Errors
 /// [`StoreError::WrongRowCount`] if the upload is gone.

@@ -1,8 +1,10 @@
-//! What the sweeper does with `uploads`: which are due, and whose turn it is. What it finds is written by [`super::state`].
+//! The sweeper's queries on `uploads`: which rows are due, and claiming them. [`super::state`]
+//! writes the results.
 //!
-//! A row that is due is claimed by moving its `check_at` into the future: no lock is held while its bucket is asked, and what
-//! was claimed by an instance that died becomes due again by itself. What is due is so by the instance's clock and by that of Postgres:
-//! one that is days ahead must not find living uploads missing.
+//! Claiming moves `check_at` into the future. No lock is held while the bucket is asked, and the
+//! claims of a dead instance become due again by themselves. A row is due only if both the
+//! instance's clock and Postgres's clock say so: a clock that is days ahead must not expire live
+//! uploads.
 
 use std::collections::HashSet;
 
@@ -16,33 +18,34 @@ use crate::domain::upload::Upload;
 use super::row::{self, Row};
 use super::{Store, StoreError};
 
-/// A bucket with uploads to look for.
+/// A bucket with due uploads.
 #[derive(Debug, Clone)]
 pub struct DueBucket {
     pub tenant_id: TenantId,
     pub tenant: Slug,
     pub bucket_id: BucketId,
     pub bucket: Alias,
-    /// Since when the oldest one is due.
+    /// When its oldest upload became due.
     pub oldest_due_at: DateTime<Utc>,
-    /// How many are due, counted up to the limit that was given.
+    /// Number of due uploads, counted up to the limit.
     pub due: i64,
 }
 
-/// An upload whose turn it is.
+/// An upload that this instance has claimed.
 #[derive(Debug, Clone)]
 pub struct ClaimedUpload {
     pub upload: Upload,
-    /// Since when it was due.
+    /// When it became due.
     pub due_at: DateTime<Utc>,
 }
 
-/// The buckets that have uploads due at `now` among the next `limit` that have any to look for at all, in the order of their
-/// ids from behind `after`; and the last one that was looked at, where there may be more. Of each, uploads are counted up to
-/// `most_counted`. It leaps from bucket to bucket in the index, and reads no other rows.
+/// Lists the buckets with uploads due at `now`, among the next `limit` buckets that have any upload
+/// to check, in the order of their ids after `after`. Also returns the last bucket examined, if
+/// there may be more. Counts up to `most_counted` uploads of each. Skips from bucket to bucket in
+/// the index and reads no other rows.
 ///
 /// # Errors
-/// The database is away, or a row does not parse.
+/// The database is unreachable, or a row does not parse.
 pub async fn list_due_any_tenant(
     store: &Store,
     now: DateTime<Utc>,
@@ -96,11 +99,11 @@ pub async fn list_due_any_tenant(
     Ok((due.collect::<Result<_, StoreError>>()?, last))
 }
 
-/// Claims up to `limit` of the uploads of a tenant's bucket that are due at `now`, the oldest first, until `lease`; none that another
-/// instance is claiming at this moment.
+/// Claims up to `limit` uploads of a tenant's bucket that are due at `now`, oldest first, until
+/// `lease`. Skips those that another instance is claiming.
 ///
 /// # Errors
-/// The database is away, or a row does not parse.
+/// The database is unreachable, or a row does not parse.
 pub async fn claim(
     store: &Store,
     tenant_id: TenantId,
@@ -143,11 +146,12 @@ pub async fn claim(
     Ok(uploads)
 }
 
-/// Releases a tenant's uploads that are claimed until `lease`, and returns the ids that were written. Each is due again at the
-/// moment beside it; without a moment it is never due again, unless its URL was re-signed since `now`.
+/// Releases a tenant's uploads that are claimed until `lease`, and returns the ids that were
+/// written. Each is due again at its given time. Without a time it is never due again, unless its
+/// URL was re-signed since `now`.
 ///
 /// # Errors
-/// The database is away.
+/// The database is unreachable.
 pub async fn reschedule(
     store: &Store,
     tenant_id: TenantId,

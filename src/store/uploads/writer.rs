@@ -1,4 +1,4 @@
-//! Recording on the hot path: by one who writes batch after batch, on a connection that is kept meanwhile.
+//! The writer of the hot path: writes batch after batch on a connection that it keeps meanwhile.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,12 @@ use crate::domain::upload::NewUpload;
 use super::insert::insert;
 use crate::store::{Store, StoreError};
 
-/// For so long a connection is kept; then the pool has a look at it: whether it is too old, still alive, and leads to the primary.
+/// How long a connection is kept. Then the pool checks its age, that it is alive, and that it leads
+/// to the primary.
 pub const KEPT_FOR: Duration = Duration::from_secs(1);
 
-/// Writes batches into the ledger, one after the other. To give a connection back to the pool and to take it again costs a round trip
-/// to Postgres, which is a tenth of a batch, so it is kept from one batch to the next.
+/// Writes batches into the ledger. Returning a connection to the pool and taking it again costs a
+/// round trip to Postgres, a tenth of a batch, so the writer keeps it between batches.
 #[derive(Debug)]
 pub struct Appender {
     store: Store,
@@ -33,7 +34,7 @@ impl Appender {
         Self { store, kept: None }
     }
 
-    /// Gives the connection back; the next batch takes another one.
+    /// Returns the connection to the pool; the next batch takes another one.
     pub fn rest(&mut self) {
         self.kept = None;
     }

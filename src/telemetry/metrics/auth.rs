@@ -1,4 +1,4 @@
-//! Authentication: who was turned away, and the keys of JWT issuers.
+//! Metrics of authentication: rejected credentials, and keys of JWT issuers.
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::Counter;

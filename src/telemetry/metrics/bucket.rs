@@ -1,4 +1,4 @@
-//! Calls of buckets; never one for a presign.
+//! Metrics of requests to buckets. A presign sends none.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is in memory: how often it was there.
+//! Metrics of the caches: hits and misses.
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::BoundCounter;

@@ -1,4 +1,4 @@
-//! Postgres: <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/>.
+//! Metrics of Postgres: <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/>.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is asked for when somebody reads, rather than counted as it happens.
+//! Gauges: values that are read on collection, not counted as they change.
 
 use std::time::Duration;
 

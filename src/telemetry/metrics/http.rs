@@ -1,4 +1,4 @@
-//! Requests: <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/>.
+//! Metrics of requests: <https://opentelemetry.io/docs/specs/semconv/http/http-metrics/>.
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Lines that requests did not write, for want of a budget.
+//! Metrics of the log: request lines that were omitted because the budget was used up.
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::BoundCounter;

@@ -1,4 +1,4 @@
-//! Limits: who was let in, and who was not.
+//! Metrics of rate limits: admitted and rejected requests.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};

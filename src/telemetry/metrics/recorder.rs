@@ -1,4 +1,4 @@
-//! The recorder: its batches, its queue, its commits.
+//! Metrics of the recorder: batches, queue and commits.
 
 use std::time::Duration;
 

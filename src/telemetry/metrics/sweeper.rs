@@ -1,4 +1,4 @@
-//! The sweeper's rounds.
+//! Metrics of the sweeper's rounds.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Uploads: asked for, and settled.
+//! Metrics of uploads: requested, and state changes.
 
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{BoundCounter, Counter};

@@ -1,4 +1,4 @@
-//! Rows as RFC 4180 has them, for people who open them in a spreadsheet.
+//! CSV rows (RFC 4180), safe to open in a spreadsheet.
 
 use std::borrow::Cow;
 

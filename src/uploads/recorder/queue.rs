@@ -1,7 +1,8 @@
-//! What waits to be written, and who may write next.
+//! The recorder's queue, and the rule for when another writer starts.
 //!
-//! A commit costs Postgres the same for one row as for ten, so a further writer starts only when enough rows wait to be worth
-//! one: as many as others are writing, each. Nobody is woken for a row but the writer that is going to take it.
+//! A commit costs Postgres the same for one row as for ten. So another writer starts only when
+//! enough rows wait: as many as each active writer is writing. A new row wakes only the writer that
+//! will take it.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
