@@ -1,4 +1,4 @@
-//! What an upload is for: `type` in the API.
+//! The kind of an upload: `type` in the API.
 
 use strum::{EnumString, IntoStaticStr};
 
