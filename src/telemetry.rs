@@ -37,10 +37,11 @@ pub mod trace;
 
 pub use self::log_budget::{LineBudget, LineKind};
 
-/// How long what waits to be exported may take at the end. (Metrics take five seconds at most, whatever they are told.)
+/// How long exporting the rest may take at shutdown. (Metrics take at most five seconds, whatever
+/// the setting.)
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Why there is no telemetry.
+/// Why telemetry did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     #[error(transparent)]
@@ -49,7 +50,7 @@ pub enum TelemetryError {
     Export(#[from] ExportError),
 }
 
-/// What the parts of a gateway count in, and by what its requests are traced.
+/// The metrics of a gateway's parts, and the tracing of its requests.
 #[derive(Debug, Clone)]
 pub struct Signals {
     pub metrics: Metrics,
@@ -57,14 +58,15 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Metrics for whoever asks at `/metrics`, and nothing that leaves the process.
+    /// Metrics for `/metrics` only; nothing leaves the process.
     #[must_use]
     pub fn local(config: &TelemetryConfig) -> Self {
         Self { metrics: Metrics::new(config, None), tracing: Tracing::off() }
     }
 }
 
-/// The telemetry of a process that serves. To be shut down at its end, or what waits is lost.
+/// The telemetry of a serving process. It must be shut down at the end, otherwise pending data is
+/// lost.
 pub struct Telemetry {
     pub signals: Signals,
     traces: Option<SdkTracerProvider>,
@@ -72,7 +74,7 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Sends what waits, as far as the collector takes it in time.
+    /// Exports pending data, as far as the collector accepts it in time.
     pub async fn shut_down(self) {
         let Self { signals, traces, logs } = self;
         // Threads of their own wait for the collector, and are waited for here.
@@ -87,13 +89,14 @@ impl Telemetry {
     }
 }
 
-/// A further layer of the log, such as a progress bar.
+/// An additional layer of the log, such as a progress bar.
 pub type ExtraLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// Starts the log on standard error, and the exports that the configuration asks for. Must be called within a Tokio runtime.
+/// Starts the log on standard error and the configured exports. Must be called within a Tokio
+/// runtime.
 ///
 /// # Errors
-/// The log was started before, or an exporter cannot be made.
+/// The log was already started, or an exporter cannot be created.
 pub fn start(config: &TelemetryConfig, extra: Option<ExtraLayer>) -> Result<Telemetry, TelemetryError> {
     let exports = Exports::new(config)?;
     // First, and for all: the other two count in it what they drop.
@@ -107,7 +110,7 @@ pub fn start(config: &TelemetryConfig, extra: Option<ExtraLayer>) -> Result<Tele
     Ok(Telemetry { signals: Signals { metrics, tracing }, traces, logs })
 }
 
-/// Says which variables of OpenTelemetry's nobody heeds.
+/// Logs which OpenTelemetry variables are not supported.
 pub fn log_ignored(variables: &[String]) {
     if !variables.is_empty() {
         tracing::warn!(
@@ -117,7 +120,7 @@ pub fn log_ignored(variables: &[String]) {
     }
 }
 
-/// Takes events and spans to where they are wanted. What nobody wants is not even made.
+/// Directs events and spans to their consumers. Without a consumer they are not created.
 #[must_use]
 pub fn subscriber(
     config: &TelemetryConfig,
@@ -133,7 +136,7 @@ pub fn subscriber(
     tracing_subscriber::registry().with(layers).with(Gate { is_on: traces.is_some(), events: filter(config.level) })
 }
 
-/// The log, as people or programs read it.
+/// The log, for people or for programs.
 fn lines<S>(config: &TelemetryConfig) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
@@ -149,13 +152,13 @@ where
     fmt::layer().with_writer(std::io::stderr).with_ansi(on_terminal).event_format(lines).with_filter(events)
 }
 
-/// An event, or the question whether one would be written.
+/// Whether the metadata is an event, or a check whether one would be written.
 fn is_no_span(metadata: &tracing::Metadata<'_>) -> bool {
     !metadata.is_span()
 }
 
-/// Our own messages from `level` up; those of other libraries never below info, since some print signatures, URLs and
-/// headers there (aws-sdk-s3's signer its string to sign, s3s whole requests).
+/// Our own messages from `level` up. Those of other libraries never below info, because some print
+/// signatures, URLs and headers there (aws-sdk-s3's signer its string to sign, s3s whole requests).
 #[must_use]
 pub fn filter(level: Level) -> Targets {
     let level = level_filter(level);

@@ -9,7 +9,7 @@ use super::ids::{ApiKeyId, TenantId};
 #[derive(Debug, Clone)]
 pub struct ApiKey {
     pub id: ApiKeyId,
-    /// The part that may be shown and logged.
+    /// The public part, which may be shown and logged.
     pub public_id: String,
     pub secret_sha256: [u8; 32],
     /// `None` for an operator's key.
@@ -20,6 +20,6 @@ pub struct ApiKey {
     pub expires_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,
     pub last_used_at: Option<DateTime<Utc>>,
-    /// Counts the changes of the row, from 1.
+    /// Revision of the row, from 1.
     pub revision: i32,
 }

@@ -9,18 +9,18 @@ use super::ids::{AuditEventId, TenantId};
 pub struct AuditEvent {
     pub id: AuditEventId,
     pub at: DateTime<Utc>,
-    /// Who, such as `cli:alice`, or `api_key:` and an operator's key by its public id.
+    /// The actor, such as `cli:alice`, or `api_key:` and the public id of an operator's key.
     pub actor: String,
-    /// The client's address, or the name of the machine that a command ran on.
+    /// The client's address, or the name of the machine that ran the command.
     pub origin: Option<String>,
-    /// What, such as `tenant.update`.
+    /// The action, such as `tenant.update`.
     pub action: String,
     pub tenant_id: Option<TenantId>,
-    /// The tenant's slug; known where an event was read, not where it is written.
+    /// The tenant's slug; set when an event is read, not when it is written.
     pub tenant: Option<String>,
     /// The id of the row that changed.
     pub subject_id: uuid::Uuid,
-    /// The row's name as people know it.
+    /// The row's name for people.
     pub subject_name: Option<String>,
     /// Names of the fields that changed; never their values.
     pub changed_fields: Vec<String>,

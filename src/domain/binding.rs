@@ -8,11 +8,11 @@ use strum::IntoStaticStr;
 
 use super::Invalid;
 
-/// One thing that a signature can hold a client to.
+/// A condition that a signature can enforce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Binding {
-    /// Exactly so many bytes.
+    /// Exactly this size in bytes.
     Size,
     /// Exactly this media type.
     ContentType,
@@ -24,10 +24,10 @@ pub enum Binding {
 
 impl Binding {
     pub const ALL: [Self; 4] = [Self::Size, Self::ContentType, Self::Sha256, Self::WriteOnce];
-    /// Those that not every store enforces.
+    /// Bindings that not every store enforces.
     pub const OPTIONAL: [Self; 2] = [Self::Sha256, Self::WriteOnce];
 
-    /// Its stable word: the name of the field that asks for it.
+    /// Its stable word: the name of the request field.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.into_str()
@@ -49,7 +49,7 @@ impl BindingSet {
         self.0 & 1 << binding as u8 != 0
     }
 
-    /// What is in this set, and not in the other.
+    /// Bindings in this set that are not in the other.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
@@ -60,10 +60,10 @@ impl BindingSet {
         self.0 == 0
     }
 
-    /// Reads a list, which may be empty, of `known` ones; `field` is what its writer calls it.
+    /// Parses a list, which may be empty, of `known` bindings; `field` names it in errors.
     ///
     /// # Errors
-    /// A word that is none of `known`.
+    /// A word that is not in `known`.
     pub fn parse<'a>(
         field: &'static str,
         known: &[Binding],
@@ -77,18 +77,18 @@ impl BindingSet {
         texts.into_iter().try_fold(Self::default(), |set, text| Ok(set.with(find(text).ok_or_else(unknown)?)))
     }
 
-    /// The words of those in the set.
+    /// The words of the bindings in the set.
     pub fn texts(self) -> impl Iterator<Item = &'static str> {
         self.iter().map(Binding::as_str)
     }
 
-    /// Those in the set.
+    /// The bindings in the set.
     pub fn iter(self) -> impl Iterator<Item = Binding> {
         Binding::ALL.into_iter().filter(move |binding| self.contains(*binding))
     }
 }
 
-/// What one URL is bound to.
+/// The bindings of one URL.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Bindings {
     /// Bytes, 0 … 5 TiB.
@@ -96,12 +96,12 @@ pub struct Bindings {
     /// The media type that belongs to the extension; `None` leaves it to the client.
     pub content_type: Option<&'static str>,
     pub sha256: Option<Sha256>,
-    /// Write-once: the PUT fails when there is an object already.
+    /// Write-once: the PUT fails if the object exists.
     pub write_once: bool,
 }
 
 impl Bindings {
-    /// Which ones there are.
+    /// Which bindings are set.
     #[must_use]
     pub fn set(&self) -> BindingSet {
         let there = [
@@ -119,10 +119,10 @@ impl Bindings {
 pub struct Sha256([u8; 32]);
 
 impl Sha256 {
-    /// Reads 64 hexadecimal digits, or base64 as S3 has it.
+    /// Parses 64 hexadecimal digits, or base64 as in S3.
     ///
     /// # Errors
-    /// Neither, or not 32 bytes.
+    /// The text is neither, or is not 32 bytes long.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let bytes = if text.len() == 64 { const_hex::decode(text).ok() } else { STANDARD.decode(text).ok() };
         let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
@@ -153,25 +153,27 @@ impl From<[u8; 32]> for Sha256 {
     }
 }
 
-/// A caller's own names and values, kept with the object as `x-amz-meta-…`.
+/// A caller's own names and values, stored with the object as `x-amz-meta-…`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Metadata(BTreeMap<String, String>);
 
 impl Metadata {
     pub const MAX_PAIRS: usize = 16;
     pub const MAX_NAME: usize = 64;
-    /// Of a value as it is sent, in bytes.
+    /// Maximum bytes of a value as it is sent.
     pub const MAX_VALUE: usize = 256;
-    /// Names and values together; S3 takes 2 KB of metadata
-    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>), and ours is among it.
+    /// Maximum bytes of names and values together. S3 accepts 2 KB of metadata
+    /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>), including
+    /// ours.
     pub const MAX_BYTES: usize = 1536;
-    /// What the gateway itself says of the file.
+    /// Names that the gateway itself uses.
     const RESERVED: [&str; 4] = ["duration", "height", "type", "width"];
 
-    /// Values that are not plain ASCII are encoded as RFC 2047 has it, which is how S3 shows them too.
+    /// Values that are not plain ASCII are encoded by RFC 2047, which is how S3 shows them.
     ///
     /// # Errors
-    /// Too many pairs, too much text, a name that is not made of `a-z 0-9 - _`, one of ours, or a control character.
+    /// Too many pairs, too much text, a name outside `a-z 0-9 - _`, a reserved name, or a control
+    /// character.
     pub fn parse(pairs: BTreeMap<String, String>) -> Result<Self, Invalid> {
         let invalid = |expected: String| Err(Invalid::new("metadata", expected));
         if pairs.len() > Self::MAX_PAIRS {
@@ -204,7 +206,7 @@ impl Metadata {
         Ok(Self(encoded))
     }
 
-    /// What an earlier [`Metadata::parse`] made.
+    /// Restores the result of an earlier [`Metadata::parse`].
     #[must_use]
     pub const fn of_encoded(pairs: BTreeMap<String, String>) -> Self {
         Self(pairs)
@@ -217,7 +219,8 @@ impl Metadata {
     }
 }
 
-/// A value as ASCII: itself, or an encoded word (RFC 2047, section 2). What looks like one is encoded too.
+/// Encodes a value as ASCII: itself, or an encoded word (RFC 2047, section 2). A value that looks
+/// like an encoded word is encoded too.
 fn encoded_word(value: String) -> String {
     if value.is_ascii() && !value.starts_with("=?") {
         return value;

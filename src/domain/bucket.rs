@@ -20,21 +20,22 @@ pub struct Bucket {
     /// Uploads go here unless the caller names another bucket.
     pub is_default: bool,
     pub location: Location,
-    /// What the store enforces beyond what every store does, as its operator says.
+    /// Bindings that a generic store enforces, as its operator declares.
     pub enforced_bindings: BindingSet,
     pub access_key_id: String,
-    /// Counts the credentials that the bucket has had, from 1; what is sealed is bound to it.
+    /// Number of credentials that the bucket has had, from 1. Sealed secrets are bound to it.
     pub credential_version: i32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub archived_at: Option<DateTime<Utc>>,
-    /// Counts the changes of the row, from 1.
+    /// Revision of the row, from 1.
     pub revision: i32,
 }
 
 impl Bucket {
-    /// Whether the store holds a client to what a URL is bound to. Every store that was measured refuses another size or
-    /// content type than the signed one; R2 and AWS check a signed SHA-256 and `If-None-Match`; of others the operator says.
+    /// Whether the store enforces a binding. Every measured store rejects a size or content type
+    /// other than the signed one. R2 and AWS check a signed SHA-256 and `If-None-Match`. For other
+    /// stores the operator declares it.
     #[must_use]
     pub const fn enforces(&self, binding: Binding) -> bool {
         match (binding, self.location.provider) {
@@ -49,7 +50,7 @@ impl Bucket {
 pub struct Alias(String);
 
 impl Alias {
-    /// The alias of a tenant's first bucket, where none is given.
+    /// The alias of a tenant's first bucket, by default.
     #[must_use]
     pub fn default_alias() -> Self {
         Self("default".to_owned())
@@ -76,7 +77,7 @@ impl std::fmt::Display for Alias {
     }
 }
 
-/// Everything that a URL into the bucket depends on, but the object key and the credential.
+/// Everything that a URL into the bucket depends on, except the object key and the credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     pub endpoint: Endpoint,
@@ -86,7 +87,7 @@ pub struct Location {
     pub provider: Provider,
 }
 
-/// How the bucket's name is put into a URL.
+/// How a URL contains the bucket's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "kebab-case", const_into_str, parse_err_ty = Invalid, parse_err_fn = not_addressing)]
 pub enum Addressing {
@@ -96,7 +97,7 @@ pub enum Addressing {
     VirtualHosted,
 }
 
-/// Who runs the bucket; decides what can be bound to a URL.
+/// The provider of the bucket; decides which bindings are possible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "lowercase", const_into_str, parse_err_ty = Invalid, parse_err_fn = not_provider)]
 pub enum Provider {
@@ -129,22 +130,22 @@ fn not_provider(_: &str) -> Invalid {
     Invalid::new("provider", "must be one of: r2 aws generic")
 }
 
-/// The store's address: a scheme, a host, perhaps a port, and nothing else.
+/// The store's address: a scheme, a host, an optional port, and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     scheme: &'static str,
-    /// Host and port as they stand in a URL and in the signed `Host` header.
+    /// Host and port, as in a URL and in the signed `Host` header.
     authority: String,
     host: String,
     is_domain: bool,
 }
 
 impl Endpoint {
-    /// Reads an endpoint such as `https://ACCOUNT.r2.cloudflarestorage.com`.
+    /// Parses an endpoint such as `https://ACCOUNT.r2.cloudflarestorage.com`.
     ///
     /// # Errors
-    /// No http(s) URL; plain http, or a host that is not public, where it is not allowed; user info, a path, a query or a
-    /// fragment.
+    /// Not an http(s) URL; plain http or a host that is not public, unless allowed; user info, a
+    /// path, a query or a fragment.
     pub fn parse(text: &str, allowed: &AllowedHosts) -> Result<Self, Invalid> {
         let invalid = |expected: &str| Invalid::new("endpoint", expected);
         let url = Url::parse(text).map_err(|_| invalid("must be a URL such as https://s3.example.com"))?;
@@ -173,7 +174,7 @@ impl Endpoint {
         &self.host
     }
 
-    /// Host, and port where it is not the scheme's own.
+    /// Host, and port if it is not the scheme's default.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
@@ -186,14 +187,14 @@ impl std::fmt::Display for Endpoint {
     }
 }
 
-/// A bucket's name: 3 to 63 of `a-z 0-9 . -`, beginning and ending with a letter or a digit
+/// A bucket's name: 3 to 63 of `a-z 0-9 . -`, starting and ending with a letter or digit
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketName(String);
 
 impl BucketName {
     /// # Errors
-    /// A name that S3 would refuse.
+    /// A name that S3 rejects.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         let inner = text.bytes().all(|byte| is_alphanumeric(byte) || byte == b'-' || byte == b'.');

@@ -7,25 +7,25 @@ use strum::{EnumString, IntoStaticStr};
 use super::Invalid;
 use super::tenant::Tenant;
 
-/// Somebody who proved to be allowed to speak for a tenant.
+/// An authenticated caller of a tenant.
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub tenant: Arc<Tenant>,
     pub kind: CallerKind,
-    /// The API key's id or the JWT issuer's id; nothing for an anonymous caller.
+    /// The API key's id or the JWT issuer's id; `None` for an anonymous caller.
     pub id: Option<uuid::Uuid>,
     /// The JWT's `sub`.
     pub subject: Option<Arc<str>>,
     pub scopes: Scopes,
 }
 
-/// How a caller proved who it is.
+/// How a caller authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str, parse_err_ty = Invalid, parse_err_fn = not_caller_kind)]
 pub enum CallerKind {
     ApiKey,
     Jwt,
-    /// By nothing: `oss.anonymous_tenant` lets everybody in.
+    /// Not at all: `oss.anonymous_tenant` admits everybody.
     Anonymous,
 }
 
@@ -41,11 +41,11 @@ fn not_caller_kind(_: &str) -> Invalid {
     Invalid::new("caller_kind", "must be api_key, jwt or anonymous")
 }
 
-/// One thing that a caller may do.
+/// A permission of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(const_into_str)]
 pub enum Scope {
-    /// Ask for presigned URLs.
+    /// Request presigned URLs.
     #[strum(serialize = "uploads:issue")]
     UploadsIssue,
     /// Query issued uploads, and download them.
@@ -76,7 +76,7 @@ impl Scopes {
         Scope::ALL.into_iter().fold(Self::default(), Self::with)
     }
 
-    /// What an API key may do where nothing is said: all but to delete.
+    /// The default scopes of an API key: all except delete.
     #[must_use]
     pub const fn default_scopes() -> Self {
         Self(0).with(Scope::UploadsIssue).with(Scope::UploadsRead)
@@ -92,21 +92,21 @@ impl Scopes {
         self.0 & 1 << scope as u8 != 0
     }
 
-    /// What both sets hold.
+    /// The scopes that are in both sets.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// The scopes among `texts`; words of other systems are passed over, as RFC 6749 (section 3.3) has it.
+    /// The known scopes among `texts`. Unknown words are ignored (RFC 6749, section 3.3).
     pub fn known_among<'a>(texts: impl IntoIterator<Item = &'a str>) -> Self {
         texts.into_iter().filter_map(|text| text.parse().ok()).fold(Self::default(), Self::with)
     }
 
-    /// Reads a list of scopes.
+    /// Parses a list of scopes.
     ///
     /// # Errors
-    /// An unknown scope, or none.
+    /// An unknown scope, or an empty list.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Invalid> {
         let scopes: Vec<Scope> = texts.into_iter().map(str::parse).collect::<Result<_, _>>().unwrap_or_default();
         if scopes.is_empty() {

@@ -5,19 +5,19 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-/// Tells the time in UTC.
+/// Returns the time in UTC.
 #[derive(Debug, Clone)]
 pub enum Clock {
     /// The machine's clock.
     System,
-    /// Always this moment; for tests and examples.
+    /// Always this time; for tests and examples.
     Fixed(DateTime<Utc>),
-    /// The machine's clock, so many seconds off, which may change at any time; for tests.
+    /// The machine's clock with an offset in seconds that can change at any time; for tests.
     Shifted(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// The present moment, to the microsecond.
+    /// The current time, to the microsecond.
     #[must_use]
     #[expect(clippy::disallowed_methods, reason = "this is the place that the ban leads to")]
     pub fn now(&self) -> DateTime<Utc> {

@@ -5,7 +5,7 @@
 use super::Invalid;
 use super::origin::WebOrigin;
 
-/// One CORS rule of a bucket, as the store keeps it: what pages of some origins may do.
+/// One CORS rule of a bucket: what pages of some origins may do.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct CorsRule {
     /// Origins such as `https://app.example.com`; one `*` in each stands for any text.
@@ -15,25 +15,25 @@ pub struct CorsRule {
     pub allowed_headers: Vec<String>,
     /// Names of response headers that a page may read.
     pub expose_headers: Vec<String>,
-    /// How long a browser may remember the answer to a preflight.
+    /// How long a browser may cache the response to a preflight.
     pub max_age_seconds: Option<u32>,
 }
 
 impl CorsRule {
-    /// The most origins that one rule of ours names.
+    /// Maximum number of origins in one of our rules.
     pub const MAX_ORIGINS: usize = 100;
     /// PUT to upload; GET and HEAD because pages often show what they uploaded.
     pub const UPLOAD_METHODS: [&str; 3] = ["PUT", "GET", "HEAD"];
-    /// What an upload may carry beside its bytes. Browsers send the first on their own; the others are those that a URL
-    /// can be bound to. Listed one by one, because R2 does not take `*` here.
+    /// Headers of an upload. Browsers send the first by themselves; a URL can be bound to the
+    /// others. Listed one by one, because R2 does not accept `*` here.
     pub const UPLOAD_HEADERS: [&str; 5] =
         ["content-type", "cache-control", "content-disposition", "if-none-match", "x-amz-checksum-sha256"];
     const UPLOAD_MAX_AGE_SECONDS: u32 = 3600;
 
-    /// The rule that lets pages of these origins upload, show what they uploaded, and read its ETag.
+    /// The rule that lets pages of these origins upload, show their uploads, and read the ETag.
     ///
     /// # Errors
-    /// No origin or more than [`Self::MAX_ORIGINS`]; one that no page has; `*` beside others.
+    /// No origin or more than [`Self::MAX_ORIGINS`]; an invalid origin; `*` together with others.
     pub fn for_uploads(origins: &[String]) -> Result<Self, Invalid> {
         if origins.is_empty() || origins.len() > Self::MAX_ORIGINS {
             return Err(Invalid::new("origins", format!("must be 1 to {}, not {}", Self::MAX_ORIGINS, origins.len())));
@@ -61,7 +61,7 @@ impl CorsRule {
         self.allowed_methods.iter().any(|allowed| allowed == method)
     }
 
-    /// Upper and lower case are the same in a header's name.
+    /// Names of headers are compared without case.
     #[must_use]
     pub fn allows_header(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();
@@ -74,7 +74,7 @@ impl CorsRule {
     }
 }
 
-/// Whether a text fits a pattern in which one `*` stands for any text
+/// Whether a text matches a pattern in which one `*` stands for any text
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/ManageCorsUsing.html>).
 fn matches_pattern(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {

@@ -5,14 +5,15 @@
 
 use super::Invalid;
 
-/// More hosts than anybody has standbys; all of them are asked at once.
+/// Maximum number of hosts; all of them are asked at once.
 const MAX_HOSTS: usize = 8;
 const ATTRIBUTE: &str = "target_session_attrs";
 
-/// The same URL for each of its hosts alone. What it holds, a password above all, is never part of an error.
+/// Splits a URL into one URL for each host. Its content, which includes a password, is never part
+/// of an error.
 ///
 /// # Errors
-/// It is no `postgres://` URL, one of several hosts is empty, or there are too many.
+/// It is not a `postgres://` URL, one of several hosts is empty, or there are too many.
 pub fn hosts(url: &str) -> Result<Vec<String>, Invalid> {
     let refused = |expected: &str| Invalid::new("database.url", expected);
     let scheme = ["postgres://", "postgresql://"].into_iter().find(|scheme| url.starts_with(scheme));
@@ -35,8 +36,8 @@ pub fn hosts(url: &str) -> Result<Vec<String>, Invalid> {
     Ok(names.into_iter().map(|name| format!("{scheme}{user}{name}{rest}")).collect())
 }
 
-/// The part behind the hosts without what libpq needs to be told: that the host which takes writes is looked for. `None` where
-/// another kind of host is asked for.
+/// The part after the hosts without `target_session_attrs=read-write`, which is implied. `None` if
+/// it requests another kind of host.
 fn without_attribute(rest: &str) -> Option<String> {
     let Some((path, query)) = rest.split_once('?') else { return Some(rest.to_owned()) };
     let is_attribute = |pair: &&str| pair.split('=').next() == Some(ATTRIBUTE);

@@ -14,7 +14,7 @@ pub enum DispositionKind {
 }
 
 impl DispositionKind {
-    /// Its stable word, as it stands in the header field.
+    /// Its stable word, as in the header field.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.into_str()
@@ -25,7 +25,7 @@ fn not_disposition(_: &str) -> Invalid {
     Invalid::new("disposition", "must be inline or attachment")
 }
 
-/// The name that a download is saved under: no folder, no control character, nothing that turns the text around.
+/// The file name of a download: no folder, no control character, no bidirectional control.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filename(String);
 
@@ -33,7 +33,7 @@ impl Filename {
     pub const MAX_BYTES: usize = 255;
 
     /// # Errors
-    /// Empty, too long, `.` or `..`, or a character that has no place in a name.
+    /// Empty, too long, `.` or `..`, or an invalid character.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         // The directional formatting characters hide what a name ends with (https://trojansource.codes).
         let turns = |character| matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -54,8 +54,8 @@ impl Filename {
     }
 }
 
-/// The header field's value. A name that is not plain stands there twice: what old clients can make of it, and as RFC 8187
-/// encodes it.
+/// The value of the header field. A name that is not plain appears twice: simplified for old
+/// clients, and encoded by RFC 8187.
 #[must_use]
 pub fn header(kind: DispositionKind, filename: Option<&Filename>) -> String {
     let Some(Filename(name)) = filename else { return kind.as_str().to_owned() };
@@ -69,7 +69,7 @@ pub fn header(kind: DispositionKind, filename: Option<&Filename>) -> String {
     value
 }
 
-/// A byte as `ext-value` has it (<https://www.rfc-editor.org/rfc/rfc8187>, section 3.2.1).
+/// A byte in `ext-value` encoding (<https://www.rfc-editor.org/rfc/rfc8187>, section 3.2.1).
 fn encoded(byte: u8) -> String {
     if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
         char::from(byte).to_string()

@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use super::Invalid;
 
-/// Hosts that may be reached by plain http and at addresses that are not public.
+/// Hosts that may be reached over plain http and at private addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AllowedHosts {
     any: bool,
@@ -18,20 +18,20 @@ pub struct AllowedHosts {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct AllowedHost {
-    /// As [`normal`] writes it.
+    /// As written by [`normal`].
     host: String,
     /// `None` for every port.
     port: Option<u16>,
 }
 
 impl AllowedHosts {
-    /// Every host, for what was checked before it was stored.
+    /// Every host, for URLs that were checked before they were stored.
     #[must_use]
     pub const fn any() -> Self {
         Self { any: true, hosts: Vec::new() }
     }
 
-    /// Reads a list of `host`, `host:port`, addresses, or `*` for every host.
+    /// Parses a list of `host`, `host:port`, addresses, or `*` for every host.
     ///
     /// # Errors
     /// An entry that is none of these.
@@ -52,7 +52,7 @@ impl AllowedHosts {
         Ok(allowed)
     }
 
-    /// Whether this host and port may be reached in any way and at any address.
+    /// Whether this host and port may be reached at any address and over plain http.
     #[must_use]
     pub fn allows(&self, host: &str, port: u16) -> bool {
         let host = normal(host);
@@ -61,10 +61,10 @@ impl AllowedHosts {
         self.any || self.hosts.iter().any(matches)
     }
 
-    /// Whether a URL may be reached: by https at a host that may be public, unless the host is allowed.
+    /// Checks a URL: https and a host that can be public, unless the host is allowed.
     ///
     /// # Errors
-    /// It may not; the error names `field`, and the setting that would allow it.
+    /// The URL is not allowed. The error names `field`, and the setting that would allow it.
     pub fn check(&self, field: &'static str, url: &Url) -> Result<(), Invalid> {
         let host = url.host().ok_or_else(|| Invalid::new(field, "must name a host"))?;
         let port = url.port_or_known_default().unwrap_or(0);
@@ -102,13 +102,13 @@ impl AllowedHost {
     }
 }
 
-/// One way to write a host: lower case, no brackets, no dot at the end.
+/// Normalizes a host: lower case, no brackets, no trailing dot.
 fn normal(host: &str) -> String {
     let bare = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
     bare.parse::<IpAddr>().map_or_else(|_| bare.to_ascii_lowercase(), |address| address.to_string())
 }
 
-/// Whether a host can be on the public internet, as far as its name or address tells.
+/// Whether a host can be on the public internet, judged by its name or address.
 fn may_be_public(host: &Host<&str>) -> bool {
     match host {
         Host::Ipv4(address) => is_public((*address).into()),

@@ -4,7 +4,8 @@ use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use super::Invalid;
 
-/// A file extension that the gateway knows; the only part of an object key that a caller chooses.
+/// A file extension that the gateway supports: the only part of an object key that a caller
+/// chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase", ascii_case_insensitive, const_into_str)]
 pub enum Extension {
@@ -21,19 +22,19 @@ impl Extension {
     /// Every extension, in the order of the contract.
     pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// Reads an extension in upper or lower case, without a dot.
+    /// Parses an extension in upper or lower case, without a dot.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         text.parse().ok()
     }
 
-    /// The extension in lower case, as it stands in object keys.
+    /// The extension in lower case, as in object keys.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.into_str()
     }
 
-    /// The media type that belongs to the extension (IANA media type registry).
+    /// The media type of the extension (IANA media type registry).
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
@@ -47,21 +48,21 @@ impl Extension {
     }
 }
 
-/// The extensions that a tenant's policy allows; never empty.
+/// The extensions that a policy allows; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtensionSet(Vec<Extension>);
 
 impl ExtensionSet {
-    /// Every extension that the gateway knows.
+    /// Every supported extension.
     #[must_use]
     pub fn all() -> Self {
         Self(Extension::ALL.to_vec())
     }
 
-    /// Reads a list of extensions.
+    /// Parses a list of extensions.
     ///
     /// # Errors
-    /// An unknown extension, or none at all.
+    /// An unknown extension, or an empty list.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, Invalid> {
         let mut set = texts.into_iter().map(Extension::parse).collect::<Option<Vec<_>>>().unwrap_or_default();
         set.sort_unstable();

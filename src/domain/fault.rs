@@ -1,6 +1,6 @@
 //! Who caused a failed call, without details.
 
-/// What a failed call of the database or of another service means to whoever made the request.
+/// What a failed call of the database or another service means to the caller of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// A value of the request was rejected. The same request fails again.

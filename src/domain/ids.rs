@@ -5,7 +5,7 @@ use uuid::{Builder, Uuid};
 
 use super::randomness::Randomness;
 
-/// Makes a `UUIDv7` (RFC 9562, section 5.7): 48 bits of milliseconds, then 74 random bits.
+/// Generates a `UUIDv7` (RFC 9562, section 5.7): 48 bits of milliseconds, then 74 random bits.
 fn uuid_v7(now: DateTime<Utc>, randomness: &Randomness) -> Uuid {
     let milliseconds = u64::try_from(now.timestamp_millis()).unwrap_or(0);
     Builder::from_unix_timestamp_millis(milliseconds, &randomness.bytes()).into_uuid()
@@ -19,20 +19,20 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// A new id of this moment.
+            /// Generates an id for this time.
             #[must_use]
             pub fn generate(now: DateTime<Utc>, randomness: &Randomness) -> Self {
                 Self(uuid_v7(now, randomness))
             }
 
-            /// The smallest id of this millisecond: ids made before are smaller, those made from then on are not.
+            /// The smallest id of this millisecond: earlier ids are smaller, later ids are not.
             #[must_use]
             pub fn first_at(moment: DateTime<Utc>) -> Self {
                 let milliseconds = u128::try_from(moment.timestamp_millis()).unwrap_or(0);
                 Self(Uuid::from_u128(milliseconds << 80))
             }
 
-            /// The smallest id that is greater.
+            /// The next greater id.
             #[must_use]
             pub const fn following(self) -> Self {
                 Self(Uuid::from_u128(self.0.as_u128().saturating_add(1)))

@@ -9,7 +9,7 @@ use super::extension::ExtensionSet;
 use super::object_key::Prefix;
 use super::tenant::{TimeZone, parse_time_zone};
 
-/// Says what was expected as serde does; serde knows the field.
+/// Reports what was expected, like serde; serde adds the field.
 fn expected<E: Error>(invalid: &Invalid) -> E {
     let text = invalid.expected.strip_prefix("must be ").unwrap_or(&invalid.expected);
     E::custom(format!("expected {text}"))

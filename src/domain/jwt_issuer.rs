@@ -9,36 +9,36 @@ use super::caller::Scopes;
 use super::egress::AllowedHosts;
 use super::ids::{JwtIssuerId, TenantId};
 
-/// A JWT issuer, its secret sealed.
+/// A JWT issuer with its sealed secret.
 #[derive(Debug, Clone, Hash)]
 pub struct JwtIssuer {
     pub id: JwtIssuerId,
     pub tenant_id: TenantId,
-    /// The tokens' `iss`; with the audience it names one tenant, and neither ever changes.
+    /// The tokens' `iss`. With the audience it identifies one tenant; neither ever changes.
     pub issuer: String,
     /// The tokens' `aud`.
     pub audience: String,
     pub algorithm: JwtAlgorithm,
     pub verification: Verification,
     pub leeway_seconds: u32,
-    /// What a token may do that has no scopes claim, and the most that one with the claim may.
+    /// The scopes of a token without a scopes claim, and the maximum of a token with one.
     pub scopes: Scopes,
-    /// Which claim of a token holds its scopes.
+    /// The name of the scopes claim.
     pub scopes_claim: String,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub archived_at: Option<DateTime<Utc>>,
-    /// Counts the changes of the row, from 1.
+    /// Revision of the row, from 1.
     pub revision: i32,
 }
 
-/// What an issuer's signatures are checked with.
+/// The keys that verify an issuer's signatures.
 #[derive(Debug, Clone, Hash)]
 pub enum Verification {
     SealedHmacSecret {
         sealing_key_id: String,
         sealed: Vec<u8>,
-        /// Counts the secrets that the issuer has had; what is sealed is bound to it.
+        /// Number of secrets that the issuer has had. Sealed secrets are bound to it.
         version: i32,
     },
     /// A JSON Web Key Set (RFC 7517).
@@ -48,18 +48,18 @@ pub enum Verification {
     PublicKeyPem(String),
 }
 
-/// The longest URL of a JWKS, in bytes.
+/// Maximum length of the URL of a JWKS in bytes.
 const MAX_JWKS_URL_BYTES: usize = 2000;
 
-/// Where an issuer publishes its JSON Web Key Set.
+/// The URL of an issuer's JSON Web Key Set.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct JwksUrl(Url);
 
 impl JwksUrl {
-    /// Reads a URL such as `https://auth.example.com/.well-known/jwks.json`.
+    /// Parses a URL such as `https://auth.example.com/.well-known/jwks.json`.
     ///
     /// # Errors
-    /// Too long, no https URL, a host that is not public where it is not allowed; user info or a fragment.
+    /// Too long; not https or not a public host, unless allowed; user info or a fragment.
     pub fn parse(text: &str, allowed: &AllowedHosts) -> Result<Self, Invalid> {
         let invalid = |expected: String| Invalid::new("jwks_url", expected);
         let url = Url::parse(text)
@@ -84,15 +84,15 @@ impl JwksUrl {
         self.0.as_str()
     }
 
-    /// Its host, which may be logged; a query may hold a secret.
+    /// Its host, which may be logged. The query may contain a secret.
     #[must_use]
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 }
 
-/// The one signature algorithm that an issuer uses; a token's own word for it is never believed
-/// (RFC 8725, section 3.1).
+/// The only signature algorithm of an issuer. The token's own claim about it is never trusted (RFC
+/// 8725, section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "UPPERCASE", const_into_str, parse_err_ty = Invalid, parse_err_fn = not_algorithm)]
 pub enum JwtAlgorithm {

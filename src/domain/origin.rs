@@ -5,15 +5,17 @@ use url::{Host, Url};
 
 use super::Invalid;
 
-/// The origin of web pages, such as `https://app.example.com`: a scheme, a host, perhaps a port, and nothing else.
+/// The origin of web pages, such as `https://app.example.com`: a scheme, a host, an optional port,
+/// and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebOrigin(Url);
 
 impl WebOrigin {
-    /// Takes exactly the text that a browser sends: whoever compares origins compares this text and nothing else.
+    /// Accepts exactly the text that a browser sends, because origins are compared as text.
     ///
     /// # Errors
-    /// No http(s) URL, more than an origin, a `*`, or an origin that browsers write in another way.
+    /// Not an http(s) URL, more than an origin, a `*`, or an origin that browsers write
+    /// differently.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let invalid = |expected: &str| Invalid::new("origin", format!("{text:?} must be {expected}"));
         if text.contains('*') {
@@ -25,7 +27,8 @@ impl WebOrigin {
         if written == text { Ok(Self(url)) } else { Err(invalid(&format!("written as browsers write it: {written}"))) }
     }
 
-    /// Whether nobody between the page and its reader can change the page: it comes by https, or from the reader's machine.
+    /// Whether the page cannot be modified in transit: it uses https, or comes from the reader's
+    /// machine.
     #[must_use]
     pub fn is_secure(&self) -> bool {
         self.0.scheme() == "https" || self.0.host().is_some_and(|host| is_loopback(&host))

@@ -5,12 +5,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Invalid;
 
-/// Rows of a page, where the client does not say.
+/// Rows of a page by default.
 pub const DEFAULT_LIMIT: u16 = 100;
-/// Rows of a page, at most.
+/// Maximum rows of a page.
 pub const MAX_LIMIT: u16 = 500;
 
-/// Which page is asked for.
+/// A requested page.
 #[derive(Debug, Clone, Default)]
 pub struct PageRequest {
     after: Option<String>,
@@ -21,15 +21,15 @@ pub struct PageRequest {
 #[derive(Debug, Clone)]
 pub struct Page<T> {
     pub items: Vec<T>,
-    /// Gives the next page; `None` on the last.
+    /// The cursor of the next page; `None` on the last.
     pub next_cursor: Option<String>,
 }
 
 impl PageRequest {
-    /// `cursor` is what an earlier page gave.
+    /// `cursor` comes from an earlier page.
     ///
     /// # Errors
-    /// A cursor that no page gave, or a limit outside 1 … [`MAX_LIMIT`].
+    /// An invalid cursor, or a limit outside 1 … [`MAX_LIMIT`].
     pub fn new(cursor: Option<&str>, limit: Option<u16>) -> Result<Self, Invalid> {
         if limit.is_some_and(|limit| !(1..=MAX_LIMIT).contains(&limit)) {
             return Err(Invalid::new("limit", format!("must be 1 to {MAX_LIMIT}")));
@@ -39,33 +39,33 @@ impl PageRequest {
         Ok(Self { after, limit })
     }
 
-    /// The place after which the page begins.
+    /// The position after which the page starts.
     ///
     /// # Errors
-    /// The cursor is one of another list.
+    /// The cursor belongs to another list.
     pub fn after<T>(&self, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Invalid> {
         self.after.as_deref().map(|text| parse(text).ok_or_else(no_cursor)).transpose()
     }
 
-    /// How many rows to read: one more than are shown, which tells whether there is another page.
+    /// How many rows to read: one more than the page shows, to see whether there is another page.
     #[must_use]
     pub fn rows_to_read(&self) -> i64 {
         i64::from(self.limit()) + 1
     }
 
-    /// How many rows the page has, at most.
+    /// Maximum rows of the page.
     #[must_use]
     pub fn limit(&self) -> u16 {
         self.limit.unwrap_or(DEFAULT_LIMIT)
     }
 
-    /// The cursor that leads to a place.
+    /// The cursor of a position.
     #[must_use]
     pub fn cursor(place: &str) -> String {
         URL_SAFE_NO_PAD.encode(place)
     }
 
-    /// Makes the page of the rows that were read; `place` tells where a row stands.
+    /// Builds the page from the rows that were read; `place` returns the position of a row.
     pub fn page<T>(&self, mut rows: Vec<T>, place: impl Fn(&T) -> String) -> Page<T> {
         let limit = usize::from(self.limit());
         let more = rows.len() > limit;
@@ -76,13 +76,13 @@ impl PageRequest {
 }
 
 impl<T> Page<T> {
-    /// A list that is always whole.
+    /// A list that fits on one page.
     #[must_use]
     pub const fn whole(items: Vec<T>) -> Self {
         Self { items, next_cursor: None }
     }
 
-    /// The page as others see its rows.
+    /// Converts the rows of the page.
     #[must_use]
     pub fn view<V: for<'a> From<&'a T>>(self) -> Page<V> {
         Page { items: self.items.iter().map(V::from).collect(), next_cursor: self.next_cursor }

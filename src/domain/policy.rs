@@ -12,9 +12,9 @@ use super::tenant::{Expiry, MAX_SIZE_BYTES, TimeZone};
 
 /// Passes every field of a policy to the macro `$then`. This is the only list of them in Rust.
 ///
-/// An entry is `name: type as JSON type = default;`. `$then` makes of it what a layer needs: here the types, in `http::admin`
-/// the request bodies, in `tenants::view` the response. The JSON type and `#[schema]` are for OpenAPI. Each field is stored in the
-/// column of its name (`store::tenants`).
+/// An entry is `name: type as JSON type = default;`. `$then` generates what a layer needs: here the
+/// types, in `http::admin` the request bodies, in `admin::view` the response. The JSON type and
+/// `#[schema]` are for OpenAPI. Each field is stored in the column of its name (`store::tenants`).
 macro_rules! policy_fields {
     ($then:ident) => {
         $then! {
@@ -78,10 +78,10 @@ macro_rules! define {
                 Ok(Self { $($field: $default,)* template: Template::parse(Template::CONTRACT, None)? })
             }
 
-            /// Applies the changes and names the fields that differ afterwards.
+            /// Applies the changes and returns the names of the fields that differ.
             ///
             /// # Errors
-            /// A value is out of its range, or two of them contradict each other. Then nothing is changed.
+            /// A value is out of range, or two values contradict each other. Then nothing changes.
             pub fn apply(&mut self, changes: PolicyChanges) -> Result<Vec<&'static str>, Invalid> {
                 let mut policy = self.clone();
                 let mut changed = Vec::new();
@@ -124,13 +124,13 @@ impl Policy {
         Expiry { default_seconds: self.default_expiry_seconds, longest_seconds: self.longest_expiry_seconds }
     }
 
-    /// Makes the object keys.
+    /// The template of object keys.
     #[must_use]
     pub const fn template(&self) -> &Template {
         &self.template
     }
 
-    /// Checks what a field's type does not: ranges, and the fields that depend on each other.
+    /// Checks rules that types do not express: ranges, and fields that depend on each other.
     fn checked(mut self) -> Result<Self, Invalid> {
         Expiry::new(self.default_expiry_seconds, self.longest_expiry_seconds)?;
         self.template = Template::parse(&self.object_key_template, self.object_key_prefix.as_ref())?;
@@ -142,7 +142,7 @@ impl Policy {
 }
 
 impl PolicyChanges {
-    /// Lowers the default expiry of a new tenant to its longest, if only the longest is given.
+    /// Lowers the default expiry of a new tenant to its maximum, if only the maximum is given.
     #[must_use]
     pub fn for_a_new_tenant(self) -> Self {
         let default_seconds = self.longest_expiry_seconds.map(|longest| longest.min(Policy::DEFAULT_EXPIRY_SECONDS));

@@ -6,17 +6,17 @@ use rand::distr::{Alphanumeric, SampleString};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-/// Gives random bytes fit for secrets.
+/// Generates random bytes that are suitable for secrets.
 #[derive(Debug, Clone)]
 pub enum Randomness {
     /// The thread's generator (`ChaCha12`, seeded and reseeded by the operating system).
     System,
-    /// A repeatable sequence; for tests only.
+    /// A repeatable sequence; for tests.
     Seeded(Arc<Mutex<StdRng>>),
 }
 
 impl Randomness {
-    /// A sequence that is the same for the same seed; for tests only.
+    /// A sequence that depends only on the seed; for tests.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self::Seeded(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
@@ -35,7 +35,7 @@ impl Randomness {
         bytes
     }
 
-    /// This many random characters of `A-Z a-z 0-9`, each as likely as the others.
+    /// This many random characters of `A-Z a-z 0-9`, uniformly distributed.
     #[must_use]
     pub fn alphanumeric(&self, length: usize) -> String {
         match self {

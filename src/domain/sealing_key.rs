@@ -11,7 +11,7 @@ use super::randomness::Randomness;
 /// The length of a sealing key in bytes.
 pub const SEALING_KEY_BYTES: usize = 32;
 
-/// A symmetric key with a name; wiped when dropped, and never printed.
+/// A symmetric key with a name. It is zeroed on drop and never printed.
 #[derive(Clone)]
 pub struct SealingKey {
     pub id: String,
@@ -25,10 +25,10 @@ impl std::fmt::Debug for SealingKey {
 }
 
 impl SealingKey {
-    /// Reads `id:base64`.
+    /// Parses `id:base64`.
     ///
     /// # Errors
-    /// A wrong form; the error never shows the key.
+    /// The text has another form. The error never contains the key.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let invalid = |expected: String| Invalid::new("a sealing key", expected);
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -43,7 +43,7 @@ impl SealingKey {
         Ok(Self { id: id.to_owned(), bytes: Zeroizing::new(bytes) })
     }
 
-    /// A new key, written as [`Self::parse`] reads it.
+    /// Generates a key, in the form that [`Self::parse`] reads.
     #[must_use]
     pub fn generate(id: &str, randomness: &Randomness) -> SecretString {
         let key = Zeroizing::new(randomness.bytes::<SEALING_KEY_BYTES>());

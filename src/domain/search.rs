@@ -16,10 +16,10 @@ pub use self::terms::{Bytes, PublicId, Subject};
 
 mod terms;
 
-/// Declares [`UploadFilter`]: its fields, what a query calls them, and which of two may not be the lesser.
+/// Declares [`UploadFilter`]: its fields, their names in a query, and which pairs are ordered.
 macro_rules! filters {
     ($($(#[$doc:meta])* $name:literal $field:ident: $type:ty $(, $fault:literal $least:ident)?;)*) => {
-        /// Which uploads a search finds; a filter that is `None` lets all uploads pass.
+        /// Filters of a search. A filter that is `None` matches every upload.
         #[derive(Debug, Clone, Default, PartialEq)]
         pub struct UploadFilter { $($(#[$doc])* pub $field: Option<$type>,)* }
 
@@ -27,10 +27,10 @@ macro_rules! filters {
             /// The filters' names in a query, in the order of the documentation.
             pub const NAMES: &[&str] = &[$($name),*];
 
-            /// Reads the filters; `text_of` returns the text that a query has under a name.
+            /// Parses the filters; `text_of` returns the query's value of a name.
             ///
             /// # Errors
-            /// Names the first filter that cannot be read, and says what it must be.
+            /// Names the first filter that does not parse, and what it must be.
             pub fn parse<'a>(text_of: impl Fn(&str) -> Option<&'a str>) -> Result<Self, Invalid> {
                 let filter = Self { $($field: read($name, text_of($name))?,)* };
                 $($(
@@ -41,7 +41,7 @@ macro_rules! filters {
                 Ok(filter)
             }
 
-            /// The filters that are set: their names, and their values as text.
+            /// The filters that are set, with their values as text.
             fn terms(&self) -> impl Iterator<Item = (&'static str, String)> {
                 let terms = [$(($name, self.$field.as_ref().map(Term::write))),*];
                 terms.into_iter().filter_map(|(name, text)| Some((name, text?)))
@@ -73,15 +73,15 @@ filters! {
     "max_size" max_size: Bytes, "must not be less than min_size" min_size;
 }
 
-/// How an object key begins, up to all of it.
+/// A prefix of an object key, or all of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectKeyTerm {
     pub text: String,
-    /// The UUIDs in it: one of them is the upload's, unless it stands in a folder's name only.
+    /// The UUIDs in it. One of them is the upload's, unless it is only in a folder's name.
     pub ids: Vec<UploadId>,
 }
 
-/// Which end of the time comes first.
+/// The order of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "lowercase", const_into_str)]
 pub enum Order {
@@ -90,7 +90,7 @@ pub enum Order {
     Oldest,
 }
 
-/// A page of uploads that is asked for.
+/// A requested page of uploads.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
     pub filter: UploadFilter,
@@ -98,21 +98,21 @@ pub struct Search {
     pub page: PageRequest,
 }
 
-/// Where a page goes on.
+/// Where a page starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The last upload that was examined.
     pub after: UploadId,
-    /// Uploads from here on came after the list was begun: with them, a page asked for twice would not be the same.
+    /// Ids from here on were issued after the list began. With them, a repeated page would differ.
     pub until: Option<UploadId>,
 }
 
-/// UUIDs of an object key that are looked up, at most.
+/// Maximum number of UUIDs of an object key that are looked up.
 const MAX_IDS: usize = 8;
 
 impl UploadFilter {
-    /// The terms as a query would have them, each in one way only. Cursors are checked by it: another text of the same filter
-    /// makes those worthless that clients hold.
+    /// The terms in canonical form. Cursors are checked against it, so a change of the form
+    /// invalidates the cursors of clients.
     fn text(&self) -> String {
         let escaped = |value: String| value.replace('%', "%25").replace('&', "%26");
         self.terms().fold(String::new(), |text, (name, value)| text + "&" + name + "=" + &escaped(value))
@@ -131,7 +131,7 @@ impl ObjectKeyTerm {
         Self { text, ids }
     }
 
-    /// Whether this may be folders only, with a UUID among their names.
+    /// Whether this can be folders only, with a UUID among their names.
     #[must_use]
     pub fn may_be_folders(&self) -> bool {
         let behind = self.ids.first().and_then(|id| {
@@ -158,15 +158,16 @@ impl Search {
     /// A search for one page.
     ///
     /// # Errors
-    /// The cursor or the limit is not valid.
+    /// The cursor or the limit is invalid.
     pub fn new(filter: UploadFilter, order: Order, cursor: Option<&str>, limit: Option<u16>) -> Result<Self, Invalid> {
         Ok(Self { filter, order, page: PageRequest::new(cursor, limit)? })
     }
 
-    /// Where the page that is asked for begins.
+    /// The position where the page starts.
     ///
     /// # Errors
-    /// The cursor is none of this list's: of another tenant's, other filters, another order, or of nobody's.
+    /// The cursor belongs to another list: another tenant, other filters or another order, or it
+    /// was not issued at all.
     pub fn place(&self, tenant_id: Option<TenantId>) -> Result<Option<Position>, Invalid> {
         self.page.after(|text| {
             let (place, checksum) = text.rsplit_once('.')?;
@@ -177,7 +178,7 @@ impl Search {
         })
     }
 
-    /// The cursor of a place.
+    /// The cursor of a position.
     #[must_use]
     pub fn cursor(&self, tenant_id: Option<TenantId>, place: Position) -> String {
         let until = place.until.map(|id| id.to_string()).unwrap_or_default();
@@ -185,7 +186,7 @@ impl Search {
         PageRequest::cursor(&format!("{place}.{}", self.checksum(tenant_id, &place)))
     }
 
-    /// No secret: it tells mistakes. Who makes up a cursor sees rows of the own list, from another place on.
+    /// Not a secret: it detects mistakes. A forged cursor shows rows of the caller's own list.
     fn checksum(&self, tenant_id: Option<TenantId>, place: &str) -> String {
         let tenant = tenant_id.map(|id| format!("tenant={}&", id.uuid())).unwrap_or_default();
         let whose = format!("{place}?{tenant}order={}{}", self.order.as_str(), self.filter.text());
@@ -193,12 +194,12 @@ impl Search {
     }
 }
 
-/// A time, or the beginning of a day, in UTC.
+/// A time, or a day, which means its first moment, in UTC.
 pub(super) fn moment(field: &'static str, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Invalid> {
     read(field, text)
 }
 
-/// Reads the text of a term, if there is one.
+/// Parses the text of a term, if there is one.
 fn read<T: Term>(field: &'static str, text: Option<&str>) -> Result<Option<T>, Invalid> {
     text.map(|text| T::read(text).map_err(|expected| Invalid::new(field, expected))).transpose()
 }

@@ -9,7 +9,7 @@ use super::ids::TenantId;
 pub use super::policy::Policy;
 use super::{Invalid, is_plain_name};
 
-/// An app, or a customer, with its own limits, policy, bucket and callers.
+/// An app or customer with its own limits, policy, buckets and callers.
 #[derive(Debug, Clone)]
 pub struct Tenant {
     pub id: TenantId,
@@ -20,17 +20,17 @@ pub struct Tenant {
     pub policy: Policy,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
-    /// Counts the changes of the row, from 1.
+    /// Revision of the row, from 1.
     pub revision: i32,
 }
 
-/// Whether a tenant's callers are served.
+/// Whether a tenant's callers are accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "lowercase", const_into_str, parse_err_ty = Invalid, parse_err_fn = not_status)]
 pub enum TenantStatus {
     Active,
     Suspended,
-    /// Suspended, and out of sight.
+    /// Suspended and hidden from lists.
     Archived,
 }
 
@@ -52,7 +52,7 @@ pub struct Slug(String);
 
 impl Slug {
     /// # Errors
-    /// Any other character, or a wrong length.
+    /// Another character, or a wrong length.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         if !is_plain_name(text, 2..=63) {
             return Err(Invalid::new("slug", "must be 2 to 63 of a-z, 0-9 and -"));
@@ -72,7 +72,7 @@ impl std::fmt::Display for Slug {
     }
 }
 
-/// How fast a tenant may ask: a steady rate, and how many at once after a pause.
+/// A tenant's rate limit: a steady rate, and a burst after a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
     pub per_second: NonZeroU32,
@@ -80,7 +80,7 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// The largest rate and the largest burst.
+    /// Maximum rate and maximum burst.
     pub const MAX: u32 = 1_000_000;
 
     /// # Errors
@@ -95,7 +95,7 @@ impl RateLimit {
     }
 }
 
-/// The largest object of S3 and of R2: 5 TiB.
+/// Maximum object size of S3 and R2: 5 TiB.
 pub const MAX_SIZE_BYTES: u64 = 5 << 40;
 
 /// How long a tenant's URLs live, in seconds.
@@ -136,10 +136,10 @@ impl std::fmt::Display for TimeZone {
     }
 }
 
-/// Reads an IANA time zone name such as `Asia/Shanghai`.
+/// Parses an IANA time zone name such as `Asia/Shanghai`.
 ///
 /// # Errors
-/// A name that the time zone database does not have.
+/// The time zone database has no such name.
 pub fn parse_time_zone(text: &str) -> Result<TimeZone, Invalid> {
     let zone = text.parse().map(TimeZone);
     zone.map_err(|_| Invalid::new("time_zone", "must be an IANA time zone such as UTC or Asia/Shanghai"))

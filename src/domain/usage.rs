@@ -6,14 +6,14 @@ use strum::IntoStaticStr;
 use super::Invalid;
 use super::search::moment;
 
-/// Days that one question may be about.
+/// Maximum days of one query.
 pub const MAX_DAYS: i64 = 400;
-/// Days that a question is about which names none.
+/// Default days of a query.
 const DEFAULT_DAYS: i64 = 30;
 const HOUR: TimeDelta = TimeDelta::hours(1);
 const DAY: TimeDelta = TimeDelta::days(1);
 
-/// What usage is told apart by.
+/// The dimensions of usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum UsageBy {
@@ -28,7 +28,7 @@ pub enum UsageBy {
 }
 
 impl UsageBy {
-    /// What a tenant can ask for.
+    /// The dimensions that a tenant can query.
     pub const OF_TENANT: [Self; 5] = [Self::Day, Self::Type, Self::State, Self::Ext, Self::ApiKey];
     pub const ALL: [Self; 6] = [Self::Day, Self::Type, Self::State, Self::Ext, Self::ApiKey, Self::Tenant];
 
@@ -37,10 +37,10 @@ impl UsageBy {
         self.into_str()
     }
 
-    /// Reads one of these.
+    /// Parses a dimension.
     ///
     /// # Errors
-    /// It is none of them.
+    /// The word is unknown.
     pub fn parse(text: &str, known: &[Self]) -> Result<Self, Invalid> {
         known.iter().copied().find(|by| by.as_str() == text).ok_or_else(|| {
             let words: Vec<_> = known.iter().map(|by| by.as_str()).collect();
@@ -49,7 +49,7 @@ impl UsageBy {
     }
 }
 
-/// Whole hours: uploads that were issued from the first on, and before the second.
+/// Full hours, as a half-open range of issue times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsageRange {
     pub from: DateTime<Utc>,
@@ -57,18 +57,18 @@ pub struct UsageRange {
 }
 
 impl UsageRange {
-    /// The same, as a query has it: times, or days for their beginnings.
+    /// The same from a query: times, or days, which mean their first moments.
     ///
     /// # Errors
-    /// What is neither, and as of [`new`](Self::new).
+    /// A value that is neither, and the errors of [`new`](Self::new).
     pub fn parse(from: Option<&str>, to: Option<&str>, now: DateTime<Utc>) -> Result<Self, Invalid> {
         Self::new(moment("from", from)?, moment("to", to)?, now)
     }
 
-    /// The hours that are asked for; the last 30 days up to the end of the current hour, where nothing is said.
+    /// The requested hours; by default the last 30 days up to the end of the current hour.
     ///
     /// # Errors
-    /// No whole hours, none at all, or more than [`MAX_DAYS`].
+    /// The times are not full hours, the range is empty, or it is longer than [`MAX_DAYS`].
     pub fn new(from: Option<DateTime<Utc>>, to: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<Self, Invalid> {
         check("from", from)?;
         check("to", to)?;
@@ -83,7 +83,7 @@ impl UsageRange {
         Ok(Self { from, to })
     }
 
-    /// The whole days among the hours, in UTC; where there is none, an empty range at the end.
+    /// The full days in the range, in UTC; an empty range at the end if there is none.
     #[must_use]
     pub fn whole_days(self) -> Self {
         let (first, last) = (floor(self.from + DAY - HOUR, DAY), floor(self.to, DAY));
@@ -109,9 +109,9 @@ fn floor(time: DateTime<Utc>, step: TimeDelta) -> DateTime<Utc> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UsageSum {
     pub uploads: i64,
-    /// As declared, of those that declared a size.
+    /// As declared, of uploads that declared a size.
     pub promised_bytes: i64,
-    /// As seen in the bucket, of those that are there.
+    /// As seen in the bucket, of uploads that arrived.
     pub stored_bytes: i64,
 }
 
@@ -126,28 +126,28 @@ impl UsageSum {
     }
 }
 
-/// One part of the usage.
+/// One item of the usage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageItem {
-    /// A type, state, extension, API key's public id or tenant's slug; none, by day.
+    /// A type, state, extension, API key's public id or tenant's slug; `None` by day.
     pub value: Option<String>,
-    /// The day, by day.
+    /// The day, if the dimension is the day.
     pub start: Option<DateTime<Utc>>,
     pub sum: UsageSum,
 }
 
-/// The answer.
+/// The result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
     pub range: UsageRange,
     pub by: Option<UsageBy>,
-    /// Each upload is in one; none, where nothing was to be told apart.
+    /// Each upload counts in one item; empty without a dimension.
     pub items: Vec<UsageItem>,
     pub total: UsageSum,
 }
 
 impl Usage {
-    /// Days in their order; else what there is most of first.
+    /// Days in order, otherwise the largest first.
     #[must_use]
     pub fn of(range: UsageRange, by: Option<UsageBy>, mut items: Vec<UsageItem>) -> Self {
         let total = items.iter().fold(UsageSum::default(), |total, item| total.plus(item.sum));

@@ -11,15 +11,15 @@ tokio::task_local! {
     static REQUEST: Arc<dyn Identified>;
 }
 
-/// A request, as the log names it, its answer, and its trace.
+/// A request as the log identifies it, its response, and its trace.
 pub trait Identified: Send + Sync {
     fn request_id(&self) -> &str;
 
-    /// Where its trace is kept.
+    /// Its trace, if it is sampled.
     fn trace(&self) -> Option<Correlation>;
 }
 
-/// A trace, and the span in it that stands for the request (<https://www.w3.org/TR/trace-context/>).
+/// A trace, and the span of the request in it (<https://www.w3.org/TR/trace-context/>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Correlation {
     pub trace_id: TraceId,
@@ -32,12 +32,12 @@ impl From<&SpanContext> for Correlation {
     }
 }
 
-/// Runs the future as a part of this request.
+/// Runs the future as part of this request.
 pub fn within<F: Future>(request: Arc<dyn Identified>, future: F) -> TaskLocalFuture<Arc<dyn Identified>, F> {
     REQUEST.scope(request, future)
 }
 
-/// The same for what goes on in a task of its own, as a part of the request that this is a part of.
+/// Runs a future of another task as part of the current request.
 pub fn carried<F: Future>(future: F) -> impl Future<Output = F::Output> + use<F> {
     match REQUEST.try_with(Arc::clone) {
         Ok(request) => Either::Left(within(request, future)),
@@ -45,7 +45,7 @@ pub fn carried<F: Future>(future: F) -> impl Future<Output = F::Output> + use<F>
     }
 }
 
-/// Calls `f` with the request that this is a part of, if it is one's.
+/// Calls `f` with the current request, if there is one.
 pub(super) fn current<T>(f: impl FnOnce(&dyn Identified) -> T) -> Option<T> {
     REQUEST.try_with(|request| f(&**request)).ok()
 }

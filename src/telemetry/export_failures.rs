@@ -9,7 +9,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::logs::{LogBatch, LogExporter};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 
-/// An exporter whose failures are counted, by how much was lost.
+/// Wraps an exporter and counts what it failed to export.
 #[derive(Debug)]
 pub(super) struct CountFailures<E> {
     pub exporter: E,

@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use super::metrics::log::LogMetrics;
 
-/// Which budget a request's line counts against.
+/// The budget that a request's line counts against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LineKind {
     Success,
-    /// The caller's mistake, or a refusal.
+    /// An error of the caller, or a rejection.
     ClientError,
 }
 
-/// Lines that may be written within each second, of either kind.
+/// Maximum lines in each second, of each kind.
 #[derive(Debug)]
 pub struct LineBudget {
     per_second: u64,
@@ -23,8 +23,8 @@ pub struct LineBudget {
     metrics: LogMetrics,
 }
 
-/// What a second has seen so far. Under load every request comes by here: it looks at more than it writes, since what one processor
-/// writes the others have to fetch.
+/// The count of the current second. Every request reads it, so it is written as rarely as possible:
+/// each write invalidates the cache line of the other processors.
 #[derive(Debug, Default)]
 struct Window {
     second: AtomicU64,
@@ -33,14 +33,14 @@ struct Window {
 }
 
 impl LineBudget {
-    /// With 0 a second, all are written.
+    /// With 0 a second, every line is written.
     #[must_use]
     pub fn new(per_second: u64, metrics: LogMetrics) -> Self {
         let (success, client_error) = (Window::default(), Window::default());
         Self { per_second, started: Instant::now(), success, client_error, metrics }
     }
 
-    /// Whether to write a line, and how many like it were left out since the last one.
+    /// Whether to write a line, and how many like it were suppressed since the last one.
     pub fn take(&self, kind: LineKind) -> Option<u64> {
         if self.per_second == 0 {
             return Some(0);
@@ -58,7 +58,8 @@ impl LineBudget {
 }
 
 impl Window {
-    /// Two requests at the turn of a second may both begin it: a line more or less is no matter.
+    /// Two requests at the start of a second may both reset it; one line more or less does not
+    /// matter.
     fn take(&self, per_second: u64, second: u64) -> Option<u64> {
         if self.second.load(Ordering::Relaxed) != second && self.second.swap(second, Ordering::Relaxed) != second {
             self.written.store(0, Ordering::Relaxed);

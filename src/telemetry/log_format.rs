@@ -12,11 +12,12 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::correlation;
 
-/// The two ways of writing a line.
+/// The two formats of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lines {
-    /// One object: `timestamp`, `level`, `message` (which event it is), the event's fields, `target` (who said it), and within a
-    /// request its `request_id`, and `trace_id` and `span_id` where it is traced.
+    /// One object: `timestamp`, `level`, `message` (the event), the event's fields, `target` (its
+    /// module), and within a request its `request_id`, with `trace_id` and `span_id` if it is
+    /// traced.
     Json,
     Pretty,
 }
@@ -63,7 +64,7 @@ fn json(line: &mut String, event: &Event<'_>) -> fmt::Result {
     written
 }
 
-/// Writes fields as members of a JSON object that is open, and has some already.
+/// Writes fields as members of an open JSON object that has members already.
 struct Members<'a> {
     line: &'a mut String,
     result: fmt::Result,

@@ -10,7 +10,7 @@ use opentelemetry_sdk::logs::{LogProcessor, SdkLogRecord};
 
 use super::correlation;
 
-/// Adds the request's ids to a record, in the thread that made it.
+/// Adds the request's ids to a record, on the thread that created it.
 #[derive(Debug)]
 pub(super) struct WithRequest<P>(pub P);
 

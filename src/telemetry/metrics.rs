@@ -41,10 +41,10 @@ pub(crate) mod uploads;
 
 pub use self::gauges::{JwksStats, PoolStats};
 
-/// The type of what [`Metrics::scrape`] gives.
+/// The media type of [`Metrics::scrape`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// Seconds, for what takes from a tenth of a millisecond to some seconds.
+/// Buckets in seconds, from a tenth of a millisecond to some seconds.
 const SECONDS: [f64; 16] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
@@ -62,7 +62,7 @@ struct Inner {
 }
 
 impl Metrics {
-    /// The instruments, and who reads them: `/metrics`, and the exporter, if there is one.
+    /// The instruments and their readers: `/metrics`, and the exporter if there is one.
     #[must_use]
     pub fn new(config: &TelemetryConfig, exporter: Option<MetricExporter>) -> Self {
         let registry = Registry::new();
@@ -85,13 +85,13 @@ impl Metrics {
         Self::of(provider.build(), registry, config.tenant_labels.count(), is_read)
     }
 
-    /// Instruments that nobody reads.
+    /// Instruments without a reader.
     #[must_use]
     pub fn off() -> Self {
         Self::of(SdkMeterProvider::default(), Registry::new(), 0, false)
     }
 
-    /// Whether anybody reads them.
+    /// Whether there is a reader.
     #[must_use]
     pub fn are_read(&self) -> bool {
         self.0.is_read
@@ -107,7 +107,7 @@ impl Metrics {
         Self(Arc::new(Inner { provider, registry, meter, tenant_labels, is_read }))
     }
 
-    /// Everything, in Prometheus' text format; `None` where nothing is counted.
+    /// All metrics in Prometheus text format; `None` if metrics are disabled.
     #[must_use]
     pub fn scrape(&self) -> Option<String> {
         let families = Some(self.0.registry.gather()).filter(|families| !families.is_empty())?;
@@ -115,12 +115,12 @@ impl Metrics {
         encoded.inspect_err(|error| tracing::error!(cause = %error, "encoding metrics failed")).ok()
     }
 
-    /// Lets OpenTelemetry's own parts count what they drop. For the one gateway of a process.
+    /// Lets OpenTelemetry's own parts count what they drop. For a process with one gateway.
     pub(super) fn count_for_libraries(&self) {
         opentelemetry::global::set_meter_provider(self.0.provider.clone());
     }
 
-    /// Sends what was counted since the last time.
+    /// Exports everything since the last export.
     pub(super) fn shut_down(&self, timeout: Duration) {
         let _ = self.0.provider.shutdown_with_timeout(timeout);
     }
@@ -130,7 +130,7 @@ impl Metrics {
         HttpMetrics::new(self)
     }
 
-    /// Of the listener of this name.
+    /// Metrics of the listener with this name.
     #[must_use]
     pub fn connections(&self, listener: &'static str) -> ConnectionMetrics {
         ConnectionMetrics::new(self, listener)
@@ -166,7 +166,7 @@ impl Metrics {
         JwksMetrics::new(self)
     }
 
-    /// Of the cache of this name.
+    /// Metrics of the cache with this name.
     #[must_use]
     pub fn cache(&self, name: &'static str) -> CacheMetrics {
         CacheMetrics::new(self, name)
@@ -182,7 +182,7 @@ impl Metrics {
         SweeperMetrics::new(self)
     }
 
-    /// What the collector of a signal did not take.
+    /// Failed exports of a signal.
     pub(super) fn lost(&self, signal: &'static str) -> BoundCounter<u64> {
         let lost =
             self.counter("presign_gateway.telemetry.lost", "Spans and log records that the collector did not accept.");

@@ -32,7 +32,7 @@ use super::resource::resource;
 use super::sampler::ParentSampler;
 use super::{is_no_span, level_filter};
 
-/// Why nothing can be exported.
+/// Why the exporters cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     #[error("telemetry.otlp_endpoint cannot be used: {0}")]
@@ -41,7 +41,7 @@ pub enum ExportError {
     Header,
 }
 
-/// The three builders have these methods each, and no trait in common.
+/// The three builders have these methods, but no common trait.
 macro_rules! exporter {
     ($way:expr, $exporter:ident) => {{
         let way: Way<'_> = $way;
@@ -63,7 +63,7 @@ macro_rules! exporter {
     }};
 }
 
-/// An exporter for each signal that is to be sent.
+/// One exporter for each enabled signal.
 #[derive(Default)]
 pub(super) struct Exports {
     pub traces: Option<SpanExporter>,
@@ -85,7 +85,7 @@ impl Exports {
     }
 }
 
-/// How one signal reaches its collector.
+/// How a signal reaches its collector.
 struct Way<'a> {
     config: &'a TelemetryConfig,
     url: String,
@@ -93,7 +93,7 @@ struct Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    /// None, where the signal is not wanted or has no endpoint: its own, or the one of all.
+    /// `None` if the signal is disabled or has no endpoint of its own or in common.
     fn of(config: &'a TelemetryConfig, is_wanted: bool, own: &OtlpEndpoint, path: &str) -> Option<Self> {
         let endpoint = own.0.as_ref().or(config.otlp_endpoint.0.as_ref()).filter(|_| is_wanted)?;
         let is_whole = own.0.is_some() || config.otlp_protocol == OtlpProtocol::Grpc;
@@ -110,7 +110,7 @@ impl<'a> Way<'a> {
         self.config.otlp_headers.0.iter().map(|(name, value)| (name.as_str(), value.expose_secret()))
     }
 
-    /// The same for the exporter over HTTP, which takes the values for encoded.
+    /// The same for the HTTP exporter, which expects encoded values.
     fn encoded_headers(&self) -> HashMap<String, String> {
         let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         self.headers().map(|(name, value)| (name.to_owned(), encoded(value))).collect()
@@ -127,7 +127,7 @@ fn tls() -> ClientTlsConfig {
     ClientTlsConfig::new().with_native_roots()
 }
 
-/// Requests that a batch of the recorder may be linked to. As many as are in the largest batch that anybody would have.
+/// Maximum requests that a recorder batch can link to: the largest useful batch.
 const MAX_LINKS: u32 = 10_000;
 
 pub(super) fn traces(config: &TelemetryConfig, exporter: SpanExporter, metrics: &Metrics) -> SdkTracerProvider {
@@ -148,7 +148,7 @@ pub(super) fn logs(config: &TelemetryConfig, exporter: LogExporter, metrics: &Me
     SdkLoggerProvider::builder().with_resource(resource(config)).with_log_processor(processor).build()
 }
 
-/// Our own events only: what the exporter says of its own failures must not be exported.
+/// Our own events only: errors of the exporter must not be exported.
 pub(super) fn log_layer<S>(logs: &SdkLoggerProvider, level: Level) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,

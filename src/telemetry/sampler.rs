@@ -7,8 +7,8 @@ use opentelemetry_sdk::trace::{SamplingDecision, SamplingResult, ShouldSample};
 
 use crate::config::telemetry::{Ratio, Sampler};
 
-/// Keeps every span of a request that is traced, and of what it caused. What the gateway does by itself, such as the sweeper's
-/// rounds, is so little that all of it is kept, unless nothing is.
+/// Samples every span of a traced request and of the work it caused. The gateway's own work, such
+/// as sweeper rounds, is so little that all of it is sampled, unless sampling is off.
 #[derive(Debug, Clone)]
 pub(super) struct ParentSampler {
     keeps_own: bool,

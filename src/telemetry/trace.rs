@@ -32,7 +32,7 @@ use crate::domain::randomness::Randomness;
 
 use super::correlation::Correlation;
 
-/// The target of spans that begin a trace of their own.
+/// The target of spans that start a trace.
 pub const ROOT: &str = "presign_gateway::trace";
 const OURS: &str = "presign_gateway";
 
@@ -48,16 +48,16 @@ struct Options {
 
 /// How the trace of a request begins.
 pub struct Beginning {
-    /// Whose trace this goes on with.
+    /// The trace that this one continues.
     parent: Option<OtelContext>,
-    /// Whose trace this only refers to.
+    /// The trace that this one only links to.
     link: Option<SpanContext>,
 }
 
-/// A trace that goes on for as long as its span does.
+/// A trace that lasts as long as its span.
 pub struct BegunTrace {
     pub ids: Correlation,
-    /// Whether it begins here, and is not somebody else's.
+    /// Whether it starts here instead of continuing another trace.
     pub is_new: bool,
 }
 
@@ -73,7 +73,8 @@ impl Tracing {
         Self(Some(Arc::new(Options { sampler, trusted_callers: config.trusted_callers.clone() })))
     }
 
-    /// Whether to trace a request, and how: it goes on with the trace that a trusted caller names in its header fields.
+    /// Whether and how to trace a request: it continues the trace of a trusted caller's header
+    /// fields.
     pub fn of_request(&self, headers: &HeaderMap, caller: IpAddr) -> Option<Beginning> {
         let options = self.0.as_deref()?;
         let named = TraceContextPropagator::new().extract_with_context(&OtelContext::new(), &Fields(headers));
@@ -95,7 +96,7 @@ impl Options {
 }
 
 impl Beginning {
-    /// Begins the trace with this span; `None` where nobody keeps it.
+    /// Starts the trace with this span; `None` if nothing samples it.
     #[must_use]
     pub fn with(self, span: &Span) -> Option<BegunTrace> {
         let is_new = self.parent.is_none();
@@ -110,7 +111,7 @@ impl Beginning {
     }
 }
 
-/// Header fields as the propagator reads them; one that is there twice is as good as none.
+/// Header fields as the propagator reads them; a repeated one is ignored.
 struct Fields<'a>(&'a HeaderMap);
 
 impl Extractor for Fields<'_> {
@@ -126,8 +127,9 @@ impl Extractor for Fields<'_> {
     }
 }
 
-/// Whether it has the form that the specification demands (<https://www.w3.org/TR/trace-context/#traceparent-header-field-values>);
-/// the propagator takes ids and flags of any length, and signs.
+/// Whether it has the form of the specification
+/// (<https://www.w3.org/TR/trace-context/#traceparent-header-field-values>). The propagator accepts
+/// ids and flags of any length, and signs.
 fn is_traceparent(text: &str) -> bool {
     let mut parts = text.split('-');
     let mut are_digits = |count| {
@@ -138,7 +140,7 @@ fn is_traceparent(text: &str) -> bool {
     [2, 32, 16, 2].into_iter().all(&mut are_digits) && (parts.next().is_none() || !text.starts_with("00"))
 }
 
-/// Which span it is, and nothing of what its `tracestate` says: that may be anything.
+/// The span's id, without its `tracestate`, which can be anything.
 fn bare(named: &SpanContext) -> SpanContext {
     SpanContext::new(named.trace_id(), named.span_id(), named.trace_flags(), true, TraceState::NONE)
 }
@@ -147,13 +149,13 @@ fn context_of(context: &OtelContext) -> SpanContext {
     context.span().span_context().clone()
 }
 
-/// Names a span that has begun already: from then on the field `otel.name` is not heeded any more.
+/// Names a span that has started; the field `otel.name` has no effect then.
 pub fn rename(span: &Span, name: impl Into<Cow<'static, str>>) {
     span.context().span().update_name(name);
 }
 
-/// Waits within a span for a future that stays where it is: to be moved into what `Instrument` makes costs a copy of it, also where
-/// nothing is traced.
+/// Awaits a pinned future within a span. `Instrument` would move the future, which copies it even
+/// if nothing is traced.
 pub async fn within<F: Future>(span: &Span, mut future: Pin<&mut F>) -> F::Output {
     poll_fn(|context| {
         let _entered = span.enter();
@@ -162,7 +164,7 @@ pub async fn within<F: Future>(span: &Span, mut future: Pin<&mut F>) -> F::Outpu
     .await
 }
 
-/// Says that `span` has to do with `other`, which is of another trace.
+/// Links `span` to `other`, which belongs to another trace.
 pub fn link(span: &Span, other: &Span) {
     span.add_link(context_of(&other.context()));
 }
@@ -179,7 +181,7 @@ fn sampler(configured: Configured, ratio: f64) -> Sampler {
     }
 }
 
-/// Makes OpenTelemetry's spans of ours.
+/// Converts our spans to OpenTelemetry's.
 pub(super) fn layer<S>(traces: &SdkTracerProvider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
@@ -194,27 +196,28 @@ where
         .with_filter(filter_fn(may_be_traced))
 }
 
-/// Spans of ours, and warnings said within them.
+/// Our spans, and warnings inside them.
 fn may_be_traced(metadata: &Metadata<'_>) -> bool {
     metadata.target().starts_with(OURS) && (metadata.is_span() || *metadata.level() <= Level::WARN)
 }
 
-/// Lets a span of ours be made only if it begins a trace, or is within one that does. A filter of a single layer would only keep it
-/// from that layer: as it depends on where the span is made, it would be made, and hidden.
+/// Creates a span only if it starts a trace or is inside one. A filter of a single layer would
+/// create the span and hide it from that layer, because the decision depends on where the span is
+/// created.
 pub(super) struct Gate {
-    /// Whether there are traces at all.
+    /// Whether tracing is enabled.
     pub is_on: bool,
-    /// What is logged; else it would be asked about each event that nobody wants.
+    /// The log's filter, so that events that nobody logs are not checked.
     pub events: Targets,
 }
 
-/// What the gate is asked about.
+/// The kind of a callsite.
 enum Asked {
     Event,
-    /// One that begins a trace.
+    /// A span that starts a trace.
     Root,
     Child,
-    /// Of a library: whoever wants it, has it.
+    /// A library's span or event: each layer decides.
     Foreign,
 }
 
@@ -242,7 +245,7 @@ where
         }
     }
 
-    /// What is never logged is not even asked about.
+    /// Events that are never logged are not even checked.
     fn max_level_hint(&self) -> Option<LevelFilter> {
         let events = Layer::<S>::max_level_hint(&self.events);
         if self.is_on { events.max(Some(LevelFilter::INFO)) } else { events }

@@ -3,10 +3,10 @@
 use super::{Addressing, Endpoint, Location, Provider, Region};
 use crate::domain::Invalid;
 
-/// The regions that R2 accepts; anything else is answered with 400 `InvalidRegionName`
+/// The regions that R2 accepts; others get 400 `InvalidRegionName`
 /// (<https://developers.cloudflare.com/r2/api/s3/api/>).
 const R2_REGIONS: [&str; 8] = ["auto", "us-east-1", "wnam", "enam", "weur", "eeur", "apac", "oc"];
-/// Beginnings and ends that AWS keeps for itself
+/// Prefixes and suffixes that AWS reserves
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>).
 const AWS_RESERVED_PREFIXES: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
 const AWS_RESERVED_SUFFIXES: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
@@ -27,10 +27,11 @@ impl Provider {
 }
 
 impl Location {
-    /// Checks what no field can check alone.
+    /// Checks rules that concern several fields.
     ///
     /// # Errors
-    /// An endpoint, a region or a bucket name that the provider does not have, or an addressing that cannot work.
+    /// An endpoint, region or bucket name that the provider does not have, or an addressing style
+    /// that cannot work.
     pub fn check(self) -> Result<Self, Invalid> {
         match self.provider {
             Provider::R2 => check_r2(&self)?,
@@ -91,7 +92,7 @@ fn check_addressing(location: &Location) -> Result<(), Invalid> {
     Err(Invalid::new("addressing", expected))
 }
 
-/// Such as `eu-central-1` or `us-gov-west-1`: a country, directions, a number.
+/// A region such as `eu-central-1` or `us-gov-west-1`: a country, directions, a number.
 fn is_aws_region(region: &Region) -> bool {
     let parts: Vec<&str> = region.as_str().split('-').collect();
     let [country, middle @ .., number] = parts.as_slice() else { return false };

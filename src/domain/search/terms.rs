@@ -13,13 +13,13 @@ const MAX_PUBLIC_ID_BYTES: usize = 64;
 /// Years that both ids and Postgres can represent.
 const YEARS: std::ops::RangeInclusive<i32> = 1970..=9999;
 
-/// A value that a query writes as text.
+/// A filter's value, which a query writes as text.
 pub(super) trait Term: Sized {
-    /// Reads the text. The error says what the text must be, as the rest of a sentence; it never repeats the text, which
-    /// might be a whole API key.
+    /// Parses the text. The error says what the text must be, as the rest of a sentence. It never
+    /// repeats the text, which can be an API key.
     fn read(text: &str) -> Result<Self, String>;
 
-    /// Writes the value. Equal values have equal texts: cursors are checked by them.
+    /// Writes the value. Equal values have equal texts, because cursors compare them.
     fn write(&self) -> String;
 }
 

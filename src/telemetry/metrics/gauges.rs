@@ -6,7 +6,7 @@ use opentelemetry::KeyValue;
 
 use super::Metrics;
 
-/// How many connections a pool has.
+/// The number of connections of a pool.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolStats {
     pub idle: u64,
@@ -14,7 +14,7 @@ pub struct PoolStats {
     pub max: u64,
 }
 
-/// The JWT issuers whose keys are fetched: those whose last fetch went well, and those whose did not.
+/// JWT issuers with fetched keys, by the outcome of the last fetch.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct JwksStats {
     pub fresh: u64,
@@ -49,7 +49,7 @@ impl Metrics {
         max.with_description("Maximum number of connections to Postgres.").build();
     }
 
-    /// Rows that wait to be recorded, and how many may.
+    /// Rows in the recorder's queue, and its capacity.
     pub fn observe_queue(&self, depth: impl Fn() -> usize + Send + Sync + 'static, capacity: usize) {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let gauge = self.0.meter.u64_observable_gauge("presign_gateway.recorder.queue.depth");
@@ -88,14 +88,14 @@ impl Metrics {
         gauge.with_unit("s").with_description("Age of the oldest key set of a JWT issuer.").build();
     }
 
-    /// Whether changes that others make are heard.
+    /// Whether change notifications are received.
     pub fn observe_listening(&self, is_on: impl Fn() -> bool + Send + Sync + 'static) {
         let gauge = self.0.meter.u64_observable_gauge("presign_gateway.listening");
         let gauge = gauge.with_callback(move |gauge| gauge.observe(u64::from(is_on()), &[]));
         gauge.with_description("1 while change notifications arrive, otherwise 0.").build();
     }
 
-    /// How old the key that seals is, where that is known.
+    /// The age of the sealing key, if known.
     pub fn observe_sealing_key(&self, age: impl Fn() -> Option<Duration> + Send + Sync + 'static) {
         let gauge = self.0.meter.f64_observable_gauge("presign_gateway.sealing_key.age").with_callback(move |gauge| {
             if let Some(age) = age() {

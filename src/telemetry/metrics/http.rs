@@ -11,13 +11,13 @@ use super::Metrics;
 /// A request that was answered.
 #[derive(Debug)]
 pub struct Answered<'a> {
-    /// One that the house knows; any other is `_OTHER`.
+    /// A known method; others are `_OTHER`.
     pub method: &'static str,
     /// The route's pattern; `None` where there is none.
     pub route: Option<&'a Cow<'static, str>>,
-    /// `None` where nobody waited for the answer.
+    /// `None` if the client disconnected.
     pub status: Option<u16>,
-    /// Why it failed because of us, or that it was not answered.
+    /// Why the gateway failed, or that there was no response.
     pub failure: Option<&'static str>,
 }
 
@@ -51,7 +51,7 @@ impl HttpMetrics {
     }
 }
 
-/// Connections that clients have to one listener.
+/// Client connections of one listener.
 #[derive(Debug, Clone)]
 pub struct ConnectionMetrics(BoundUpDownCounter<i64>);
 
@@ -62,7 +62,7 @@ impl ConnectionMetrics {
         Self(open.bind(&[KeyValue::new("listener", listener)]))
     }
 
-    /// Counts a connection for as long as the answer is kept.
+    /// Counts a connection until the returned value is dropped.
     #[must_use]
     pub fn opened(&self) -> OpenConnection {
         self.0.add(1);

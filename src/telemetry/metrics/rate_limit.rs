@@ -8,14 +8,14 @@ use opentelemetry::metrics::{BoundCounter, Counter};
 
 use super::Metrics;
 
-/// Stands for all tenants that have no label of their own.
+/// The label of all tenants without their own label.
 const OTHER: &str = "_other";
 
 #[derive(Debug)]
 pub struct LimiterMetrics {
     decisions: Counter<u64>,
     pub anonymous: Decisions,
-    /// Failed authentications, each of which counts against its address.
+    /// Failed authentication, counted against its address.
     pub failures: Decisions,
     most_tenants: usize,
     tenants: Mutex<HashSet<String>>,
@@ -37,7 +37,7 @@ impl Decisions {
         Self { admitted: bind("admitted"), refused: bind("refused") }
     }
 
-    /// Counts what became of a request.
+    /// Counts a decision.
     pub fn note<T, E>(&self, outcome: &Result<T, E>) {
         if outcome.is_ok() { self.admitted.add(1) } else { self.refused.add(1) }
     }
@@ -52,7 +52,7 @@ impl LimiterMetrics {
         Self { decisions, anonymous, failures, most_tenants, tenants: Mutex::default() }
     }
 
-    /// Of a tenant's limit: by its name, as long as not too many have been named.
+    /// The decisions of a tenant's limit, under its name unless too many tenants have one.
     #[must_use]
     pub fn tenant(&self, slug: &str) -> Decisions {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);

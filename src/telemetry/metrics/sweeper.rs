@@ -30,12 +30,12 @@ impl SweeperMetrics {
         }
     }
 
-    /// Counts a round that broke off, since the database did not answer.
+    /// Counts a round that failed because the database did not answer.
     pub fn broke_off(&self, took: Duration) {
         self.round.record(took.as_secs_f64(), &[KeyValue::new("outcome", "failed")]);
     }
 
-    /// Counts a round that ended.
+    /// Counts a completed round.
     pub fn round(&self, lag: Duration, took: Duration, rescheduled: u32, abandoned: u32, failing_buckets: usize) {
         self.lag.record(lag.as_secs_f64(), &[]);
         self.round.record(took.as_secs_f64(), &[KeyValue::new("outcome", "completed")]);

@@ -5,8 +5,8 @@ use opentelemetry::metrics::{BoundCounter, Counter};
 
 use super::Metrics;
 
-/// Why uploads are not issued where that is ours to mend. They are there from the start, or what watches for the first one would
-/// not see it.
+/// Failures that an operator must fix. They exist from the start, because alerts would miss the
+/// first one otherwise.
 const OURS: [&str; 7] = [
     "credential_sealed",
     "credential_unavailable",
@@ -21,7 +21,7 @@ const KINDS: [&str; 4] = ["thumb", "origin", "video", "none"];
 #[derive(Debug)]
 pub struct UploadMetrics {
     asked: Counter<u64>,
-    /// Those that were issued, of each kind.
+    /// Issued uploads, by kind.
     issued: [BoundCounter<u64>; KINDS.len()],
     settled: Counter<u64>,
 }
@@ -38,7 +38,7 @@ impl UploadMetrics {
         Self { asked, issued, settled }
     }
 
-    /// Counts an upload that is on record.
+    /// Counts a recorded upload.
     pub fn issued(&self, kind: Option<&'static str>) {
         let kind = kind.unwrap_or("none");
         if let Some((_, issued)) = KINDS.iter().zip(&self.issued).find(|(known, _)| **known == kind) {
@@ -46,12 +46,12 @@ impl UploadMetrics {
         }
     }
 
-    /// Counts an upload that was asked for, and of which nothing new is on record; `outcome` says why.
+    /// Counts a requested upload that was not recorded; `outcome` says why.
     pub fn not_issued(&self, kind: Option<&'static str>, outcome: &'static str) {
         self.asked.add(1, &labels(kind.unwrap_or("none"), outcome));
     }
 
-    /// Counts uploads that came into this state.
+    /// Counts uploads that changed to this state.
     pub fn settled(&self, uploads: u32, state: &'static str, by: &'static str) {
         if uploads > 0 {
             self.settled.add(uploads.into(), &[KeyValue::new("state", state), KeyValue::new("by", by)]);
