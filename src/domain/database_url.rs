@@ -36,8 +36,8 @@ pub fn hosts(url: &str) -> Result<Vec<String>, Invalid> {
     Ok(names.into_iter().map(|name| format!("{scheme}{user}{name}{rest}")).collect())
 }
 
-/// The part after the hosts without `target_session_attrs=read-write`, which is implied. `None` if
-/// it requests another kind of host.
+/// The part after the hosts, without a `target_session_attrs` that requests a writable host,
+/// because that is implied. `None` if it requests another kind of host.
 fn without_attribute(rest: &str) -> Option<String> {
     let Some((path, query)) = rest.split_once('?') else { return Some(rest.to_owned()) };
     let is_attribute = |pair: &&str| pair.split('=').next() == Some(ATTRIBUTE);

@@ -9,7 +9,7 @@ use super::ids::UploadId;
 use super::upload_kind::UploadKind;
 use super::{Invalid, digits};
 
-/// The longest object key in bytes
+/// Maximum length of an object key in bytes
 /// (<https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html>).
 pub const MAX_OBJECT_KEY_BYTES: usize = 1024;
 
@@ -31,7 +31,7 @@ enum Part {
     Kind,
 }
 
-/// What the pattern's `{prefix}` stands for: folders of the tenant's own, such as `apps/my-app`.
+/// The value of the template's `{prefix}`: folders of the tenant, such as `apps/my-app`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prefix(String);
 
@@ -39,7 +39,7 @@ impl Prefix {
     pub const MAX_BYTES: usize = 512;
 
     /// # Errors
-    /// No text, too long a one, a character outside `A-Z a-z 0-9 . _ - /`, or an empty or a dot segment.
+    /// Empty, too long, a character outside `A-Z a-z 0-9 . _ - /`, or an empty or dot segment.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let fits = text.len() <= Self::MAX_BYTES && is_plain(text) && !text.split('/').any(is_unsafe_segment);
         fits.then(|| Self(text.to_owned())).ok_or_else(|| {
@@ -57,18 +57,18 @@ impl Prefix {
     }
 }
 
-/// What an object key is made of.
+/// The values that an object key is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Naming {
     pub id: UploadId,
     pub ext: Extension,
     pub kind: Option<UploadKind>,
     pub issued_at: DateTime<Utc>,
-    /// The zone in which the date is read.
+    /// The time zone of the date.
     pub time_zone: Tz,
 }
 
-/// What `{kind}` becomes where the caller names none.
+/// The value of `{kind}` if the caller names none.
 const NO_KIND: &str = "other";
 
 impl Part {
@@ -81,7 +81,7 @@ impl Part {
         ("kind", Self::Kind),
     ];
 
-    /// The longest text that the part can become.
+    /// Maximum length of the part's text.
     fn longest_bytes(&self) -> usize {
         match self {
             Self::Literal(text) => text.len(),
@@ -97,11 +97,12 @@ impl Template {
     /// The template of the contract.
     pub const CONTRACT: &str = "{yyyy}/{mm}/{dd}/{uuid}.{ext}";
 
-    /// Reads a template; `{prefix}` stands for `prefix`.
+    /// Parses a template; `{prefix}` is replaced by `prefix`.
     ///
     /// # Errors
-    /// An unknown placeholder, `{prefix}` without a prefix or the reverse, a character outside `A-Z a-z 0-9 . _ - /`, no `{uuid}`, a leading slash,
-    /// an empty or a dot segment, or object keys that could grow over [`MAX_OBJECT_KEY_BYTES`].
+    /// An unknown placeholder, `{prefix}` without a prefix or the reverse, a character outside `A-Z
+    /// a-z 0-9 . _ - /`, no `{uuid}`, a leading slash, an empty or dot segment, or object keys that
+    /// could exceed [`MAX_OBJECT_KEY_BYTES`].
     pub fn parse(text: &str, prefix: Option<&Prefix>) -> Result<Self, Invalid> {
         if prefix.is_some() && !text.contains(PREFIX_PLACEHOLDER) {
             return Err(Invalid::new("object_key_prefix", "must stand in the object_key_template as {prefix}"));
@@ -120,13 +121,13 @@ impl Template {
         Ok(Self { text: text.to_owned(), parts })
     }
 
-    /// The template as it was written.
+    /// The template's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Makes the object key of one upload.
+    /// Generates the object key of one upload.
     #[must_use]
     pub fn object_key(&self, naming: &Naming) -> String {
         let day = naming.issued_at.with_timezone(&naming.time_zone).date_naive();

@@ -15,17 +15,17 @@ use super::ids::{BucketId, TenantId, UploadId};
 use super::tenant::Slug;
 pub use super::upload_kind::UploadKind;
 
-/// What has become of an upload.
+/// The state of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "lowercase", const_into_str, parse_err_ty = Invalid, parse_err_fn = not_state)]
 pub enum UploadState {
-    /// Its URL was handed out; nothing more is known.
+    /// Its URL was issued; nothing more is known.
     Issued,
-    /// It was seen in the bucket, and is as promised.
+    /// It was found in the bucket and matches.
     Uploaded,
-    /// It was seen in the bucket, and is not what was promised.
+    /// It was found in the bucket and differs from what was declared.
     Mismatched,
-    /// Its URL ran out, and nothing had arrived.
+    /// Its URL expired and nothing arrived.
     Expired,
     Deleted,
 }
@@ -49,7 +49,7 @@ fn not_state(_: &str) -> Invalid {
 pub struct Pixels(i32);
 
 impl Pixels {
-    /// Reads decimal digits, nothing else.
+    /// Parses decimal digits, nothing else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -74,7 +74,8 @@ impl Pixels {
 pub struct Seconds(f64);
 
 impl Seconds {
-    /// Reads a decimal number, perhaps with an exponent; no sign but that of the exponent, no `inf`, no `nan`.
+    /// Parses a decimal number with an optional exponent. Only the exponent may have a sign; `inf`
+    /// and `nan` are invalid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let begins_with_digit = text.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
@@ -82,7 +83,7 @@ impl Seconds {
         Self::new(value).filter(|_| begins_with_digit)
     }
 
-    /// Finite, 0 … 1e9; without a sign, which zero can have.
+    /// Finite, 0 … 1e9, without the sign that zero can have.
     #[must_use]
     pub fn new(value: f64) -> Option<Self> {
         (0.0..=1e9).contains(&value).then_some(Self(value + 0.0))
@@ -94,7 +95,7 @@ impl Seconds {
     }
 }
 
-/// What a caller says of one picture or one video.
+/// What a caller declares about one file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FileFacts {
     pub ext: Extension,
@@ -104,20 +105,20 @@ pub struct FileFacts {
     pub duration: Option<Seconds>,
 }
 
-/// What a caller asks for: a place for one file.
+/// A request to upload one file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UploadRequest {
     pub file: FileFacts,
     pub bindings: Bindings,
     pub metadata: Metadata,
-    /// How long the URL lives, in seconds; otherwise as the tenant's policy has it.
+    /// How long the URL lives in seconds; `None` for the policy's default.
     pub expires_in_seconds: Option<u32>,
-    /// Which of the tenant's buckets; otherwise the default one.
+    /// One of the tenant's buckets; `None` for the default one.
     pub bucket: Option<Alias>,
 }
 
 impl UploadRequest {
-    /// A request for a bare URL, bound to nothing.
+    /// A request for a URL without bindings.
     #[must_use]
     pub fn bare(file: FileFacts) -> Self {
         let (bindings, metadata) = (Bindings::default(), Metadata::default());
@@ -125,19 +126,19 @@ impl UploadRequest {
     }
 }
 
-/// The request by which an upload is asked for.
+/// Where the request for an upload came from.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestSource {
     pub client_address: IpAddr,
     pub trace_id: Option<TraceId>,
 }
 
-/// The id of a trace that is kept (<https://www.w3.org/TR/trace-context/#trace-id>).
+/// The id of a sampled trace (<https://www.w3.org/TR/trace-context/#trace-id>).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceId(pub [u8; 16]);
 
 impl TraceId {
-    /// Reads 32 hexadecimal digits.
+    /// Parses 32 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         const_hex::decode_to_array(text).ok().filter(|_| text.len() == 32).map(Self)
@@ -151,7 +152,7 @@ impl fmt::Display for TraceId {
     }
 }
 
-/// An upload at the moment of its issue: the row that is committed before its URL is revealed.
+/// An upload when it is issued: the row that is committed before its URL is revealed.
 #[derive(Debug, Clone)]
 pub struct NewUpload {
     pub id: UploadId,
@@ -162,37 +163,37 @@ pub struct NewUpload {
     pub bindings: Bindings,
     pub metadata: Metadata,
     pub caller_kind: CallerKind,
-    /// The API key's id or the JWT issuer's id; nothing for an anonymous caller.
+    /// The API key's id or the JWT issuer's id; `None` for an anonymous caller.
     pub caller_id: Option<uuid::Uuid>,
     /// The JWT's `sub`.
     pub caller_subject: Option<std::sync::Arc<str>>,
     pub source: RequestSource,
-    /// Which credential signed the URL; it is revoked by rotating that one.
+    /// The credential that signed the URL. Rotating it revokes the URL.
     pub access_key_id: String,
     pub issued_at: DateTime<Utc>,
     pub url_expires_at: DateTime<Utc>,
-    /// When the sweeper looks for it, if it does.
+    /// When the sweeper checks the upload, if it does.
     pub check_at: Option<DateTime<Utc>>,
 }
 
-/// An upload as it is on record, with the names of the rows that it refers to.
+/// A recorded upload, with the names of its tenant and bucket.
 #[derive(Debug, Clone)]
 pub struct Upload {
-    /// What was recorded when the upload was issued. After its URL was signed again, the credential and the times are the
-    /// newer URL's.
+    /// What was recorded when the upload was issued. If its URL was re-signed, the credential and
+    /// the times are those of the newer URL.
     pub issued: NewUpload,
     pub tenant: Slug,
     pub bucket: Alias,
     /// The caller's public id, if the caller was an API key.
     pub api_key: Option<String>,
     pub state: UploadState,
-    /// What the client's PUT was answered, as the client says.
+    /// The ETag of the client's PUT, as the client declared it.
     pub declared_etag: Option<String>,
     /// What the bucket returned when the object was last seen.
     pub seen: Option<SeenObject>,
 }
 
-/// What a bucket says of an object.
+/// What a bucket reports about an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenObject {
     /// Bytes.
@@ -200,7 +201,7 @@ pub struct SeenObject {
     /// Without quotes.
     pub etag: Option<String>,
     pub content_type: Option<String>,
-    /// Where the store keeps one.
+    /// `None` if the store keeps none.
     pub sha256: Option<Sha256>,
     pub at: DateTime<Utc>,
 }
@@ -214,14 +215,14 @@ pub struct Mismatch {
 }
 
 impl Upload {
-    /// What the bucket said that is not as promised; nothing where it said nothing.
+    /// The differences between row and object; empty if the object was never seen.
     #[must_use]
     pub fn mismatches(&self) -> Vec<Mismatch> {
         let Some(seen) = &self.seen else { return Vec::new() };
         mismatches(&self.issued.bindings, self.declared_etag.as_deref(), seen)
     }
 
-    /// What it has become, now that the bucket says this of it.
+    /// The state that follows from what the bucket reports.
     #[must_use]
     pub fn state_when(&self, seen: &SeenObject) -> UploadState {
         let as_promised = mismatches(&self.issued.bindings, self.declared_etag.as_deref(), seen).is_empty();
@@ -229,10 +230,10 @@ impl Upload {
     }
 }
 
-/// Whether what was found is as good as what was promised.
+/// Whether the found value satisfies the declared one.
 type Same<'a> = &'a dyn Fn(&String, &String) -> bool;
 
-/// What is not as promised. What one side does not say cannot be compared.
+/// The differences. A value that one side lacks cannot be compared.
 fn mismatches(promised: &Bindings, declared_etag: Option<&str>, seen: &SeenObject) -> Vec<Mismatch> {
     let same = |promised: &String, found: &String| promised == found;
     let same_type = |promised: &String, found: &String| essence(promised).eq_ignore_ascii_case(essence(found));
@@ -255,7 +256,7 @@ fn essence(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-/// An ETag without quotes, and without the mark of a weak one (RFC 9110, section 8.8.3).
+/// An ETag without quotes and without the prefix of a weak one (RFC 9110, section 8.8.3).
 #[must_use]
 pub fn bare_etag(text: &str) -> &str {
     text.strip_prefix("W/").unwrap_or(text).trim_matches('"')
