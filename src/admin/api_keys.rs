@@ -17,7 +17,7 @@ use crate::store::api_keys::{self, Owner};
 
 use super::{Admin, AdminError, AuditEntry, check_revision, check_text, not_found};
 
-/// What a new API key is for.
+/// A new API key.
 #[derive(Debug, Clone)]
 pub struct NewApiKey {
     /// `None` makes an operator's key.
@@ -27,7 +27,7 @@ pub struct NewApiKey {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// What changes of an API key; what is `None` stays, `Some(None)` takes a value away.
+/// Changes of an API key: `None` keeps a value, `Some(None)` removes it.
 #[derive(Debug, Clone, Default)]
 pub struct ApiKeyChanges {
     pub label: Option<String>,
@@ -35,16 +35,16 @@ pub struct ApiKeyChanges {
     pub expires_at: Option<Option<DateTime<Utc>>>,
 }
 
-/// What is longer is a mistake, or as good as for ever.
+/// Maximum lifetime of a key. A longer one is a mistake or means forever.
 const MAX_LIFE: TimeDelta = TimeDelta::days(36_525);
-/// The longest time for which a key that was replaced goes on working: 90 days.
+/// Maximum overlap of a replaced key: 90 days.
 const MAX_OVERLAP_SECONDS: u32 = 90 * 24 * 3600;
 
 impl Admin {
-    /// Makes an API key; its text is returned this once and stored nowhere.
+    /// Creates an API key. Its text is returned once and never stored.
     ///
     /// # Errors
-    /// There is no such tenant, or a value does not fit.
+    /// There is no such tenant, or a value is invalid.
     pub async fn create_api_key(&self, new: NewApiKey) -> Result<(ApiKey, SecretString), AdminError> {
         let generated = api_key::generate(&self.randomness);
         let owner = self.get_owner(new.tenant.as_ref()).await?;
@@ -55,10 +55,10 @@ impl Admin {
         Ok((row, generated.text))
     }
 
-    /// Takes in an API key that was made elsewhere; nothing happens when it is there already.
+    /// Stores an API key that was generated elsewhere, unless it exists.
     ///
     /// # Errors
-    /// The text is no API key, or there is no such tenant.
+    /// The text is not an API key, or there is no such tenant.
     pub async fn ensure_api_key(&self, new: NewApiKey, text: &SecretString) -> Result<(), AdminError> {
         let (public_id, secret_sha256) = api_key::take_apart(text)?;
         if api_keys::find_any_tenant(&self.store, &public_id).await?.is_some() {
@@ -72,10 +72,10 @@ impl Admin {
         self.commit(transaction).await
     }
 
-    /// The keys of a tenant, or of the operators, newest first.
+    /// Lists the keys of a tenant, or of the operators, newest first.
     ///
     /// # Errors
-    /// There is no such tenant, or the cursor is none of this list's.
+    /// There is no such tenant, or the cursor belongs to another list.
     pub async fn list_api_keys(&self, tenant: Option<&Slug>, page: &PageRequest) -> Result<Page<ApiKey>, AdminError> {
         let after = page.after(|text| text.parse::<uuid::Uuid>().ok())?.map(ApiKeyId::from);
         let owner = self.get_owner(tenant).await?;
@@ -89,10 +89,11 @@ impl Admin {
         api_keys::find_any_tenant(&self.store, public_id).await?.ok_or_else(|| not_found("API key", public_id))
     }
 
-    /// Changes what is named.
+    /// Changes the named fields.
     ///
     /// # Errors
-    /// There is no such key, it is revoked, it was changed since, or it is the last of the operators' and would expire.
+    /// There is no such key, it is revoked, it has another revision, or it is the operators' last
+    /// key and would expire.
     pub async fn update_api_key(
         &self,
         public_id: &str,
@@ -114,10 +115,10 @@ impl Admin {
         Ok(api_key)
     }
 
-    /// Refuses a key from now on; one that was revoked before stays as it is.
+    /// Revokes a key. A key that is already revoked does not change.
     ///
     /// # Errors
-    /// There is no such key, or it is the operators' last.
+    /// There is no such key, or it is the operators' last one.
     pub async fn revoke_api_key(&self, public_id: &str) -> Result<ApiKey, AdminError> {
         let mut transaction = self.store.begin().await?;
         let found = api_keys::lock_any_tenant(&mut transaction, public_id).await?;
@@ -132,11 +133,11 @@ impl Admin {
         Ok(api_key)
     }
 
-    /// Makes a key that does what this one does, which itself expires after `overlap_seconds`. The new one expires at
-    /// `expires_at`; for `None` it lives as long as the old one was to live, from now on.
+    /// Creates a key with the same rights and lets the old one expire after `overlap_seconds`. The
+    /// new key expires at `expires_at`; for `None` it gets the lifetime of the old one, from now.
     ///
     /// # Errors
-    /// There is no such key, or it works no more.
+    /// There is no such key, or it is expired or revoked.
     pub async fn rotate_api_key(
         &self,
         public_id: &str,
@@ -216,8 +217,8 @@ impl Admin {
         Ok(fields)
     }
 
-    /// Refuses to take the operators' last key away, now or soon: for a day from `end`, or for as long as this one would
-    /// have worked, another must work.
+    /// Protects the operators' last key: another key must be valid for a day from `end`, or for as
+    /// long as this one would have been.
     async fn keep_an_operators_key(
         &self,
         transaction: &mut Transaction,

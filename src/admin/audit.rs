@@ -11,13 +11,13 @@ use crate::store::audit_events::{self, Filter};
 
 use super::{Admin, AdminError};
 
-/// Which events a list shows; what is `None` does not matter.
+/// Filters of a list; `None` matches everything.
 #[derive(Debug, Clone, Default)]
 pub struct AuditFilter {
     pub tenant: Option<Slug>,
-    /// Exactly, such as `cli:alice`.
+    /// The exact actor, such as `cli:alice`.
     pub actor: Option<String>,
-    /// Exactly, such as `tenant.update`; or what it is about, such as `tenant`.
+    /// The exact action, such as `tenant.update`, or its part before the dot, such as `tenant`.
     pub action: Option<String>,
     /// The changed row's name.
     pub subject: Option<String>,
@@ -28,10 +28,10 @@ pub struct AuditFilter {
 }
 
 impl Admin {
-    /// Changes, newest first.
+    /// Lists changes, newest first.
     ///
     /// # Errors
-    /// There is no such tenant, or the cursor is none of this list's.
+    /// There is no such tenant, or the cursor belongs to another list.
     pub async fn list_audit_events(
         &self,
         filter: AuditFilter,
@@ -51,7 +51,7 @@ impl Admin {
     }
 }
 
-/// Postgres keeps no times before 4713 BC; nobody asks for them on purpose.
+/// Postgres stores no times before 4713 BC; nobody needs them.
 fn check_time(field: &'static str, time: Option<DateTime<Utc>>) -> Result<(), Invalid> {
     match time {
         Some(time) if !(1..=9999).contains(&time.year()) => {

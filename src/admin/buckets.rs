@@ -12,19 +12,19 @@ use crate::store::{Transaction, buckets, tenants};
 
 use super::{Admin, AdminError, AuditEntry, check_revision, not_found, taken};
 
-/// A new bucket, with its credential in the open.
+/// A new bucket with its unsealed credential.
 #[derive(Debug, Clone)]
 pub struct NewBucket {
     pub alias: Alias,
-    /// Whether uploads go here from now on; a tenant's first bucket is the default one in any case.
+    /// Whether this is the new default; a tenant's first bucket always is.
     pub is_default: bool,
     pub location: Location,
-    /// What a generic store enforces, as its operator says.
+    /// Bindings that a generic store enforces, as its operator declares.
     pub enforced_bindings: BindingSet,
     pub credential: Credential,
 }
 
-/// What changes of a bucket, but for its credential; what is `None` stays.
+/// Changes of a bucket, except its credential; `None` keeps a value.
 #[derive(Debug, Clone, Default)]
 pub struct BucketChanges {
     pub alias: Option<Alias>,
@@ -38,7 +38,7 @@ pub struct BucketChanges {
 
 impl Admin {
     /// # Errors
-    /// There is no such tenant, it has a bucket of that alias, or a value does not fit.
+    /// There is no such tenant, it has a bucket with that alias, or a value is invalid.
     pub async fn add_bucket(&self, slug: &Slug, new: NewBucket, keyring: &Keyring) -> Result<Bucket, AdminError> {
         new.credential.check()?;
         let location = new.location.check()?;
@@ -71,7 +71,7 @@ impl Admin {
         Ok(sealed.bucket)
     }
 
-    /// A tenant's buckets, the default one first.
+    /// Lists a tenant's buckets, the default one first.
     ///
     /// # Errors
     /// There is no such tenant.
@@ -80,7 +80,7 @@ impl Admin {
         Ok(buckets::list(&self.store, tenant_id).await?.into_iter().map(|sealed| sealed.bucket).collect())
     }
 
-    /// The tenant's bucket of this alias; the default one for `None`.
+    /// Returns the tenant's bucket with this alias, or the default one for `None`.
     ///
     /// # Errors
     /// There is no such tenant, or no such bucket.
@@ -88,10 +88,10 @@ impl Admin {
         Ok(self.get_sealed_bucket(slug, alias).await?.bucket)
     }
 
-    /// Changes what is named. URLs that were handed out before stay as they are.
+    /// Changes the named fields. URLs that were issued earlier do not change.
     ///
     /// # Errors
-    /// There is no such bucket, it was changed since, or the values do not fit together.
+    /// There is no such bucket, it has another revision, or the values contradict each other.
     pub async fn update_bucket(
         &self,
         slug: &Slug,
@@ -110,7 +110,7 @@ impl Admin {
         Ok(bucket)
     }
 
-    /// Sends the tenant's uploads to this bucket from now on.
+    /// Makes this bucket the default of the tenant's uploads.
     ///
     /// # Errors
     /// There is no such bucket.
@@ -126,7 +126,7 @@ impl Admin {
         Ok(bucket)
     }
 
-    /// Puts a bucket out of use; what is recorded of its uploads stays.
+    /// Archives a bucket. The records of its uploads remain.
     ///
     /// # Errors
     /// There is no such bucket, or it is the default one.
@@ -166,7 +166,8 @@ impl Admin {
     }
 }
 
-/// The tenant's bucket of this alias. All of the tenant's buckets are locked until the transaction ends.
+/// Returns the tenant's bucket with this alias. Locks all buckets of the tenant until the
+/// transaction ends.
 pub(super) async fn lock_bucket(
     transaction: &mut Transaction,
     slug: &Slug,
@@ -188,7 +189,7 @@ fn no_bucket(alias: Option<&Alias>) -> AdminError {
     not_found("bucket", alias.map_or("(the default one)", Alias::as_str))
 }
 
-/// Applies the changes and names the fields that differ afterwards.
+/// Applies the changes and returns the names of the fields that differ.
 fn apply(bucket: &mut Bucket, changes: BucketChanges) -> Result<Vec<&'static str>, AdminError> {
     let old = (bucket.alias.clone(), bucket.location.clone(), bucket.enforced_bindings);
     let location = old.1.clone();

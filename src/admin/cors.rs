@@ -10,10 +10,10 @@ use super::buckets::change_of;
 use super::{Admin, AdminError};
 
 impl Admin {
-    /// The rules that a bucket has (the tenant's default one for `None`).
+    /// Returns the rules of a bucket (the tenant's default one for `None`).
     ///
     /// # Errors
-    /// There is no such bucket, or its store refuses or does not answer.
+    /// There is no such bucket, or its store rejects the request or does not answer.
     pub async fn bucket_cors(
         &self,
         slug: &Slug,
@@ -24,10 +24,11 @@ impl Admin {
         Ok(BucketClient::new(&open, &self.outbound)?.cors_rules().await?)
     }
 
-    /// Lets pages of these origins upload, in place of all rules that the bucket has.
+    /// Replaces all rules of the bucket with one that lets pages of these origins upload.
     ///
     /// # Errors
-    /// There is no such bucket, an origin is none, or the bucket's store refuses or does not answer.
+    /// There is no such bucket, an origin is invalid, or the store rejects the request or does not
+    /// answer.
     pub async fn set_bucket_cors(
         &self,
         slug: &Slug,

@@ -12,32 +12,33 @@ use crate::store::buckets;
 use super::buckets::{change_of, lock_bucket};
 use super::{Admin, AdminError, check_revision};
 
-/// The origin that the doctor asks for where nobody names one.
+/// The origin that the doctor uses by default.
 pub const DEFAULT_ORIGIN: &str = "https://app.example.com";
 
-/// Whether a new credential is tried against its bucket before it takes over.
+/// Whether a new credential is tried against its bucket before it replaces the old one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialCheck {
     Try,
-    /// For when the bucket cannot be reached from here, or the old credential must go at once.
+    /// For buckets that cannot be reached from here, or if the old credential must be replaced at
+    /// once.
     Skip,
 }
 
-/// A credential that took over.
+/// A credential that replaced another.
 #[derive(Debug)]
 pub struct Rotation {
     pub bucket: Bucket,
-    /// What was found when it was tried.
+    /// The doctor's findings, if it was tried.
     pub findings: Vec<Finding>,
 }
 
 impl Admin {
-    /// Gives a bucket a new credential: it is tried first, and signs from the moment that it is stored. URLs that the old
+    /// Replaces a bucket's credential: tries the new one first, then stores it. URLs that the old
     /// one signed work until they expire, or until it is deleted at the provider.
     ///
     /// # Errors
-    /// There is no such bucket, it was changed since the caller read it or while the credential was tried, or the
-    /// credential does not do what it must.
+    /// There is no such bucket, it changed since the caller read it or while the credential was
+    /// tried, or the credential lacks a permission.
     pub async fn rotate_credential(
         &self,
         slug: &Slug,
@@ -73,7 +74,7 @@ impl Admin {
         Ok(Rotation { bucket: sealed.bucket, findings })
     }
 
-    /// The tenant's bucket of this alias (the default one for `None`), ready to sign.
+    /// Returns the tenant's bucket with this alias (the default one for `None`), ready to sign.
     ///
     /// # Errors
     /// There is no such bucket, or its credential does not open.
@@ -86,7 +87,7 @@ impl Admin {
         Ok(open(keyring, self.get_sealed_bucket(slug, alias).await?)?)
     }
 
-    /// Tries a bucket the way a client would; `origin` is that of the web pages that upload.
+    /// Runs the bucket doctor; `origin` is that of the web pages that upload.
     ///
     /// # Errors
     /// There is no such bucket, or its credential does not open.

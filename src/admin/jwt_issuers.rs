@@ -21,12 +21,12 @@ mod update;
 
 pub use self::update::JwtIssuerChanges;
 
-/// How far an issuer's clock may be from ours at most, in seconds.
+/// Maximum clock skew between an issuer and the gateway in seconds.
 const MAX_LEEWAY_SECONDS: u32 = 300;
-/// The longest name of a claim, in characters.
+/// Maximum length of a claim's name in characters.
 const MAX_CLAIM_NAME_CHARS: usize = 100;
 
-/// A JWT issuer, with its secret in the open if it has one.
+/// A JWT issuer with its unsealed secret, if it has one.
 #[derive(Debug)]
 pub struct NewJwtIssuer {
     pub issuer: String,
@@ -36,11 +36,11 @@ pub struct NewJwtIssuer {
     /// Tolerated clock difference, in seconds.
     pub leeway_seconds: u32,
     pub scopes: Scopes,
-    /// Which claim of a token holds its scopes; `scope` by custom.
+    /// The name of the scopes claim; usually `scope`.
     pub scopes_claim: String,
 }
 
-/// What an issuer's signatures are checked with.
+/// The keys that verify an issuer's signatures.
 #[derive(Debug)]
 pub enum NewVerification {
     HmacSecret(SecretString),
@@ -50,7 +50,7 @@ pub enum NewVerification {
 }
 
 impl NewVerification {
-    /// Finds now whatever a request would trip over.
+    /// Checks in advance everything that would make requests fail.
     fn check(&self, algorithm: JwtAlgorithm) -> Result<(), Invalid> {
         let material = match self {
             Self::HmacSecret(secret) => KeyMaterial::HmacSecret(secret),
@@ -63,7 +63,7 @@ impl NewVerification {
         Keys::new(algorithm, &material).map(drop)
     }
 
-    /// As it is stored: a secret sealed, as the one of this `version`.
+    /// The form that is stored: a secret is sealed for this `version`.
     fn seal(self, id: JwtIssuerId, version: i32, keyring: &Keyring) -> Verification {
         match self {
             Self::HmacSecret(secret) => Verification::SealedHmacSecret {
@@ -79,10 +79,10 @@ impl NewVerification {
 }
 
 impl Admin {
-    /// Lets an issuer's tokens speak for the tenant.
+    /// Adds an issuer whose tokens identify callers of the tenant.
     ///
     /// # Errors
-    /// The pair of issuer and audience names a tenant already, or the key material does not fit the algorithm.
+    /// The pair of issuer and audience is taken, or the key material does not match the algorithm.
     pub async fn add_jwt_issuer(
         &self,
         slug: &Slug,
@@ -118,7 +118,7 @@ impl Admin {
         Ok(row)
     }
 
-    /// A tenant's issuers.
+    /// Lists a tenant's issuers.
     ///
     /// # Errors
     /// There is no such tenant.
@@ -134,7 +134,8 @@ impl Admin {
         jwt_issuers::find(&self.store, tenant_id, id).await?.ok_or_else(|| no_issuer(id))
     }
 
-    /// Lets an issuer's tokens no longer speak for the tenant, for good. Its pair of issuer and audience is free again.
+    /// Archives an issuer for good: its tokens are rejected. Its pair of issuer and audience is
+    /// free again.
     ///
     /// # Errors
     /// There is no such tenant, or it has no such issuer.
@@ -162,7 +163,7 @@ fn no_issuer(id: JwtIssuerId) -> AdminError {
     AdminError::NotFound { what: "JWT issuer", name: id.to_string() }
 }
 
-/// An issuer as people know it.
+/// The issuer's name for people.
 pub(super) fn name(issuer: &JwtIssuer) -> String {
     format!("{} {}", issuer.issuer, issuer.audience)
 }

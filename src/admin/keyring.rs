@@ -12,33 +12,33 @@ use crate::store;
 
 use super::{Admin, AdminError, buckets, jwt_issuers};
 
-/// What sealing anew changes of a row.
+/// The fields that re-sealing changes.
 const CHANGED: [&str; 1] = ["sealing_key_id"];
-/// Rows that are sealed anew in one transaction.
+/// Rows re-sealed in one transaction.
 const BATCH: i64 = 100;
 
-/// How many rows are sealed under one key.
+/// How many rows are sealed with one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyringStatus {
     pub sealing_key_id: String,
     /// The first key seals; the others only open.
     pub seals: bool,
-    /// Whether the key is in the keyring: rows under one that is not cannot be opened.
+    /// Whether the key is in the keyring. Rows sealed with a missing key cannot be opened.
     pub present: bool,
     pub rows: i64,
 }
 
-/// What came of sealing a batch anew.
+/// The outcome of a re-sealed batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resealed {
     pub resealed: u64,
-    /// Rows that do not open, with the reason: they are left as they are.
+    /// Rows that do not open, with the reason. They do not change.
     pub failed: Vec<String>,
-    /// Where the next batch begins; `None` when there is no more.
+    /// Where the next batch starts; `None` at the end.
     next: Option<SealedColumn>,
 }
 
-/// How far sealing anew has come: issuers after buckets.
+/// The progress of re-sealing: buckets, then issuers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SealedColumn {
     Buckets(Option<BucketId>),
@@ -46,7 +46,7 @@ enum SealedColumn {
 }
 
 impl Admin {
-    /// Every key of the keyring, and every key that rows are sealed under.
+    /// Lists every key of the keyring, and every key that seals rows.
     ///
     /// # Errors
     /// The database is unreachable.
@@ -67,11 +67,11 @@ impl Admin {
         Ok(status)
     }
 
-    /// Seals every secret anew under the keyring's first key, a batch a transaction: it may be interrupted and repeated,
-    /// and the gateway goes on meanwhile. `progress` hears of each batch.
+    /// Re-seals every secret with the first key, one transaction for each batch. It can be
+    /// interrupted and repeated while the gateway runs. `progress` is called after each batch.
     ///
     /// # Errors
-    /// The database is unreachable. What was done before stays done.
+    /// The database is unreachable. Finished batches remain re-sealed.
     pub async fn rotate_sealing_key(
         &self,
         keyring: &Keyring,

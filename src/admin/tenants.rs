@@ -11,17 +11,17 @@ pub use crate::store::tenants::TenantFilter;
 
 use super::{Admin, AdminError, AuditEntry, check_revision, check_text, not_found, taken};
 
-/// What a new tenant is.
+/// A new tenant.
 #[derive(Debug, Clone)]
 pub struct NewTenant {
     pub slug: Slug,
     pub name: String,
     pub rate_limit: RateLimit,
-    /// How its policy differs from the usual one.
+    /// How its policy differs from the default.
     pub policy: PolicyChanges,
 }
 
-/// What changes of a tenant; what is `None` stays.
+/// Changes of a tenant; `None` keeps a value.
 #[derive(Debug, Clone, Default)]
 pub struct TenantChanges {
     pub name: Option<String>,
@@ -32,7 +32,7 @@ pub struct TenantChanges {
 
 impl Admin {
     /// # Errors
-    /// The slug is taken, or a value does not fit.
+    /// The slug is taken, or a value is invalid.
     pub async fn create_tenant(&self, new: NewTenant) -> Result<Tenant, AdminError> {
         let now = self.clock.now();
         let mut tenant = Tenant {
@@ -55,10 +55,10 @@ impl Admin {
         Ok(tenant)
     }
 
-    /// Tenants by slug.
+    /// Lists tenants by slug.
     ///
     /// # Errors
-    /// The cursor is none of this list's, or the database is unreachable.
+    /// The cursor belongs to another list, or the database is unreachable.
     pub async fn list_tenants(&self, filter: &TenantFilter, page: &PageRequest) -> Result<Page<Tenant>, AdminError> {
         let after = page.after(|text| Slug::parse(text).ok())?;
         let after = after.as_ref().map(Slug::as_str);
@@ -73,10 +73,11 @@ impl Admin {
         tenants::find(&self.store, id).await?.ok_or_else(|| not_found("tenant", slug))
     }
 
-    /// Changes what is named; `expected_revision` is what the caller read, if it wants to overwrite nothing newer.
+    /// Changes the named fields; `expected_revision` is what the caller read, if it must not
+    /// overwrite a newer one.
     ///
     /// # Errors
-    /// There is no such tenant, it was changed since, or the changes do not fit together.
+    /// There is no such tenant, it has another revision, or the changes contradict each other.
     pub async fn update_tenant(
         &self,
         slug: &Slug,
@@ -119,7 +120,7 @@ impl Admin {
         tenants::find_id_by_slug(&self.store, slug).await?.ok_or_else(|| not_found("tenant", slug))
     }
 
-    /// Makes a change that names the fields it changed; one that changed none leaves no trace.
+    /// Writes a change with the names of the changed fields. Without a change it writes nothing.
     async fn change_tenant(
         &self,
         action: &'static str,
@@ -146,7 +147,7 @@ fn change_of<'a>(action: &'static str, tenant: &'a Tenant, fields: &'a [&'a str]
     AuditEntry { action, tenant_id: Some(tenant.id), id: tenant.id.uuid(), name: tenant.slug.as_str(), fields }
 }
 
-/// Applies the changes and names the fields that differ afterwards.
+/// Applies the changes and returns the names of the fields that differ.
 fn apply(tenant: &mut Tenant, changes: TenantChanges) -> Result<Vec<&'static str>, Invalid> {
     let name = changes.name.map_or_else(|| Ok(tenant.name.clone()), |name| check_text("name", name))?;
     let current = tenant.rate_limit;

@@ -7,7 +7,7 @@ use crate::store::usage;
 use super::{Admin, AdminError};
 
 impl Admin {
-    /// The usage of one tenant, or of all.
+    /// Reports the usage of one tenant, or of all.
     ///
     /// # Errors
     /// There is no such tenant, or the database is unreachable.

@@ -24,10 +24,11 @@ use super::recorder::RecordError;
 use super::resign::Resigner;
 use super::{IssuedUpload, UploadError, count, demand};
 
-/// How often a request is prepared and recorded whose idempotency key is taken, and then not found.
+/// How often a request is retried if its idempotency key is taken and then not found.
 const MAX_ATTEMPTS: usize = 3;
 
-/// Several places to upload to. `R` is why an item was refused before it came here; `Infallible` if none can be.
+/// A batch of upload requests. `R` is the reason why an item was rejected earlier; `Infallible` if
+/// none can be.
 #[derive(Debug)]
 pub struct BatchRequest<R> {
     pub items: Vec<Result<UploadRequest, R>>,
@@ -36,7 +37,7 @@ pub struct BatchRequest<R> {
     pub idempotency: Option<Idempotency>,
 }
 
-/// Why one of several was not issued.
+/// Why an item of a batch was not issued.
 #[derive(Debug)]
 pub enum ItemError<R> {
     /// As the request has it.
@@ -52,7 +53,7 @@ impl From<ItemError<Infallible>> for UploadError {
     }
 }
 
-/// Why none of several was issued.
+/// Why nothing of a batch was issued.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError<R> {
     #[error("item {index} is rejected, so the whole batch is")]
@@ -61,8 +62,8 @@ pub enum BatchError<R> {
     Whole(#[from] UploadError),
 }
 
-/// Commits that a request makes by itself. They share connections with what reads, so there may be few at a time; the others
-/// wait, and only so many, and only so long.
+/// Commits of single requests. They share connections with reads, so few run at a time; a bounded
+/// number of others waits for a bounded time.
 pub struct BatchWriter {
     places: Semaphore,
     under_way: Semaphore,
@@ -70,14 +71,14 @@ pub struct BatchWriter {
 }
 
 impl BatchWriter {
-    /// `waiting` is how many requests may wait at a time, `under_way` how many may commit.
+    /// `waiting` bounds the waiting requests, `under_way` the running commits.
     #[must_use]
     pub fn new(waiting: usize, under_way: usize, timeout: Duration) -> Self {
         let (places, under_way) = (Semaphore::new(waiting), Semaphore::new(under_way));
         Self { places, under_way, timeout }
     }
 
-    /// Says whether the idempotency key was free, and so the rows are on record.
+    /// Returns whether the idempotency key was free, which means that the rows are recorded.
     async fn record(
         &self,
         store: &Store,
@@ -97,10 +98,10 @@ impl BatchWriter {
 
 type Outcome<R> = Result<IssuedUpload, ItemError<R>>;
 
-/// What became of several.
+/// The outcome of a batch.
 struct BatchOutcome<R> {
     outcomes: Vec<Outcome<R>>,
-    /// Whether the same request came before, and nothing new is on record.
+    /// Whether this is a repeated request, so that nothing new was recorded.
     is_replay: bool,
 }
 
@@ -149,11 +150,12 @@ impl BatchIssuer {
         }
     }
 
-    /// Issues several uploads in one commit: what is not refused is on record before its URL is returned.
+    /// Issues several uploads in one commit. Accepted items are recorded before their URLs are
+    /// returned.
     ///
     /// # Errors
-    /// None was issued: the caller may not, the commit failed, the key was used for another request, or one was refused and
-    /// all or nothing was asked for.
+    /// Nothing was issued: the caller lacks the scope, the commit failed, the key was used for
+    /// another request, or an item was rejected in all-or-nothing mode.
     pub async fn issue_batch<R: Clone>(
         &self,
         admitted: &Admitted,
@@ -166,7 +168,7 @@ impl BatchIssuer {
         issued.map(|BatchOutcome { outcomes, .. }| outcomes)
     }
 
-    /// Counts what came of each; what was refused before it came here is none of it.
+    /// Counts the outcome of each item, except those that were rejected earlier.
     fn count_batch<R>(&self, kinds: Vec<Option<Option<UploadKind>>>, issued: Result<&BatchOutcome<R>, &BatchError<R>>) {
         match issued {
             Ok(BatchOutcome { outcomes, is_replay }) => {
@@ -217,7 +219,7 @@ impl BatchIssuer {
         }
     }
 
-    /// The rows of what is not refused, and the outcome of each item.
+    /// The rows of the accepted items, and the outcome of each item.
     async fn prepare_together<R: Clone>(
         &self,
         caller: &Caller,
@@ -240,7 +242,7 @@ impl BatchIssuer {
         Ok((rows, outcomes))
     }
 
-    /// An item's row, or why it is refused; what befalls us is no refusal.
+    /// An item's row, or why it is rejected. A failure of the gateway is not a rejection.
     async fn prepare_item<R>(
         &self,
         caller: &Caller,
@@ -258,7 +260,7 @@ impl BatchIssuer {
         }
     }
 
-    /// Commits; says `false` where the same request was recorded meanwhile.
+    /// Commits; returns `false` if the same request was recorded meanwhile.
     async fn record_batch<R>(
         &self,
         caller: &Caller,
@@ -277,7 +279,7 @@ impl BatchIssuer {
         Ok(recorded.instrument(tracing::info_span!("record")).await?)
     }
 
-    /// What the same request got, if it came before.
+    /// What the same request got earlier, if it was repeated.
     async fn known(
         &self,
         caller: &Caller,
@@ -292,7 +294,7 @@ impl BatchIssuer {
         }
     }
 
-    /// Answers as the first time: the same uploads, with a fresh URL where the first ran out.
+    /// Repeats the first response: the same uploads, with a new URL if the first one expired.
     async fn replay<R>(
         &self,
         caller: &Caller,
@@ -324,7 +326,7 @@ impl BatchIssuer {
     }
 }
 
-/// All of them, or the first refusal where all or nothing was asked for.
+/// All items, or the first rejection in all-or-nothing mode.
 fn whole<R>(outcomes: Vec<Outcome<R>>, all_or_nothing: bool) -> Result<Vec<Outcome<R>>, BatchError<R>> {
     if !all_or_nothing {
         return Ok(outcomes);

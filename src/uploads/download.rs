@@ -18,20 +18,20 @@ use crate::store::Store;
 
 use super::{UploadError, demand, find_for};
 
-/// What anything may be saved as.
+/// A media type that every file may be saved as.
 const BYTES: &str = "application/octet-stream";
 
-/// How a file is to be downloaded.
+/// A request to download a file.
 #[derive(Debug, Clone, Default)]
 pub struct DownloadRequest {
-    /// How long the URL lives; otherwise as the tenant's policy has it.
+    /// How long the URL lives; `None` for the policy's default.
     pub expires_in_seconds: Option<u32>,
     pub disposition: Option<DispositionKind>,
     pub filename: Option<Filename>,
     pub content_type: Option<&'static str>,
 }
 
-/// Where a file can be downloaded.
+/// The URL of a download.
 #[derive(Debug)]
 pub struct Download {
     pub url: SignedUrl,
@@ -39,10 +39,11 @@ pub struct Download {
 }
 
 impl DownloadRequest {
-    /// Reads a media type: one that belongs to an extension, or plain bytes. Never one that a browser would run.
+    /// Parses a media type: that of a supported extension, or plain bytes. Never one that a browser
+    /// would execute.
     ///
     /// # Errors
-    /// Any other.
+    /// Any other media type.
     pub fn parse_content_type(text: &str) -> Result<&'static str, Invalid> {
         let mut known = Extension::ALL.iter().map(|ext| ext.content_type()).chain([BYTES]);
         known.clone().find(|known| known.eq_ignore_ascii_case(text)).ok_or_else(|| {
@@ -69,7 +70,7 @@ impl Downloader {
     /// Signs a GET of an upload's object. Nobody looks whether it is there.
     ///
     /// # Errors
-    /// There is no such upload, it was deleted, or it cannot be signed for.
+    /// There is no such upload, it was deleted, or its credential is unavailable.
     pub async fn download(
         &self,
         admitted: &Admitted,

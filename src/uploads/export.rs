@@ -22,16 +22,16 @@ use super::{UploadError, demand};
 
 mod csv;
 
-/// Rows that are read at a time.
+/// Rows read at a time.
 const PAGE_ROWS: u16 = 1000;
-/// What is written at a time; the last row may reach over it.
+/// Bytes written at a time; the last row may exceed it.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// What an export is written in.
+/// The format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
 #[strum(serialize_all = "lowercase", const_into_str)]
 pub enum ExportFormat {
-    /// RFC 4180, for spreadsheets; the last line is a remark.
+    /// RFC 4180, for spreadsheets; the last line is a comment.
     Csv,
     /// One JSON object a line; the last one is `{"end":true,…}`.
     Ndjson,
@@ -40,7 +40,7 @@ pub enum ExportFormat {
 impl ExportFormat {
     pub const ALL: [Self; 2] = [Self::Csv, Self::Ndjson];
 
-    /// Its stable word; also what file names end with.
+    /// Its stable word, which is also the file extension.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         self.into_str()
@@ -52,15 +52,15 @@ impl ExportFormat {
     }
 }
 
-/// How many exports there may be at a time, on this instance. Nobody takes more than half of the places: not a tenant, nor
-/// all operators together.
+/// The concurrent exports of this instance. No tenant, and not all operators together, may use more
+/// than half of them.
 #[derive(Debug, Clone)]
 pub struct ExportSlots {
     most: usize,
     taken: Arc<Mutex<HashMap<Option<TenantId>, usize>>>,
 }
 
-/// One export's place, until it is dropped.
+/// A slot of one export, until it is dropped.
 #[derive(Debug)]
 struct ExportPermit {
     places: ExportSlots,
@@ -96,7 +96,7 @@ impl Drop for ExportPermit {
     }
 }
 
-/// An export under way; whoever drops it ends it.
+/// An export in progress; dropping it cancels it.
 #[derive(Debug)]
 pub struct Export {
     ledger: UploadReader,
@@ -105,7 +105,7 @@ pub struct Export {
     format: ExportFormat,
     until: UploadId,
     progress: Progress,
-    /// Read, and not written yet.
+    /// Rows that were read and not written yet.
     read: std::vec::IntoIter<Upload>,
     rows: u64,
     _place: Option<ExportPermit>,
@@ -145,7 +145,7 @@ impl Exporter {
         Ok(Export { _place: Some(place), ..export })
     }
 
-    /// Begins an export of a tenant's uploads, or of all; for operators.
+    /// Starts an export of a tenant's uploads, or of all; for operators.
     ///
     /// # Errors
     /// There is no such tenant, or too many exports are in progress.
@@ -161,7 +161,7 @@ impl Exporter {
 }
 
 impl UploadReader {
-    /// Begins an export of a tenant's uploads, or of all; for operators, and not counted.
+    /// Starts an export of a tenant's uploads, or of all, without using a slot; for operators.
     ///
     /// # Errors
     /// There is no such tenant.
@@ -182,11 +182,11 @@ impl UploadReader {
 }
 
 impl Export {
-    /// The next piece, of whole rows, which may be empty; `None` after the last, when only the [`end`](Self::end) is left to
-    /// say.
+    /// Returns the next chunk of complete rows, which may be empty; `None` after the last, when
+    /// only the [`end`](Self::end) is left.
     ///
     /// # Errors
-    /// The rest cannot be read: the export is not whole.
+    /// The rest cannot be read, so the export is incomplete.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, UploadError> {
         // One size, again and again: what grows leaves holes behind.
         let mut text = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
@@ -204,7 +204,7 @@ impl Export {
         Ok(Some(text))
     }
 
-    /// Reads another page; begins the text, if it is the first.
+    /// Reads the next page; the first one also writes the header.
     async fn read_on(&mut self, text: &mut Vec<u8>) -> Result<(), UploadError> {
         let after = match self.progress {
             Progress::After(id) => Some(id),
@@ -221,7 +221,7 @@ impl Export {
         Ok(())
     }
 
-    /// The last line: whether all is there, and if not, the reason's stable word.
+    /// The last line: whether the export is complete, otherwise the stable word of the reason.
     #[must_use]
     pub fn end(&self, failure: Option<&str>) -> Vec<u8> {
         let (rows, whole) = (self.rows, failure.is_none());

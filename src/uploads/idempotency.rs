@@ -9,13 +9,13 @@ use crate::domain::ids::UploadId;
 use crate::domain::sha256::sha256;
 use crate::store::idempotency_keys::NewIdempotencyKey;
 
-/// How long a key is remembered.
+/// How long a key is stored.
 const REMEMBERED: TimeDelta = TimeDelta::hours(24);
 
-/// A request that may be sent again.
+/// A request with an idempotency key.
 #[derive(Debug, Clone)]
 pub struct Idempotency {
-    /// Which use case: the same key may be used once in each.
+    /// The use case: a key may be used once in each.
     route: &'static str,
     key: String,
     request_sha256: [u8; 32],
@@ -24,10 +24,11 @@ pub struct Idempotency {
 impl Idempotency {
     pub const MAX_KEY: usize = 255;
 
-    /// `key` is the client's, bare or quoted as the draft has it; `request` is all that is asked for, in one certain form.
+    /// `key` is the client's, bare or quoted as in the draft; `request` is the request in canonical
+    /// form.
     ///
     /// # Errors
-    /// A key that is empty, too long, or not made of printable ASCII.
+    /// The key is empty, too long, or not printable ASCII.
     pub fn new(route: &'static str, key: &str, request: &[u8]) -> Result<Self, Invalid> {
         let bare = key.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(key);
         let printable = bare.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
@@ -38,7 +39,7 @@ impl Idempotency {
         Ok(Self { route, key: bare.to_owned(), request_sha256: sha256(request) })
     }
 
-    /// A key is a caller's own: two users of an app may choose the same.
+    /// A key belongs to a caller, because two users of an app may choose the same.
     pub(super) fn id(&self, caller: &Caller) -> [u8; 32] {
         let (tenant_id, caller_id) = (caller.tenant.id.uuid(), caller.id.unwrap_or_default());
         let parts: [&[u8]; 6] = [

@@ -16,7 +16,7 @@ use crate::store::{Store, tenants, uploads, usage};
 
 use super::{UploadError, demand, find_for};
 
-/// Rows that one page examines, at most, where no index says which ones match: some 50 ms.
+/// Maximum rows that one page examines if no index finds the matching ones: some 50 ms.
 const WINDOW_ROWS: i64 = 20_000;
 
 /// Reads uploads: one, a page, or how many were issued. The command line makes one without the other use cases.
@@ -27,7 +27,7 @@ pub struct UploadReader {
     window_rows: i64,
 }
 
-/// Whose uploads are looked at.
+/// Whose uploads are visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TenantScope {
     Tenant(TenantId),
@@ -50,7 +50,7 @@ impl UploadReader {
         Self { store, clock, window_rows: WINDOW_ROWS }
     }
 
-    /// Examines fewer rows a page; for tests.
+    /// Examines fewer rows for each page; for tests.
     #[must_use]
     pub fn with_window(self, window_rows: i64) -> Self {
         Self { window_rows, ..self }
@@ -97,15 +97,15 @@ impl UploadReader {
     /// A page of a tenant's uploads, or of all; for operators.
     ///
     /// # Errors
-    /// There is no such tenant, or the cursor is none of this list's.
+    /// There is no such tenant, or the cursor belongs to another list.
     pub async fn list_any_tenant(&self, tenant: Option<&Slug>, search: &Search) -> Result<Page<Upload>, UploadError> {
         self.page(self.reach(tenant).await?, search).await
     }
 
-    /// Any tenant's upload; for operators.
+    /// Returns an upload of any tenant; for operators.
     ///
     /// # Errors
-    /// There is none of this id.
+    /// There is no such upload.
     pub async fn show_any_tenant(&self, id: UploadId) -> Result<Upload, UploadError> {
         uploads::find_any_tenant(&self.store, id).await?.ok_or(UploadError::NotFound)
     }
@@ -141,7 +141,7 @@ impl UploadReader {
         SearchQuery { filter, order, after, until, by_id: false, limit, window: self.window_rows }
     }
 
-    /// Looks at the uploads that the object key names; if it names none, at all in their order.
+    /// Examines the uploads that the object key names; if it names none, all uploads in order.
     pub(super) async fn find(&self, reach: TenantScope, query: SearchQuery<'_>) -> Result<FoundPage, UploadError> {
         if let Some(term) = query.filter.object_key.as_ref().filter(|term| !term.ids.is_empty()) {
             let found = self.walk(reach, SearchQuery { by_id: true, ..query }).await?;
@@ -159,7 +159,7 @@ impl UploadReader {
         })
     }
 
-    /// An id that is greater than those of until now, also than those of instances whose clocks are ahead of this one's.
+    /// An id greater than all ids issued until now, even by instances whose clocks are ahead.
     pub(super) async fn next_id(&self, reach: TenantScope) -> Result<UploadId, UploadError> {
         let everything = UploadFilter::default();
         let newest = self.walk(reach, self.query(&everything, Order::Newest, None, None, 1)).await?;

@@ -133,7 +133,7 @@ fn check_enforced(bucket: &Bucket, bindings: &Bindings) -> Result<(), UploadErro
     }
 }
 
-/// The header fields that hold a client to the bindings.
+/// The header fields that enforce the bindings.
 #[must_use]
 pub fn headers(bindings: &Bindings) -> Vec<(&'static str, String)> {
     let size = bindings.size_bytes.map(|bytes| ("content-length", bytes.to_string()));
@@ -143,7 +143,7 @@ pub fn headers(bindings: &Bindings) -> Vec<(&'static str, String)> {
     [size, content_type, write_once, sha256].into_iter().flatten().collect()
 }
 
-/// What the caller said of the file, and its own pairs, as object metadata.
+/// The declared facts about the file and the caller's own pairs, as object metadata.
 pub(super) fn signed_metadata<'a>(file: &FileFacts, own: &'a Metadata) -> Vec<(&'a str, Cow<'a, str>)> {
     let duration = file.duration.map(|seconds| ("duration", seconds.get().to_string().into()));
     let height = file.height.map(|pixels| ("height", pixels.get().to_string().into()));

@@ -28,7 +28,7 @@ use self::queue::{AtWork, Queue, Refused};
 
 mod queue;
 
-/// Why an upload is not on record; no URL may be handed out for it.
+/// Why an upload was not recorded. Its URL must not be revealed.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     #[error("the queue of uploads to record is full")]
@@ -44,13 +44,14 @@ pub enum RecordError {
 /// Limits of the recorder.
 #[derive(Debug, Clone, Copy)]
 pub struct RecorderOptions {
-    /// Rows that may wait; one more is refused at once.
+    /// Maximum waiting rows; one more is rejected at once.
     pub queue: usize,
-    /// Commits under way at a time; each needs a connection.
+    /// Maximum concurrent commits; each needs a connection.
     pub writers: usize,
-    /// Rows in one commit, at most.
+    /// Maximum rows of one commit.
     pub max_batch: usize,
-    /// How long a request waits for its row, and a writer for a commit; for a second one, where Postgres undid the first.
+    /// How long a request waits for its row, and a writer for a commit. If Postgres rolled back the
+    /// first commit, also for a second one.
     pub commit_timeout: Duration,
 }
 
@@ -73,13 +74,13 @@ type Outcome = Result<(), Arc<StoreError>>;
 struct Waiting {
     upload: NewUpload,
     done: oneshot::Sender<Outcome>,
-    /// Of the request that waits, where that is traced.
+    /// The trace of the waiting request, if it is sampled.
     span: Span,
-    /// Its wait in the queue.
+    /// The span of its wait in the queue.
     wait: Span,
 }
 
-/// Takes rows and tells when they are durable.
+/// Records rows and reports when they are durable.
 pub struct Recorder {
     queue: Arc<Queue<Waiting>>,
     capacity: usize,
@@ -88,7 +89,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts the writers. The store should be their own: a queue for connections would be a second, unseen one.
+    /// Starts the writers. They need their own store: a shared pool would add a second, hidden
+    /// queue.
     #[must_use]
     pub fn start(store: &Store, options: RecorderOptions, metrics: RecorderMetrics) -> Self {
         let queue = Arc::new(Queue::new(options.queue, options.max_batch));
@@ -103,7 +105,7 @@ impl Recorder {
         Self { queue, capacity, writers: Mutex::new(writers), commit_timeout }
     }
 
-    /// Tells how many rows wait, whenever that is asked, and how many may.
+    /// The number of waiting rows, and the capacity of the queue.
     pub fn depth(&self) -> (impl Fn() -> usize + Send + Sync + use<>, usize) {
         let queue = Arc::clone(&self.queue);
         (move || queue.depth(), self.capacity)
@@ -112,7 +114,7 @@ impl Recorder {
     /// Returns once the upload's row is committed.
     ///
     /// # Errors
-    /// It is not, or it cannot be told whether it is.
+    /// The row is not committed, or it is unknown whether it is.
     pub async fn record(&self, upload: NewUpload) -> Result<(), RecordError> {
         let (done, outcome) = oneshot::channel();
         let span = tracing::info_span!("record");
@@ -130,7 +132,7 @@ impl Recorder {
             .map_err(RecordError::NotCommitted)
     }
 
-    /// Takes nothing more, writes what was taken, and returns when the last row's fate is known.
+    /// Rejects new rows, writes the accepted ones, and returns when the last row has an outcome.
     pub async fn drain(&self) {
         self.queue.close();
         let mut writers = self.writers.lock().await;
@@ -138,7 +140,7 @@ impl Recorder {
     }
 }
 
-/// Takes batches, and commits them.
+/// Takes batches and commits them.
 struct Writer {
     ledger: Appender,
     commit_timeout: Duration,
@@ -170,7 +172,7 @@ impl Writer {
         }
     }
 
-    /// The next batch. Who has nothing to write for a while holds no connection.
+    /// The next batch. An idle writer holds no connection.
     async fn next<'a>(&mut self, queue: &'a Queue<Waiting>) -> Option<(Vec<Waiting>, AtWork<'a, Waiting>)> {
         if let Ok(batch) = timeout(KEPT_FOR, queue.take()).await {
             return batch;
@@ -179,7 +181,7 @@ impl Writer {
         queue.take().await
     }
 
-    /// Writes a batch in one commit; row by row where the batch holds one that is refused. Empties the batch.
+    /// Writes a batch in one commit. If a row is rejected, writes row by row. Empties the batch.
     async fn write(&mut self, batch: &mut Vec<Waiting>) {
         let mut outcome = self.insert(&rows(batch)).await;
         if matches!(outcome, Err(StoreError::Conflict(_))) {
@@ -216,8 +218,8 @@ fn rows(batch: &[Waiting]) -> Vec<&NewUpload> {
     batch.iter().map(|waiting| &waiting.upload).collect()
 }
 
-/// A batch belongs to no one request: it has a trace of its own, which those that it carries refer to. Their own wait is over, and
-/// their commit begins.
+/// A batch belongs to no single request: it has its own trace, which the traces of its requests
+/// link to. Their wait ends here and their commit begins.
 fn batch_span(rows: &mut [Waiting]) -> Span {
     let is_traced = rows.iter().any(|waiting| !waiting.span.is_disabled());
     if !is_traced {

@@ -34,14 +34,15 @@ impl Resigner {
     /// A new URL for an upload that has not arrived; it lives as long as the tenant's URLs usually do.
     ///
     /// # Errors
-    /// There is no such upload, or it has arrived, or was deleted.
+    /// There is no such upload, it has arrived, or it was deleted.
     pub async fn renew(&self, admitted: &Admitted, id: UploadId) -> Result<IssuedUpload, UploadError> {
         let caller = demand(admitted, Scope::UploadsIssue)?;
         let upload = find_for(&self.store, caller, id).await?;
         self.renew_upload(caller, upload).await
     }
 
-    /// The upload of an earlier request of the same caller: its URL again, or a new one where that ran out.
+    /// The upload of an earlier request of the same caller, with its URL, or with a new one if that
+    /// expired.
     pub(super) async fn reissue(&self, caller: &Caller, id: UploadId) -> Result<IssuedUpload, UploadError> {
         let upload = find_for(&self.store, caller, id).await?;
         let now = self.clock.now();
@@ -89,7 +90,7 @@ impl Resigner {
     }
 }
 
-/// Signs the upload's URL for so many seconds from now.
+/// Signs the upload's URL for this many seconds from now.
 fn issued(open: &OpenBucket, upload: Upload, expires_in_seconds: u32, now: DateTime<Utc>) -> IssuedUpload {
     let headers = headers(&upload.issued.bindings);
     let metadata = signed_metadata(&upload.issued.file, &upload.issued.metadata);

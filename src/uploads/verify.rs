@@ -21,14 +21,16 @@ use crate::telemetry::metrics::uploads::UploadMetrics;
 
 use super::{UploadError, demand, find_for};
 
-/// How long after its URL ran out an upload may yet arrive: a PUT that began in time may take as long to end.
+/// How long after its URL expired an upload may still arrive, because a PUT that started in time
+/// may take that long.
 pub const GRACE: TimeDelta = TimeDelta::minutes(5);
 
-/// What HEAD needs. AWS answers 403, not 404, for what is not there to one who may not list.
+/// Permissions that HEAD needs. AWS answers 403 instead of 404 for a missing object if the
+/// credential may not list.
 const TO_LOOK: &str = "GetObject (R2: Object Read; on AWS also ListBucket, or an object that is not there is refused)";
 const TO_DELETE: &str = "DeleteObject (R2: Object Read & Write)";
 
-/// States that looking can change.
+/// States that a check can change.
 const UNSETTLED: [UploadState; 3] = [UploadState::Issued, UploadState::Expired, UploadState::Mismatched];
 
 const ARRIVED: [UploadState; 2] = [UploadState::Uploaded, UploadState::Mismatched];
@@ -43,15 +45,16 @@ pub struct Verifier {
     known: KnownBuckets,
 }
 
-/// How long a bucket that was seen is taken to exist.
+/// How long a bucket that was seen is assumed to exist.
 const KNOWN_FOR: TimeDelta = TimeDelta::minutes(1);
-/// Buckets that are remembered; every missing file of any other one costs a HeadBucket.
+/// Maximum number of known buckets; every missing file of another bucket costs a HeadBucket.
 const MAX_KNOWN_BUCKETS: usize = 10_000;
 
-/// Where a bucket was, and when it was seen there.
+/// The location of a bucket, and when it was seen there.
 type Seen = (Location, DateTime<Utc>);
 
-/// Buckets that were seen to exist, so that each is asked for that once a minute. Clones share what they know.
+/// Buckets that were seen to exist, so that each is checked once a minute. Clones share their
+/// content.
 #[derive(Debug, Clone, Default)]
 struct KnownBuckets(Arc<Mutex<HashMap<BucketId, Seen>>>);
 
@@ -71,7 +74,7 @@ impl KnownBuckets {
         }
     }
 
-    /// The bucket failed: whether it exists has to be asked again.
+    /// Forgets a bucket that failed, so that its existence is checked again.
     fn remove(&self, id: BucketId) {
         self.lock().remove(&id);
     }
@@ -81,12 +84,12 @@ impl KnownBuckets {
     }
 }
 
-/// A clock that was set back makes nothing recent.
+/// If the clock was set back, nothing is recent.
 fn is_recent(when: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     when <= now && now - when < KNOWN_FOR
 }
 
-/// What came of looking for an upload.
+/// The outcome of a check.
 #[derive(Debug, Clone)]
 pub enum Verified {
     /// It is there; its state says whether as promised.
@@ -107,7 +110,7 @@ impl Verifier {
     /// or has expired when it cannot arrive any more.
     ///
     /// # Errors
-    /// The bucket cannot be asked, or the database is unreachable.
+    /// The bucket or the database is unreachable.
     pub async fn verify(&self, upload: Upload) -> Result<Verified, UploadError> {
         if upload.state == UploadState::Deleted {
             return Ok(Verified::Deleted);
@@ -125,15 +128,16 @@ impl Verifier {
         Ok(if is_there { Verified::Seen(Box::new(upload)) } else { Verified::Missing })
     }
 
-    /// Any tenant's upload; for operators.
+    /// Returns an upload of any tenant; for operators.
     ///
     /// # Errors
-    /// There is none of this id, or the database is unreachable.
+    /// There is no such upload, or the database is unreachable.
     pub async fn find_any_tenant(&self, id: UploadId) -> Result<Upload, UploadError> {
         uploads::find_any_tenant(&self.store, id).await?.ok_or(UploadError::NotFound)
     }
 
-    /// Up to `limit` of a tenant's uploads of this state with an id of `from` or behind it and before `to`, the oldest first.
+    /// Lists up to `limit` of a tenant's uploads in this state with `from` <= id < `to`, oldest
+    /// first.
     ///
     /// # Errors
     /// The database is unreachable.
@@ -152,8 +156,8 @@ impl Verifier {
         Ok((self.buckets.client(&open).map_err(UploadError::Bucket)?, open))
     }
 
-    /// Asks the bucket for an upload. A bucket that does not exist answers as if the file were missing, so a missing file
-    /// counts only if the bucket exists.
+    /// Asks the bucket for an upload. A missing bucket answers like a missing file, so a missing
+    /// file counts only if the bucket exists.
     async fn look(&self, upload: &Upload) -> Result<Option<SeenObject>, UploadError> {
         let (client, open) = self.client(upload).await?;
         let failed = |error| {
@@ -171,8 +175,8 @@ impl Verifier {
         Ok(seen)
     }
 
-    /// Writes down what was found, and gives the upload as it is then: as somebody else has it who was faster.
-    /// Tells whether its state is new, by this finding.
+    /// Records the result and returns the upload as stored, which may be the result of a faster
+    /// instance. Also returns whether this result changed the state.
     async fn settle(&self, upload: Upload, found: Found, settler: Settler<'_>) -> Result<(Upload, bool), UploadError> {
         let Found { state, seen } = found;
         let finding = StateChange {
@@ -196,7 +200,7 @@ impl Verifier {
     }
 }
 
-/// Asks the bucket for an upload; `None` where it is not there.
+/// Asks the bucket for an upload; `None` if the object does not exist.
 pub async fn look(client: &BucketClient, upload: &Upload, clock: &Clock) -> Result<Option<SeenObject>, BucketError> {
     match client.head(&upload.issued.object_key, upload.issued.bindings.sha256.is_some()).await {
         Ok(facts) => Ok(Some(SeenObject {
@@ -285,14 +289,15 @@ impl Deleter {
     }
 }
 
-/// Whether nothing else can arrive for an upload that has: its URL ran out, or was good for one PUT or for these bytes only.
+/// Whether nothing else can arrive for an upload that arrived: its URL expired, or was valid for
+/// one PUT or for these bytes only.
 fn is_final(upload: &Upload, now: DateTime<Utc>) -> bool {
     upload.issued.url_expires_at + GRACE <= now
         || upload.issued.bindings.write_once
         || upload.issued.bindings.sha256.is_some()
 }
 
-/// What was found of an upload.
+/// The result of a check.
 struct Found {
     state: UploadState,
     seen: Option<SeenObject>,

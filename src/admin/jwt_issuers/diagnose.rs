@@ -16,11 +16,11 @@ use crate::store::jwt_issuers;
 use super::{Admin, AdminError};
 
 impl Admin {
-    /// Makes every check of a token that a request of it would meet, not only until the first that fails. Published keys
-    /// are fetched again.
+    /// Runs every check of a request on a token, without stopping at the first failure. Fetches
+    /// published keys again.
     ///
     /// # Errors
-    /// There is no such tenant, or it has no such issuer. What is wrong with the token or the keys is in the checks.
+    /// There is no such tenant or issuer. Problems with the token or the keys are in the checks.
     pub async fn test_jwt_issuer(
         &self,
         slug: &Slug,
@@ -45,7 +45,7 @@ impl Admin {
         Ok(checks)
     }
 
-    /// An audience by which the token names another issuer as well; a token that names two is refused.
+    /// Another audience of the token that identifies another issuer; such a token is rejected.
     async fn also_named(&self, issuer: &JwtIssuer, token: &str) -> Result<Option<String>, AdminError> {
         let Some(claimed) = Claimed::read(token) else { return Ok(None) };
         for audience in claimed.audiences {

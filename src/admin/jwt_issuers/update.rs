@@ -12,7 +12,7 @@ use crate::store::jwt_issuers::{self, Locked};
 
 use super::{Admin, AdminError, NewVerification, change, check_rules, name, no_issuer};
 
-/// What changes of an issuer; what is `None` stays.
+/// Changes of an issuer; `None` keeps a value.
 #[derive(Debug, Default)]
 pub struct JwtIssuerChanges {
     pub algorithm: Option<JwtAlgorithm>,
@@ -23,10 +23,11 @@ pub struct JwtIssuerChanges {
 }
 
 impl Admin {
-    /// Changes an issuer; with an `expected_revision`, only if nobody has changed it since.
+    /// Changes an issuer; with an `expected_revision`, only if nobody changed it since.
     ///
     /// # Errors
-    /// There is no such tenant or issuer, it is at another revision, or the changes do not fit together.
+    /// There is no such tenant or issuer, it has another revision, or the changes contradict each
+    /// other.
     pub async fn update_jwt_issuer(
         &self,
         slug: &Slug,
@@ -54,7 +55,7 @@ impl Admin {
     }
 }
 
-/// The issuer as it will be, and the names of the fields that differ.
+/// The changed issuer, and the names of the fields that differ.
 fn apply(
     locked: Locked,
     changes: JwtIssuerChanges,
@@ -89,7 +90,8 @@ fn apply(
     Ok((new, fields))
 }
 
-/// The field that will be another. A secret always is: to compare it, the old one would have to be opened.
+/// The key field that changes. A secret always counts as changed, because comparing it would
+/// require opening the old one.
 fn difference(new: &NewVerification, old: &Verification) -> Option<&'static str> {
     match (new, old) {
         (NewVerification::Jwks(new), Verification::Jwks(old)) if new == old => None,
@@ -102,7 +104,7 @@ fn difference(new: &NewVerification, old: &Verification) -> Option<&'static str>
     }
 }
 
-/// Whether what is stored fits another algorithm.
+/// Whether the stored keys match another algorithm.
 fn check_stored(algorithm: JwtAlgorithm, verification: &Verification) -> Result<(), Invalid> {
     let material = match verification {
         Verification::SealedHmacSecret { .. } => {

@@ -7,7 +7,7 @@ use csv::{Terminator, WriterBuilder};
 
 use crate::uploads::view::UploadView;
 
-/// A column's name, and its cell in an upload's line.
+/// A column's name, and how it writes its cell.
 type Column = (&'static str, fn(&UploadView) -> String);
 
 const COLUMNS: [Column; 28] = [
@@ -41,16 +41,16 @@ const COLUMNS: [Column; 28] = [
     ("trace_id", |view| plain(view.trace_id.as_ref())),
 ];
 
-/// A cell that begins with one of these is taken for a formula, in a spreadsheet of some language at least
+/// A cell that starts with one of these is a formula in some spreadsheet
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>).
 const FORMULA: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 
-/// The line that names the columns.
+/// The header.
 pub(super) fn write_header(text: &mut Vec<u8>) {
     write_line(text, &COLUMNS.map(|(name, _)| name));
 }
 
-/// An upload's line.
+/// The line of an upload.
 pub(super) fn write_row(text: &mut Vec<u8>, view: &UploadView) {
     write_line(text, &COLUMNS.map(|(_, cell)| cell(view)));
 }
@@ -61,7 +61,7 @@ fn write_line(text: &mut Vec<u8>, cells: &[impl AsRef<str>]) {
     let _ = writer.write_record(cells.iter().map(|cell| harmless(cell.as_ref())));
 }
 
-/// Puts an apostrophe before a formula, which makes it text.
+/// Prefixes a formula with an apostrophe, so that it is text.
 fn harmless(cell: &str) -> Cow<'_, [u8]> {
     if cell.starts_with(FORMULA) { format!("'{cell}").into_bytes().into() } else { cell.as_bytes().into() }
 }

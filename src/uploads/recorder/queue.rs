@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// As many rows wait at least before a further writer starts, while others write few.
+/// Minimum waiting rows before another writer starts, while the others write few.
 const WORTH_A_WRITER: usize = 24;
 
-/// A bounded queue that gives out batches.
+/// A bounded queue that returns batches.
 pub(super) struct Queue<T> {
     state: Mutex<State<T>>,
-    /// A batch may be taken, or it is time to end.
+    /// Signals that a batch is available, or that the queue is closed.
     ready: Notify,
     most: usize,
     max_batch: usize,
@@ -24,16 +24,16 @@ pub(super) struct Queue<T> {
 
 struct State<T> {
     waiting: Vec<T>,
-    /// Since when the first of them has waited.
+    /// When the first of them started to wait.
     since: Option<Instant>,
     writers_at_work: usize,
     rows_at_work: usize,
-    /// A further writer must come before the queue is full.
+    /// Another writer must start before the queue is full.
     worth_a_writer_at_most: usize,
     is_closed: bool,
 }
 
-/// Why a row was not taken in.
+/// Why a row was not accepted.
 pub(super) enum Refused {
     Full,
     Closed,
@@ -84,7 +84,7 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Waits until a batch is due; `None` once the queue is closed and empty.
+    /// Waits until a batch is available; `None` once the queue is closed and empty.
     pub(super) async fn take(&self) -> Option<(Vec<T>, AtWork<'_, T>)> {
         loop {
             // Made before looking: what becomes ready in between is not missed.
@@ -126,12 +126,12 @@ impl<T> Queue<T> {
         (rows, at_work)
     }
 
-    /// How many rows wait.
+    /// The number of waiting rows.
     pub(super) fn depth(&self) -> usize {
         self.lock().waiting.len()
     }
 
-    /// Takes nothing more in; what waits is still given out.
+    /// Rejects new rows; waiting rows are still returned.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.ready.notify_one();
@@ -142,7 +142,8 @@ impl<T> Queue<T> {
     }
 }
 
-/// While it is there, a writer is at work on so many rows, and others wait until enough rows do.
+/// Marks a writer as active with this many rows, until it is dropped; others wait until enough rows
+/// do.
 pub(super) struct AtWork<'a, T> {
     queue: &'a Queue<T>,
     rows: usize,
@@ -182,7 +183,7 @@ mod tests {
         }
     }
 
-    /// How many rows the next writer gets, if one may begin.
+    /// How many rows the next writer gets, if one may start.
     fn take(queue: &Queue<u32>) -> Option<(usize, AtWork<'_, u32>)> {
         let (rows, at_work) = queue.take().now_or_never()??;
         Some((rows.len(), at_work))
