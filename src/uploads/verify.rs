@@ -201,6 +201,9 @@ impl Verifier {
 }
 
 /// Asks the bucket for an upload; `None` if the object does not exist.
+///
+/// # Errors
+/// The store rejects the request or does not answer.
 pub async fn look(client: &BucketClient, upload: &Upload, clock: &Clock) -> Result<Option<SeenObject>, BucketError> {
     match client.head(&upload.issued.object_key, upload.issued.bindings.sha256.is_some()).await {
         Ok(facts) => Ok(Some(SeenObject {
