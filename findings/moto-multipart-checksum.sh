@@ -7,8 +7,7 @@
 # Expected: Amazon S3 returns "-2" and COMPOSITE from both (S3 user guide, "Checking object integrity"), because the
 # value is a checksum of checksums, and ListParts repeats what the parts were uploaded with.
 # Why it matters: a service that checks finished uploads with HeadObject compares this value with the SHA-256 of
-# the file. Without "-2" nothing shows that the two cannot be equal. Code that drops objects with "-N" from the
-# comparison is never tested against moto, and code that resumes from ListParts finds no checksums to complete with.
+# the file. Without "-2" nothing shows that they cannot be equal. Code that resumes from ListParts finds no checksums.
 # Do instead: test it with GetObject, keep the parts' checksums yourself, and run this test against a real store.
 # Output:
 #   GetObject   ends in -2: True   type: COMPOSITE

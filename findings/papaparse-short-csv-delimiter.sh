@@ -6,8 +6,7 @@
 # Cause: the guess counts the empty text after the last line break as a row with one field. Two columns then have an
 # average below 2 and the comma is excluded, unless ten full rows fill the preview. Any other character that splits a
 # cell into three wins.
-# Expected: RFC 4180, section 2, allows a line break after the last record; the result should not depend on the
-# number of rows. The documentation says that the delimiter is detected, not that few rows change the outcome.
+# Expected: RFC 4180, section 2, allows a line break after the last record, so it should not change the outcome.
 # Why it matters: an export of "key,status" is read correctly in tests with many rows and wrongly on a quiet day.
 # Do instead: pass delimiter: ",", or skipEmptyLines: true.
 # Output:
