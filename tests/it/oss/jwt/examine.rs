@@ -95,7 +95,7 @@ async fn the_known_kids_are_told_and_why_keys_are_not_fetched() {
     publisher.set(Publish::Status(500));
     let checks = examine(&stack, &issuer, &key.token(Some("first"), &claims())).await;
     assert_eq!(failed(&checks), ["kid", "signature"]);
-    assert!(checks[3].found.contains("HTTP 500") && checks[3].found.contains("127.0.0.1"), "{checks:#?}");
+    assert!(checks[3].found.contains("HTTP status 500") && checks[3].found.contains("127.0.0.1"), "{checks:#?}");
 }
 
 #[tokio::test]
