@@ -227,7 +227,7 @@ async fn the_command_line_tells_the_backlog_and_verifies_what_matches() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.code() == Some(1) && text.contains("1 gone"), "{text}");
     let none = ["uploads", "verify", "--tenant", "alpha", "--to", "2026-01-01"];
-    assert!(workbench.run(&none).await.contains("0 looked for"));
+    assert!(workbench.run(&none).await.contains("0 checked"));
     assert!(workbench.fail(&["uploads", "verify"]).await.contains("--tenant"));
     assert!(
         workbench.fail(&["uploads", "verify", "--tenant", "alpha", "--state", "deleted"]).await.contains("must be")

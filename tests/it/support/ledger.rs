@@ -62,7 +62,7 @@ async fn insert_many(connection: &mut PgConnection, from: DateTime<Utc>, to: Dat
             FROM moments
         )
         INSERT INTO uploads (id, tenant_id, bucket_id, object_key, issued_at, url_expires_at, ext, kind, width, state, caller_kind,
-                             caller_subject, client_address, access_key_id, once, declared_size_bytes)
+                             caller_subject, client_address, access_key_id, write_once, declared_size_bytes)
         SELECT id, tenant_id, bucket_id, 'filled/' || id || '.jpg', at, at + interval '5 minutes',
                CASE WHEN number % 3 = 0 THEN 'png' ELSE 'jpg' END, 'origin', 1 + number % 4000,
                CASE WHEN number % 1000 = 7 THEN 'deleted' ELSE 'uploaded' END, 'jwt', 'user-' || number % 5000, '192.0.2.1', 'AKID',
