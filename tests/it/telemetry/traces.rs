@@ -131,12 +131,12 @@ async fn a_presign_is_one_trace(protocol: &str) {
 
 #[tokio::test]
 async fn a_presign_is_one_trace_over_grpc() {
-    a_presign_is_one_trace("grpc").await;
+    Box::pin(a_presign_is_one_trace("grpc")).await;
 }
 
 #[tokio::test]
 async fn a_presign_is_one_trace_over_http() {
-    a_presign_is_one_trace("http/protobuf").await;
+    Box::pin(a_presign_is_one_trace("http/protobuf")).await;
 }
 
 #[tokio::test]
