@@ -5,9 +5,8 @@
 # "a+b.txt" and "a b.txt" carry one signature. @smithy/signature-v4 5.7.5 signs the two differently.
 # Expected: a "+" in a path is a literal plus sign (RFC 3986, section 3.3; only form data gives it another meaning),
 # and SigV4 encodes it as %2B or leaves it: it never becomes %20.
-# Why it matters: new URL() keeps a "+" that a user typed in a file name. Amazon S3 is known to read such a path as a
-# space; a store that follows the RFC computes another signature and answers 403, for these names only. No option of
-# the library changes it.
+# Why it matters: new URL() keeps a "+" that a user typed in a file name. A store that follows the RFC computes another
+# signature and answers 403, for these names only. No option of the library changes it.
 # Do instead: build the path with encodeURIComponent per segment. "%2B" is signed as "%2B".
 # Output:
 #   aws4fetch     a+b: canonical /bucket/a%20b.txt  sent /bucket/a+b.txt

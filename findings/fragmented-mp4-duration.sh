@@ -6,8 +6,8 @@
 # Cause: in a fragmented file the movie header ("mvhd", "mdhd") may say 0, and the samples are counted in the "moof"
 # boxes (ISO/IEC 14496-12, 8.8). Both libraries stop at the header.
 # Expected: None or an error for "unknown", as mutagen and tinytag have for other missing facts. 0.0 is a valid value.
-# Why it matters: browsers' MediaRecorder and many live encoders write fragmented files, and test files are plain. A
-# limit such as "at most 60 s" passes for every recording, and pages show 0:00.
+# Why it matters: browsers' MediaRecorder and many live encoders write fragmented files, and test files are plain. The
+# stored duration is 0, and pages show 0:00.
 # Do instead: treat a duration of 0 as unknown and count the fragments, for instance with pymediainfo or PyAV.
 # Output:
 #   plain       mutagen 3.0 s  tinytag 3.0 s  mediainfo 3.0 s

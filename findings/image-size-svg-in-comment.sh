@@ -5,8 +5,8 @@
 # of the commented tag for both libraries: 1x1. probe-image-size 7.5.0 and an XML parser say 400x300.
 # Expected: a comment is not markup (XML 1.0, section 2.5) and drawing programs and build tools do write comments
 # above the root element. The Python package promises a size from SVG, too.
-# Why it matters: a stored width or a limit on pixels depends on text that no viewer shows. Both libraries look for
-# the first "<svg" in the text, so the two agree with each other, and a cross-check with the other finds nothing.
+# Why it matters: the stored width and height are those of another picture, and pages reserve the wrong space. Both
+# libraries look for the first "<svg" in the text, so the two agree with each other.
 # Do instead: parse an SVG with an XML parser that has entities switched off, or treat SVG as having no size.
 # Output:
 #   image-size 1x1

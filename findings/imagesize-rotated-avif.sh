@@ -8,7 +8,7 @@
 # imagesize demands five bytes of that property.
 # Expected: the package's notes for this version say that AVIF sizes "correctly reflect" rotation.
 # Why it matters: phone pictures are rotated and test pictures are not. The service works in every test and then
-# stores -1 x -1, which also passes a check of the form "width <= limit".
+# stores -1 x -1.
 # Do instead: treat a size below 1 as an error, and read AVIF with Pillow (its size is the one before rotation).
 # Output:
 #   orientation 1  imagesize (64, 32)  Pillow (64, 32)   (2 likewise)

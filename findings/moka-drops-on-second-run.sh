@@ -4,12 +4,11 @@
 # Seen: two values expire after 50 ms. The first run_pending_tasks() brings entry_count() to 0, but neither value is
 # dropped; the second run drops both. invalidate_all() behaves the same. invalidate() of one key drops its value in
 # the first run.
-# Likely cause: removed values wait for crossbeam's epoch-based reclamation, which one run does not advance far enough.
 # Expected: the documentation says that run_pending_tasks performs the pending maintenance, and entry_count() == 0
 # reads as "the values are gone".
 # Why it matters: a cached signing key that zeroes itself on drop, or a permit held by a cached value, lives on after
 # its deadline. If the cache gets no more calls, it may live as long as the cache.
-# Do instead: if a drop has an effect, call run_pending_tasks() twice from a timer, or act in an eviction listener.
+# Do instead: if a drop has an effect, call run_pending_tasks() twice from a timer.
 # Output:
 #   time_to_live    before: 2 entries, 0 dropped   run 1: 0 entries, 0 dropped   run 2: 0 entries, 2 dropped
 #   invalidate_all  before: 2 entries, 0 dropped   run 1: 0 entries, 0 dropped   run 2: 0 entries, 2 dropped

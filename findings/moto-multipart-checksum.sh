@@ -4,8 +4,8 @@
 # Seen: after a multipart upload of two parts with SHA-256, GetObject gives "<base64>-2" and ChecksumType COMPOSITE.
 # HeadObject gives the same base64 without "-2" and without a type. ListParts gives no checksums, although UploadPart
 # returned them.
-# Expected: Amazon S3 returns "-2" and COMPOSITE from both (S3 user guide, "Checking object integrity"), because the
-# value is a checksum of checksums, and ListParts repeats what the parts were uploaded with.
+# Expected: one value from both calls. The value is a checksum of checksums, and the S3 user guide ("Checking object
+# integrity") marks it by the number of parts. The API reference gives ListParts a field for each part's checksum.
 # Why it matters: a service that checks finished uploads with HeadObject compares this value with the SHA-256 of
 # the file. Without "-2" nothing shows that they cannot be equal. Code that resumes from ListParts finds no checksums.
 # Do instead: test it with GetObject, keep the parts' checksums yourself, and run this test against a real store.
