@@ -90,7 +90,7 @@ impl Jobs {
         self.stop_sweeper.cancel();
     }
 
-    /// Stops every job and waits for all of them, up to [`STOP_TIMEOUT`].
+    /// Stops every job and waits for all of them, up to `STOP_TIMEOUT`.
     pub async fn stop(self) {
         self.stop.cancel();
         self.tracker.close();

@@ -12,7 +12,7 @@
 //! [`jobs`] run in the background: the sweeper, cache invalidation, table maintenance, last uses of API keys.
 //!
 //! [`admin`] holds the operators' use cases, [`crypto`] seals and opens secrets, [`egress`] makes outbound HTTP requests,
-//! [`cache`] keeps rows in memory. [`config`], [`app`], [`telemetry`], [`readiness`] and [`cli`] make a process of it;
+//! [`cache`] keeps rows in memory. [`config`], [`app`], [`telemetry`], `readiness` and [`cli`] make a process of it;
 //! `dev` is the embedded stack. All use the types of [`domain`].
 
 pub mod admin;

@@ -38,7 +38,7 @@ impl From<sqlx::Error> for GrantError {
 }
 
 impl Store {
-    /// Grants the rights of [`GRANTS`], and of [`ALLOW_DROPS`] if `allow_drops`. May run while gateways serve, and again.
+    /// Grants the rights of `GRANTS`, and of `ALLOW_DROPS` if `allow_drops`. May run while gateways serve, and again.
     ///
     /// # Errors
     /// A role or a table does not exist, the tables belong to another role, or the database is unreachable.
